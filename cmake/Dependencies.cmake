@@ -1,0 +1,20 @@
+# Private dependencies of the core half. None of them appears in an installed
+# header, so a consumer of mantissa::core needs none of them at configure time.
+find_package(Threads REQUIRED)
+find_package(nlohmann_json REQUIRED CONFIG)
+find_package(fmt REQUIRED CONFIG)
+find_package(CLI11 REQUIRED CONFIG)
+find_package(PkgConfig REQUIRED)
+
+# Static archives, so that the tool runs on machines without these packages.
+function(mantissa_static_library target archive header)
+  find_library(${target}_archive NAMES ${archive} REQUIRED)
+  find_path(${target}_include NAMES ${header} REQUIRED)
+  add_library(${target} STATIC IMPORTED GLOBAL)
+  set_target_properties(${target} PROPERTIES
+    IMPORTED_LOCATION ${${target}_archive}
+    INTERFACE_INCLUDE_DIRECTORIES ${${target}_include})
+endfunction()
+
+mantissa_static_library(mantissa_re2 libre2.a re2/re2.h)
+mantissa_static_library(mantissa_xxhash libxxhash.a xxhash.h)

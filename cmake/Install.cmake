@@ -1,0 +1,1 @@
+# Filled in by the packaging rules: install() and the package config.

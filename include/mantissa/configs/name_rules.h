@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <mantissa/configs/config.h>
+
+namespace mantissa {
+
+/// A name pattern in one of five syntaxes: `exact`, `glob:`, `re:` (full
+/// match), `re-prefix:`, `re-search:`. Regular expressions are RE2.
+struct NamePattern {
+  enum class Syntax { Exact, Glob, Full, Prefix, Search };
+  Syntax syntax = Syntax::Exact;
+  std::string text;  ///< without the prefix
+
+  /// Throws Error(Usage) for an expression that RE2 refuses.
+  static NamePattern parse(std::string_view spelled);
+  /// With the prefix, as the user wrote it.
+  std::string spelled() const;
+  /// The key in FqnToConfig's JSON: the exact name, or an equivalent `re:` full
+  /// match.
+  std::string json_key() const;
+};
+
+/// One explicit rule; a null config keeps the tensor.
+struct NameRule {
+  NamePattern pattern;
+  ConfigPtr config;
+  std::string origin;  ///< "--ignore lm_head", "config key 're:.*q_proj'"
+};
+
+/// What the rules say of one parameter.
+struct RuleDecision {
+  bool matched = false;       ///< a rule or the base config applies
+  std::size_t rule = 0;       ///< index in RuleSet::rules(), if `explicit_rule`
+  bool explicit_rule = false;  ///< false: the plain -c or `_default` decided
+  ConfigPtr config;           ///< null: keep
+};
+
+/// Rules in order of precedence, compiled once (R12): a decision costs one
+/// lookup for exact names plus the patterns, linear in the name.
+class RuleSet {
+ public:
+  /// `rules` in order of precedence between classes of equal rank; `base` is the
+  /// plain -c config or `_default`, null for none. Within `rules` the
+  /// precedence of FqnToConfig holds per origin group: `group` ascending first
+  /// (--ignore, --tensor-type, -c), then exact parameter, exact module,
+  /// parameter pattern, module pattern, each in order.
+  struct Entry {
+    NameRule rule;
+    int group = 0;
+  };
+  RuleSet(std::vector<Entry> rules, ConfigPtr base);
+  ~RuleSet();
+  RuleSet(RuleSet&&) noexcept;
+  RuleSet& operator=(RuleSet&&) noexcept;
+
+  const std::vector<Entry>& rules() const;
+  const ConfigPtr& base() const;
+  /// Decision for a parameter by its full name ("model.layers.0.mlp.up.weight");
+  /// its module is the name without the last component.
+  RuleDecision decide(std::string_view parameter) const;
+  /// True if a rule matches, whether or not another one outranks it: for "a
+  /// rule that matches nothing is an error".
+  bool matches(std::size_t rule, std::string_view parameter) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mantissa

@@ -1,0 +1,11 @@
+#pragma once
+
+// Everything of mantissa::core, which needs no libtorch.
+#include <mantissa/core/dtype.h>
+#include <mantissa/core/enums.h>
+#include <mantissa/core/error.h>
+#include <mantissa/core/granularity.h>
+#include <mantissa/core/tensor_view.h>
+#include <mantissa/core/worker_pool.h>
+#include <mantissa/formats/encoding.h>
+#include <mantissa/formats/registry.h>

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace mantissa {
+
+/// What went wrong, in the terms of the tool's exit codes.
+enum class ErrorKind {
+  Unexpected = 1,  ///< a bug of ours, or an I/O failure nobody could foresee
+  Usage = 2,       ///< words, rules, configs or shapes that do not fit
+  Target = 3,      ///< target not writable, device or library missing
+  Input = 4,       ///< malformed input, or non-finite source weights
+  Quality = 5,     ///< threshold missed, or well-formed but wrong
+  Skipped = 6,     ///< an eligible tensor that only a default would skip
+  Resources = 7,   ///< disk or memory short
+};
+
+/// The only exception that the core half throws on purpose: a kind, which maps
+/// to an exit code, and a message that names operator, argument and remedy.
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorKind kind, const std::string& message)
+      : std::runtime_error(message), kind_(kind) {}
+
+  ErrorKind kind() const { return kind_; }
+
+ private:
+  ErrorKind kind_;
+};
+
+/// The process exit code of an error kind.
+int exit_code(ErrorKind kind);
+
+}  // namespace mantissa
