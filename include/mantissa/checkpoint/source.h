@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -65,13 +66,20 @@ class CheckpointSource {
   virtual std::string fingerprint() const = 0;
 };
 
+/// How to open a checkpoint.
+struct OpenOptions {
+  /// float32, bfloat16 or float16: the dtype in which GGUF weights are
+  /// delivered. Empty: bfloat16 when a tensor of the file is quantized, else
+  /// the stored dtype. Ignored for safetensors, which are delivered as stored.
+  std::optional<DType> dtype;
+};
+
 /// Opens a .safetensors file, a .safetensors.index.json, a Hugging Face
-/// directory (or cache snapshot) or a .gguf file. `dtype` is the dtype in which
-/// quantized GGUF weights are delivered, empty for the default (bfloat16 from a
-/// quantized GGUF, else the stored dtype). Throws Error(Input) for a malformed
-/// file, Error(Usage) with the remedy for what is recognized but not read
-/// (.pt, .bin, a Hub id).
+/// directory (or cache snapshot) or a .gguf file. Throws Error(Input) for a
+/// malformed file, Error(Usage) with the remedy for what is recognized but not
+/// read (.pt, .bin, a Hub id) and for a dtype that is not one of the three.
 std::unique_ptr<CheckpointSource> open_checkpoint(
-    const std::filesystem::path& path);
+    const std::filesystem::path& path,
+    const OpenOptions& options = {});
 
 }  // namespace mantissa
