@@ -1,0 +1,87 @@
+# The front door. Every target sets up what it needs (tools/setup.sh says what
+# it installs and skips what is there); CMake presets do the rest.
+
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+export MANTISSA_JUDGE ?= $(CURDIR)/.deps/judge/bin/python
+export MANTISSA_MODELS ?= $(CURDIR)/.deps/models
+
+setup := tools/setup.sh
+configure = cmake --preset $(1) -DMANTISSA_JUDGE=$(MANTISSA_JUDGE) \
+  -DMANTISSA_MODELS=$(MANTISSA_MODELS)
+ctest := ctest --test-dir build -j $(JOBS) --output-on-failure --no-tests=error
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test nightly build bench fuzz lint docs install clean \
+  setup-build setup-test
+
+help:
+	@echo "make demo     set up, build, and take a real language model through"
+	@echo "              the tool: convert, plan, quantize, verify, diff (./demo)"
+	@echo "make test     set up, build, and run every test but the nightly ones"
+	@echo "make nightly  the nightly tests too"
+	@echo "make build    the tool at build/bin/mantissa"
+	@echo "make bench    build and run the benchmarks"
+	@echo "make fuzz     build the fuzz targets and run each for a minute"
+	@echo "make lint     format, clang-tidy on changed files, layers, sizes"
+	@echo "make docs     the documentation in docs/_build/html"
+	@echo "make install  build and install into PREFIX ($(PREFIX))"
+	@echo "make clean    remove build output (not .deps)"
+
+setup-build:
+	@$(setup) --build
+
+setup-test:
+	@$(setup) --build --models --judge
+
+build: setup-build
+	@$(call configure,release) --log-level=WARNING
+	cmake --build --preset release -j $(JOBS) --target mantissa
+	@echo "built: build/bin/mantissa"
+
+demo: build
+	@$(setup) --models
+	@tools/demo.sh
+
+build/all: setup-test
+	@$(call configure,release) --log-level=WARNING
+	cmake --build --preset release -j $(JOBS)
+.PHONY: build/all
+
+# The second pass forces the scalar kernels through the rooms that have others.
+scalar := MANTISSA_CPU=scalar $(ctest) \
+  -L '^(primitives|kernels|formats)_test$$'
+
+test: build/all
+	$(scalar) -LE nightly
+	$(ctest) -LE nightly
+
+nightly: build/all
+	$(scalar)
+	$(ctest)
+
+bench: setup-build
+	@$(call configure,bench) --log-level=WARNING
+	cmake --build --preset bench -j $(JOBS)
+	@tools/bench.sh
+
+fuzz: setup-build
+	@$(setup) --lint
+	@tools/fuzz.sh
+
+lint: setup-build
+	@$(setup) --lint
+	@$(call configure,release) --log-level=WARNING
+	@tools/lint.sh
+
+docs:
+	@$(setup) --docs
+	@tools/docs.sh
+
+install: setup-build
+	@$(call configure,release) --log-level=WARNING
+	cmake --build --preset release -j $(JOBS) --target mantissa mantissa_core
+	cmake --install build --prefix $(PREFIX)
+
+clean:
+	rm -rf build build-* docs/_build demo
