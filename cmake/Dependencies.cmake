@@ -14,6 +14,9 @@ function(mantissa_static_library target archive header)
   set_target_properties(${target} PROPERTIES
     IMPORTED_LOCATION ${${target}_archive}
     INTERFACE_INCLUDE_DIRECTORIES ${${target}_include})
+  # cmake/Install.cmake merges these into the installed archive.
+  set_property(GLOBAL APPEND PROPERTY
+    MANTISSA_STATIC_ARCHIVES ${${target}_archive})
 endfunction()
 
 mantissa_static_library(mantissa_re2 libre2.a re2/re2.h)
