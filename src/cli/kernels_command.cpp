@@ -1,0 +1,64 @@
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/table.h"
+#include "kernels/select.h"
+
+namespace mantissa::cli {
+namespace {
+
+struct Options {
+  bool json = false;
+  bool markdown = false;
+};
+
+int run_kernels(const Options& options) {
+  // The page in docs/ must not depend on the machine that printed it.
+  const kernels::Caps everything{true, true, true, true};
+  const auto list = kernels::all_kernels(
+      options.markdown ? everything : kernels::host_caps());
+  if (options.json) {
+    nlohmann::ordered_json out = {{"schema_version", 1},
+                                  {"kernels", nlohmann::json::array()}};
+    for (const auto& kernel : list) {
+      out["kernels"].push_back({{"op", kernel.op},
+                                {"name", kernel.name},
+                                {"usable", kernel.refusal.empty()},
+                                {"reason", kernel.refusal}});
+    }
+    std::puts(out.dump(2).c_str());
+    return 0;
+  }
+  if (options.markdown) {
+    Table table({"operator", "kernel, in order of preference"});
+    for (const auto& kernel : list) table.add({kernel.op, kernel.name});
+    std::fputs(table.markdown().c_str(), stdout);
+    return 0;
+  }
+  Table table({"operator", "kernel", "here"});
+  for (const auto& kernel : list) {
+    table.add({kernel.op,
+               kernel.name,
+               kernel.refusal.empty() ? "usable" : kernel.refusal});
+  }
+  std::fputs(table.text().c_str(), stdout);
+  return 0;
+}
+
+}  // namespace
+
+void add_kernels_command(CLI::App& app, Run& run) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "kernels", "List the kernels and which of them this machine can run");
+  command->add_flag("--json", options->json, "Machine-readable output");
+  command->add_flag("--markdown", options->markdown, "As docs/kernels.md");
+  command->callback([options, &run] {
+    run = [options] { return run_kernels(*options); };
+  });
+}
+
+}  // namespace mantissa::cli

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace mantissa::cli {
+
+/// A text table with aligned columns: the first row is the heading. Numbers
+/// (columns named in `right`) are aligned to the right.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> heading,
+                 std::vector<std::size_t> right = {});
+  void add(std::vector<std::string> row);
+  /// Lines that end in '\n', columns two spaces apart, no trailing spaces.
+  std::string text() const;
+  /// The same as a Markdown table.
+  std::string markdown() const;
+
+ private:
+  bool is_right(std::size_t column) const;
+  std::vector<std::vector<std::string>> rows_;
+  std::vector<std::size_t> right_;
+};
+
+/// "269.1 MB" (powers of 1000), "812 B".
+std::string format_bytes(std::int64_t bytes);
+
+/// "1,234,567".
+std::string format_count(std::int64_t count);
+
+}  // namespace mantissa::cli
