@@ -5,6 +5,8 @@
 
 #include <mantissa/core.h>
 
+#include "core/suggest.h"
+
 namespace mantissa {
 namespace {
 
@@ -81,6 +83,15 @@ TEST(WorkerPoolTest, RunsEachTaskOnceAndRethrows) {
                                  }),
                Error);
   EXPECT_THROW(WorkerPool(0), Error);
+}
+
+TEST(SuggestTest, NearestName) {
+  const std::vector<std::string> names = {"int8_weight_only",
+                                          "int4_weight_only"};
+  EXPECT_EQ(nearest_name("int8_weight_onyl", names), "int8_weight_only");
+  EXPECT_EQ(nearest_name("int4_weigth_only", names), "int4_weight_only");
+  EXPECT_EQ(nearest_name("nf4", names), "");
+  EXPECT_EQ(nearest_name("x", {}), "");
 }
 
 }  // namespace
