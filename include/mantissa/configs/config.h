@@ -24,7 +24,8 @@ class Config {
 
   /// torchao's class name: "Int8WeightOnlyConfig".
   virtual std::string_view type() const = 0;
-  /// torchao's JSON object (config_to_dict), compact, fields in torchao's order.
+  /// torchao's JSON object (config_to_dict), compact, fields in torchao's
+  /// order.
   virtual std::string to_json() const = 0;
   /// Throws Error(Usage) naming the field, the rule and the remedy; also when
   /// the config's format is not available in this version (then the message

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,18 +36,25 @@ struct NameRule {
 
 /// What the rules say of one parameter.
 struct RuleDecision {
-  bool matched = false;       ///< a rule or the base config applies
-  std::size_t rule = 0;       ///< index in RuleSet::rules(), if `explicit_rule`
+  bool matched = false;  ///< a rule or the base config applies
+  std::size_t rule = 0;  ///< index in RuleSet::rules(), if `explicit_rule`
   bool explicit_rule = false;  ///< false: the plain -c or `_default` decided
-  ConfigPtr config;           ///< null: keep
+  ConfigPtr config;            ///< null: keep
+  /// The rule hit the parameter's own name, not only its module's. A rule on a
+  /// module speaks of the module's weight, not of its bias.
+  bool by_parameter = false;
 };
+
+/// The order in which Transformers meets the keys of a config.json: as written,
+/// or sorted, as it saves them.
+enum class KeyOrder { Written, Sorted };
 
 /// Rules in order of precedence, compiled once (R12): a decision costs one
 /// lookup for exact names plus the patterns, linear in the name.
 class RuleSet {
  public:
-  /// `rules` in order of precedence between classes of equal rank; `base` is the
-  /// plain -c config or `_default`, null for none. Within `rules` the
+  /// `rules` in order of precedence between classes of equal rank; `base` is
+  /// the plain -c config or `_default`, null for none. Within `rules` the
   /// precedence of FqnToConfig holds per origin group: `group` ascending first
   /// (--ignore, --tensor-type, -c), then exact parameter, exact module,
   /// parameter pattern, module pattern, each in order.
@@ -62,16 +69,38 @@ class RuleSet {
 
   const std::vector<Entry>& rules() const;
   const ConfigPtr& base() const;
-  /// Decision for a parameter by its full name ("model.layers.0.mlp.up.weight");
-  /// its module is the name without the last component.
+  /// Decision for a parameter by its full name
+  /// ("model.layers.0.mlp.up.weight"); its module is the name without the last
+  /// component.
   RuleDecision decide(std::string_view parameter) const;
   /// True if a rule matches, whether or not another one outranks it: for "a
   /// rule that matches nothing is an error".
   bool matches(std::size_t rule, std::string_view parameter) const;
+  /// Every rule that matches the parameter or its module, ascending: matches()
+  /// for all rules in one pass.
+  std::vector<std::size_t> matching_rules(std::string_view parameter) const;
 
  private:
+  friend RuleDecision transformers_decide(const RuleSet&,
+                                          std::string_view,
+                                          KeyOrder);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// What Transformers would decide for a parameter from the JSON keys of the
+/// rules: exact parameter, exact module, then for each `re:` key in order the
+/// parameter or the module, else `_default`. Of two rules with one JSON key
+/// only the first in precedence exists.
+RuleDecision transformers_decide(const RuleSet& rules,
+                                 std::string_view parameter,
+                                 KeyOrder order = KeyOrder::Written);
+
+/// One line for each pair of rules whose order Transformers resolves otherwise,
+/// with the number of parameters and the first of them; empty when it agrees.
+std::vector<std::string> ordering_warnings(
+    const RuleSet& rules,
+    std::span<const std::string> parameters,
+    KeyOrder order = KeyOrder::Written);
 
 }  // namespace mantissa
