@@ -18,8 +18,9 @@ std::map<std::string, HostTensor> load_tensors(
   std::string header(size, '\0');
   file.read(header.data(), static_cast<std::streamsize>(size));
   if (!file) throw std::runtime_error("cannot read " + path.string());
+  const Json entries = Json::parse(header);
   std::map<std::string, HostTensor> tensors;
-  for (const auto& [name, entry] : Json::parse(header).items()) {
+  for (const auto& [name, entry] : entries.items()) {
     if (name == "__metadata__") continue;
     HostTensor tensor(
         dtype_from_safetensors(entry["dtype"].get<std::string>()).value(),
