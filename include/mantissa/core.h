@@ -9,3 +9,5 @@
 #include <mantissa/core/worker_pool.h>
 #include <mantissa/formats/encoding.h>
 #include <mantissa/formats/registry.h>
+#include <mantissa/primitives/convert.h>
+#include <mantissa/primitives/float_casts.h>
