@@ -15,8 +15,10 @@ MemorySource& MemorySource::add(std::string name, const HostTensor& tensor) {
 }
 
 MemorySource& MemorySource::add(std::string name, DType dtype, Shape shape) {
-  SourceTensor tensor{.name = std::move(name), .dtype = dtype,
-                      .shape = std::move(shape), .stored_type = {},
+  SourceTensor tensor{.name = std::move(name),
+                      .dtype = dtype,
+                      .shape = std::move(shape),
+                      .stored_type = {},
                       .stored_bytes = 0};
   tensor.stored_type = safetensors_name(dtype);
   tensor.stored_bytes = byte_count(dtype, tensor.shape);

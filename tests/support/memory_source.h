@@ -23,9 +23,7 @@ class MemorySource : public CheckpointSource {
   MemorySource& add_companion(std::string name, std::string text);
 
   std::string kind() const override { return "memory"; }
-  const std::vector<SourceTensor>& tensors() const override {
-    return tensors_;
-  }
+  const std::vector<SourceTensor>& tensors() const override { return tensors_; }
   void read_rows(std::size_t index,
                  std::int64_t row,
                  std::int64_t rows,
