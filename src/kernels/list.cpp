@@ -1,4 +1,5 @@
 #include "kernels/convert.h"
+#include "kernels/quantize_int4.h"
 #include "kernels/select.h"
 
 namespace mantissa::kernels {
@@ -7,6 +8,7 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   std::vector<KernelInfo> out;
   list_convert(caps, out);
   list_find_nonfinite(caps, out);
+  list_quantize_int4(caps, out);
   return out;
 }
 
