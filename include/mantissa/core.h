@@ -8,6 +8,8 @@
 #include <mantissa/core/tensor_view.h>
 #include <mantissa/core/worker_pool.h>
 #include <mantissa/formats/encoding.h>
+#include <mantissa/formats/float8_tensor.h>
+#include <mantissa/formats/nf4_tensor.h>
 #include <mantissa/formats/registry.h>
 #include <mantissa/primitives/convert.h>
 #include <mantissa/primitives/float_casts.h>
