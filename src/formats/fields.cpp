@@ -1,0 +1,163 @@
+#include "formats/fields.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include <mantissa/core/error.h>
+#include <mantissa/primitives/convert.h>
+
+namespace mantissa::fields {
+namespace {
+
+std::string described(DType dtype, const Shape& shape) {
+  return fmt::format("{} {}", name(dtype), to_string(shape));
+}
+
+}  // namespace
+
+const FieldLayout* find(std::span<const FieldLayout> fields,
+                        std::string_view name) {
+  for (const FieldLayout& field : fields) {
+    if (field.name == name) return &field;
+  }
+  return nullptr;
+}
+
+const FieldLayout& require(std::string_view owner,
+                           std::span<const FieldLayout> fields,
+                           std::string_view name) {
+  const FieldLayout* field = find(fields, name);
+  if (field != nullptr) return *field;
+  throw Error(ErrorKind::Input,
+              fmt::format("{}: field '{}' is missing", owner, name));
+}
+
+void check(std::string_view owner,
+           std::span<const FieldLayout> fields,
+           const FieldLayout& expected) {
+  const FieldLayout& found = require(owner, fields, expected.name);
+  if (found.dtype == expected.dtype && found.shape == expected.shape) return;
+  throw Error(ErrorKind::Input,
+              fmt::format("{}: {}: expected {}, got {}",
+                          owner,
+                          expected.name,
+                          described(expected.dtype, expected.shape),
+                          described(found.dtype, found.shape)));
+}
+
+void check_names(std::string_view owner,
+                 std::span<const FieldLayout> fields,
+                 std::initializer_list<std::string_view> names) {
+  for (const FieldLayout& field : fields) {
+    if (std::find(names.begin(), names.end(), field.name) != names.end()) {
+      continue;
+    }
+    throw Error(ErrorKind::Input,
+                fmt::format("{}: unknown field '{}', expected {}",
+                            owner,
+                            field.name,
+                            fmt::join(names, ", ")));
+  }
+}
+
+void check_slice(std::string_view owner,
+                 const Shape& shape,
+                 std::int64_t dim,
+                 std::int64_t begin,
+                 std::int64_t end) {
+  const auto rank = static_cast<std::int64_t>(shape.size());
+  if (dim < 0 || dim >= rank) {
+    throw Error(
+        ErrorKind::Usage,
+        fmt::format("{}: slice: dim: expected 0 to {} for shape {}, got {}",
+                    owner,
+                    rank - 1,
+                    to_string(shape),
+                    dim));
+  }
+  const std::int64_t extent = shape[static_cast<std::size_t>(dim)];
+  if (begin < 0 || begin > end || end > extent) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("{}: slice: expected 0 <= begin <= end <= {} in "
+                            "dimension {} of {}, got [{}, {})",
+                            owner,
+                            extent,
+                            dim,
+                            to_string(shape),
+                            begin,
+                            end));
+  }
+}
+
+void check_select(std::string_view owner,
+                  const Shape& shape,
+                  std::int64_t index) {
+  if (shape.size() != 3) {
+    throw Error(
+        ErrorKind::Usage,
+        fmt::format("{}: select: expected a 3-D tensor, got shape {}; use "
+                    "slice",
+                    owner,
+                    to_string(shape)));
+  }
+  if (index < 0 || index >= shape[0]) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("{}: select: index: expected 0 to {}, got {}",
+                            owner,
+                            shape[0] - 1,
+                            index));
+  }
+}
+
+HostTensor sliced(ConstTensorView tensor,
+                  std::int64_t dim,
+                  std::int64_t begin,
+                  std::int64_t end) {
+  const auto axis = tensor.shape.begin() + dim;
+  const std::int64_t outer = numel(Shape(tensor.shape.begin(), axis));
+  const std::int64_t inner =
+      byte_count(tensor.dtype, Shape(axis + 1, tensor.shape.end()));
+  Shape shape = tensor.shape;
+  shape[static_cast<std::size_t>(dim)] = end - begin;
+  HostTensor out(tensor.dtype, shape);
+  const std::int64_t run = (end - begin) * inner;
+  if (run == 0) return out;
+  for (std::int64_t i = 0; i < outer; ++i) {
+    std::memcpy(out.data() + i * run,
+                tensor.data + (i * *axis + begin) * inner,
+                static_cast<std::size_t>(run));
+  }
+  return out;
+}
+
+HostTensor selected(ConstTensorView tensor, std::int64_t index) {
+  HostTensor out(tensor.dtype,
+                 Shape(tensor.shape.begin() + 1, tensor.shape.end()));
+  if (out.nbytes() > 0) {
+    std::memcpy(out.data(),
+                tensor.data + index * out.nbytes(),
+                static_cast<std::size_t>(out.nbytes()));
+  }
+  return out;
+}
+
+std::string element_name(std::string_view field,
+                         const Shape& shape,
+                         std::int64_t index) {
+  Shape at(shape.size());
+  for (std::size_t dim = shape.size(); dim-- > 0;) {
+    at[dim] = index % shape[dim];
+    index /= shape[dim];
+  }
+  return std::string(field) + to_string(at);
+}
+
+std::string describe_nonfinite(std::string_view field, ConstTensorView tensor) {
+  const auto index = find_nonfinite(tensor);
+  if (!index) return {};
+  return element_name(field, tensor.shape, *index) + " is NaN or infinite";
+}
+
+}  // namespace mantissa::fields

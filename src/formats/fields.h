@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <mantissa/core/tensor_view.h>
+#include <mantissa/formats/encoding.h>
+
+// What every format does with its fields: find and check them when a file is
+// read, cut them, and say where a value is wrong.
+namespace mantissa::fields {
+
+/// The field of that name, null if the file has none.
+const FieldLayout* find(std::span<const FieldLayout> fields,
+                        std::string_view name);
+
+/// The field of that name. Throws Error(Input) naming `owner` ("Int8Tensor")
+/// and the field if there is none.
+const FieldLayout& require(std::string_view owner,
+                           std::span<const FieldLayout> fields,
+                           std::string_view name);
+
+/// Throws Error(Input) when the file's field is missing or differs from
+/// `expected` in dtype or shape.
+void check(std::string_view owner,
+           std::span<const FieldLayout> fields,
+           const FieldLayout& expected);
+
+/// Throws Error(Input) when a field has none of these names.
+void check_names(std::string_view owner,
+                 std::span<const FieldLayout> fields,
+                 std::initializer_list<std::string_view> names);
+
+/// Throws Error(Usage) unless 0 <= dim < rank and 0 <= begin <= end <= extent.
+void check_slice(std::string_view owner,
+                 const Shape& shape,
+                 std::int64_t dim,
+                 std::int64_t begin,
+                 std::int64_t end);
+
+/// Throws Error(Usage) unless the shape has three dimensions and the index lies
+/// in the first.
+void check_select(std::string_view owner,
+                  const Shape& shape,
+                  std::int64_t index);
+
+/// A dense copy of [begin, end) along `dim`.
+HostTensor sliced(ConstTensorView tensor,
+                  std::int64_t dim,
+                  std::int64_t begin,
+                  std::int64_t end);
+
+/// A dense copy of index `index` of dimension 0, without that dimension.
+HostTensor selected(ConstTensorView tensor, std::int64_t index);
+
+/// "scale[3, 5]": the element of a field at a flat index.
+std::string element_name(std::string_view field,
+                         const Shape& shape,
+                         std::int64_t index);
+
+/// Empty when all values of a field are finite, else "scale[3, 5] is NaN or
+/// infinite".
+std::string describe_nonfinite(std::string_view field, ConstTensorView tensor);
+
+}  // namespace mantissa::fields
