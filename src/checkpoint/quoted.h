@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace mantissa {
+
+/// A name from a file in double quotes, safe to print: control characters are
+/// escaped and long names shortened.
+std::string quoted_name(std::string_view text);
+
+}  // namespace mantissa

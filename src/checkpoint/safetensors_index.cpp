@@ -1,0 +1,108 @@
+#include "checkpoint/safetensors_index.h"
+
+#include <fmt/format.h>
+
+#include <mantissa/core/error.h>
+
+#include "checkpoint/quoted.h"
+#include "checkpoint/strict_sax.h"
+
+namespace mantissa {
+namespace {
+
+class IndexSax final : public StrictSax {
+ public:
+  explicit IndexSax(std::string_view label) : StrictSax(std::string(label)) {}
+
+  SafetensorsIndex index;
+  bool has_weight_map = false;
+
+ private:
+  void on_begin(Container container) override {
+    const bool object = container == Container::Object;
+    if (depth() == 1 && !object) fail("expected an object, got an array");
+    if (depth() == 2 && section_ == "weight_map" && !object) {
+      fail("weight_map: expected an object, got an array");
+    }
+    if (depth() == 3 && section_ == "weight_map") {
+      fail(fmt::format("weight_map: {}: expected a file name", quoted_name(key_)));
+    }
+  }
+
+  void on_key(std::string& key) override {
+    if (depth() == 1) {
+      if (key == "weight_map") {
+        if (has_weight_map) fail("duplicate key \"weight_map\"");
+        has_weight_map = true;
+      }
+      section_ = std::move(key);
+    } else if (depth() == 2 && section_ == "weight_map") {
+      key_ = std::move(key);
+      if (index.weight_map.contains(key_)) {
+        fail(fmt::format("weight_map: duplicate name {}", quoted_name(key_)));
+      }
+    }
+  }
+
+  void on_scalar(JsonScalar& value) override {
+    if (depth() == 0) fail("expected an object");
+    if (section_ != "weight_map") return;
+    if (depth() == 1) fail("weight_map: expected an object");
+    if (value.kind != JsonScalar::Kind::String) {
+      fail(fmt::format("weight_map: {}: expected a file name, got {}",
+                       quoted_name(key_),
+                       describe(value.kind)));
+    }
+    std::string refusal = refuse_relative_path(value.text);
+    if (refusal.empty() && !value.text.ends_with(".safetensors")) {
+      refusal = "does not end in .safetensors";
+    }
+    if (!refusal.empty()) {
+      fail(fmt::format("weight_map: {}: file name {} {}",
+                       quoted_name(key_),
+                       quoted_name(value.text),
+                       refusal));
+    }
+    index.weight_map.emplace(std::move(key_), std::move(value.text));
+  }
+
+  void on_end() override {}
+
+  std::string section_;
+  std::string key_;
+};
+
+}  // namespace
+
+std::string refuse_relative_path(std::string_view path) {
+  if (path.empty()) return "is empty";
+  if (path.front() == '/') return "is absolute";
+  for (const char c : path) {
+    if (c == '\\') return "contains a backslash";
+    if (static_cast<unsigned char>(c) < 0x20) {
+      return "contains a control character";
+    }
+  }
+  while (true) {
+    const std::size_t slash = path.find('/');
+    const std::string_view component = path.substr(0, slash);
+    if (component.empty()) return "has an empty component";
+    if (component == "." || component == "..") {
+      return fmt::format("contains \"{}\"", component);
+    }
+    if (slash == path.npos) return {};
+    path.remove_prefix(slash + 1);
+  }
+}
+
+SafetensorsIndex parse_index(std::string_view text, std::string_view label) {
+  IndexSax sax(label);
+  sax.parse(text);
+  if (!sax.has_weight_map) {
+    throw Error(ErrorKind::Input,
+                fmt::format("{}: weight_map is missing", label));
+  }
+  return std::move(sax.index);
+}
+
+}  // namespace mantissa

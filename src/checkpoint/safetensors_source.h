@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <mantissa/checkpoint/source.h>
+
+#include "checkpoint/input_file.h"
+#include "checkpoint/safetensors_header.h"
+
+namespace mantissa {
+
+/// What lies around the weight files of a checkpoint.
+struct CheckpointSurroundings {
+  std::string kind = "safetensors";
+  std::filesystem::path root;  ///< folder of the companions; "" for none
+  std::string config_json;
+};
+
+/// One or several safetensors files as one checkpoint.
+class SafetensorsSource final : public CheckpointSource {
+ public:
+  /// One file.
+  SafetensorsSource(const std::filesystem::path& file,
+                    CheckpointSurroundings around,
+                    const HeaderLimits& limits = {});
+  /// The shards that an index names, which must agree with it.
+  static std::unique_ptr<SafetensorsSource> from_index(
+      const std::filesystem::path& index,
+      CheckpointSurroundings around,
+      const HeaderLimits& limits = {});
+  /// Shards without an index, in this order.
+  static std::unique_ptr<SafetensorsSource> from_shards(
+      const std::vector<std::filesystem::path>& files,
+      CheckpointSurroundings around,
+      const HeaderLimits& limits = {});
+
+  std::string kind() const override { return around_.kind; }
+  const std::vector<SourceTensor>& tensors() const override {
+    return tensors_;
+  }
+  void read_rows(std::size_t index,
+                 std::int64_t row,
+                 std::int64_t rows,
+                 std::span<std::byte> out) const override;
+  const std::map<std::string, std::string>& metadata() const override {
+    return metadata_;
+  }
+  const std::string& config_json() const override {
+    return around_.config_json;
+  }
+  std::vector<Companion> companions() const override;
+  std::string fingerprint() const override;
+
+  /// Name of the file that holds tensor `index`.
+  const std::string& shard_name(std::size_t index) const {
+    return shards_[locations_[index].shard].name;
+  }
+  std::size_t shard_count() const { return shards_.size(); }
+  /// Metadata keys whose values differ between shards; metadata() holds the
+  /// first. A key that some shard lacks counts.
+  const std::vector<std::string>& metadata_conflicts() const {
+    return conflicts_;
+  }
+
+ private:
+  struct Shard {
+    std::string name;
+    InputFile file;
+    std::string header_hash;
+  };
+  struct Location {
+    std::size_t shard;
+    std::int64_t offset;  ///< in the file
+  };
+
+  explicit SafetensorsSource(CheckpointSurroundings around)
+      : around_(std::move(around)) {}
+  void add_shard(const std::filesystem::path& file,
+                 std::string name,
+                 const HeaderLimits& limits);
+  void merge_metadata(std::map<std::string, std::string> metadata);
+  void check_names_once() const;
+
+  CheckpointSurroundings around_;
+  std::string index_json_;
+  std::vector<Shard> shards_;
+  std::vector<SourceTensor> tensors_;
+  std::vector<Location> locations_;
+  std::map<std::string, std::string> metadata_;
+  std::vector<std::string> conflicts_;
+};
+
+}  // namespace mantissa
