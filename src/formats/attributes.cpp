@@ -7,8 +7,8 @@
 namespace mantissa::attributes {
 namespace {
 
-constexpr int kMaxDepth = 16;              // torchao nests four deep
-constexpr std::size_t kMaxShown = 60;      // characters of a value in a message
+constexpr int kMaxDepth = 16;          // torchao nests four deep
+constexpr std::size_t kMaxShown = 60;  // characters of a value in a message
 
 template <class... Ts>
 struct Overloaded : Ts... {
@@ -106,17 +106,16 @@ std::string dump(const Json& value) {
   return out;
 }
 
-Reader::Reader(std::string_view owner, std::string_view text)
-    : owner_(owner) {
+Reader::Reader(std::string_view owner, std::string_view text) : owner_(owner) {
   take(parse(owner, text));
 }
 
 void Reader::take(Json object) {
   object_ = std::move(object);
   if (!object_.is_object()) {
-    fail(owner_,
-         "attributes: expected a JSON object, got " +
-             shortened(object_.dump()));
+    fail(
+        owner_,
+        "attributes: expected a JSON object, got " + shortened(object_.dump()));
   }
 }
 

@@ -1,4 +1,6 @@
 #include "kernels/convert.h"
+#include "kernels/group_minmax.h"
+#include "kernels/quantize_affine.h"
 #include "kernels/quantize_int4.h"
 #include "kernels/select.h"
 
@@ -8,6 +10,8 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   std::vector<KernelInfo> out;
   list_convert(caps, out);
   list_find_nonfinite(caps, out);
+  list_group_minmax(caps, out);
+  list_quantize_affine(caps, out);
   list_quantize_int4(caps, out);
   return out;
 }

@@ -94,10 +94,9 @@ TEST(AttributesTest, RefusesNamingOwnerAndAttribute) {
               HasSubstr("expected a JSON object"));
   EXPECT_THAT(refusal([] { Reader("T", R"({"a":1,"a":2})"); }),
               HasSubstr("duplicate attribute \"a\""));
-  EXPECT_THAT(refusal([] {
-                Reader("T", std::string(40, '[') + std::string(40, ']'));
-              }),
-              HasSubstr("nested too deeply"));
+  EXPECT_THAT(
+      refusal([] { Reader("T", std::string(40, '[') + std::string(40, ']')); }),
+      HasSubstr("nested too deeply"));
   Reader reader("T", R"({"a":{"_type":"torch.dtype","_data":"int99"},
     "g":{"_type":"PerFoo","_data":{}},"s":[1,2.5],"i":true,
     "x":{"_type":"PerRow","_data":{"dim":-1,"e":1}}})");

@@ -1,0 +1,12 @@
+#include "kernels/cpu/quantize_affine_loops.h"
+#include "kernels/cpu/vector_avx2.h"
+
+namespace mantissa::kernels {
+
+void run_quantize_affine_avx2(Element x,
+                              Element product,
+                              const QuantizeAffineArgs& args) {
+  quantize_affine_loop<Avx2>(x, product, args);
+}
+
+}  // namespace mantissa::kernels

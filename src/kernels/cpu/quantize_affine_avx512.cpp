@@ -1,0 +1,12 @@
+#include "kernels/cpu/quantize_affine_loops.h"
+#include "kernels/cpu/vector_avx512.h"
+
+namespace mantissa::kernels {
+
+void run_quantize_affine_avx512(Element x,
+                                Element product,
+                                const QuantizeAffineArgs& args) {
+  quantize_affine_loop<Avx512>(x, product, args);
+}
+
+}  // namespace mantissa::kernels
