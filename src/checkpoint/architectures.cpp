@@ -14,8 +14,11 @@ constexpr NameRow kDecoder[] = {
     {"layers.#.self_attn.k_proj.weight", Linear},
     {"layers.#.self_attn.v_proj.weight", Linear},
     {"layers.#.self_attn.o_proj.weight", Linear},
-    {"layers.#.self_attn.rotary_emb.inv_freq", Position},  // old files only
     {"norm.weight", Norm},
+};
+// A buffer that old files hold and Transformers leaves out silently.
+constexpr NameRow kOldRotary[] = {
+    {"layers.#.self_attn.rotary_emb.inv_freq", Position},
 };
 constexpr NameRow kQkvBias[] = {
     {"layers.#.self_attn.q_proj.bias", Bias},
@@ -174,18 +177,21 @@ constexpr NameRow kBertPreTraining[] = {
 };
 
 constexpr NameRows kLlamaRows[] = {
-    kDecoder, kQkvBias, kOutputBias, kMlp, kMlpBias};
-constexpr NameRows kQwen2Rows[] = {kDecoder, kQkvBias, kMlp};
+    kDecoder, kOldRotary, kQkvBias, kOutputBias, kMlp, kMlpBias};
+constexpr NameRows kQwen2Rows[] = {kDecoder, kOldRotary, kQkvBias, kMlp};
 constexpr NameRows kQwen3Rows[] = {
-    kDecoder, kQkvBias, kOutputBias, kQkNorm, kMlp};
-constexpr NameRows kMistralRows[] = {kDecoder, kMlp};
-constexpr NameRows kGemmaRows[] = {kDecoder, kQkvBias, kOutputBias, kMlp};
+    kDecoder, kOldRotary, kQkvBias, kOutputBias, kQkNorm, kMlp};
+constexpr NameRows kMistralRows[] = {kDecoder, kOldRotary, kMlp};
+constexpr NameRows kGemmaRows[] = {
+    kDecoder, kOldRotary, kQkvBias, kOutputBias, kMlp};
 constexpr NameRows kGemma2Rows[] = {
-    kDecoder, kQkvBias, kOutputBias, kMlp, kFeedforwardNorms};
+    kDecoder, kOldRotary, kQkvBias, kOutputBias, kMlp, kFeedforwardNorms};
 constexpr NameRows kGemma3Rows[] = {
     kDecoder, kQkvBias, kOutputBias, kQkNorm, kMlp, kFeedforwardNorms};
-constexpr NameRows kMixtralRows[] = {kDecoder, kFusedExperts, kMixtralExperts};
+constexpr NameRows kMixtralRows[] = {
+    kDecoder, kOldRotary, kFusedExperts, kMixtralExperts};
 constexpr NameRows kQwen3MoeRows[] = {kDecoder,
+                                      kOldRotary,
                                       kQkvBias,
                                       kOutputBias,
                                       kQkNorm,
