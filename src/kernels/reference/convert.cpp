@@ -69,19 +69,16 @@ void load_halves(const std::byte* from,
   }
 }
 
-// Elements [begin, begin + count) as float or double; false: no such dtype.
+// Whole numbers [begin, begin + count) as float or double; false: the dtype is
+// none.
 template <class Out>
-bool load(DType dtype,
-          const std::byte* from,
-          std::int64_t begin,
-          std::int64_t count,
-          Out* out) {
+bool load_integers(DType dtype,
+                   const std::byte* from,
+                   std::int64_t begin,
+                   std::int64_t count,
+                   Out* out) {
   const auto numbers = [&]<class T>() {
     load_numbers<T>(from, begin, count, out);
-    return true;
-  };
-  const auto mini = [&]<class Format>() {
-    load_codes<Format::kBits>(from, begin, count, out, Format::decode);
     return true;
   };
   switch (dtype) {
@@ -89,10 +86,6 @@ bool load(DType dtype,
       return numbers.template operator()<std::uint64_t>();
     case DType::Int64:
       return numbers.template operator()<std::int64_t>();
-    case DType::Float64:
-      return numbers.template operator()<double>();
-    case DType::Float32:
-      return numbers.template operator()<float>();
     case DType::UInt32:
       return numbers.template operator()<std::uint32_t>();
     case DType::Int32:
@@ -110,6 +103,31 @@ bool load(DType dtype,
         return byte != 0 ? 1.0f : 0.0f;
       });
       return true;
+    default:
+      return false;
+  }
+}
+
+// Elements [begin, begin + count) as float or double; false: no such dtype.
+template <class Out>
+bool load(DType dtype,
+          const std::byte* from,
+          std::int64_t begin,
+          std::int64_t count,
+          Out* out) {
+  const auto numbers = [&]<class T>() {
+    load_numbers<T>(from, begin, count, out);
+    return true;
+  };
+  const auto mini = [&]<class Format>() {
+    load_codes<Format::kBits>(from, begin, count, out, Format::decode);
+    return true;
+  };
+  switch (dtype) {
+    case DType::Float64:
+      return numbers.template operator()<double>();
+    case DType::Float32:
+      return numbers.template operator()<float>();
     case DType::BFloat16:
       load_halves(from, begin, count, out, bfloat16_to_float);
       return true;
@@ -134,7 +152,7 @@ bool load(DType dtype,
     case DType::Float4E2M1:
       return mini.template operator()<Float4E2M1>();
     default:
-      return false;
+      return load_integers(dtype, from, begin, count, out);
   }
 }
 
