@@ -46,7 +46,7 @@ check_ascii() {
 check_words() {
   files ':!*.txt' ':!tests/golden' | xargs -r grep -nHIE \
     '(^|[^A-Za-z0-9_.])/(home|root|wor[k]|Users)/|py[p]i\.org|[p]ythonhosted'
-  cxx | xargs -r grep -nHE 'TODO|FIXME|XXX' | grep -vE 'TODO\(#[0-9]+\):'
+  cxx | xargs -r grep -nHE '\b(TODO|FIXME|XXX)\b' | grep -vE 'TODO\(#[0-9]+\):'
 }
 
 # Outside these, everything is C++ and shell; docs/conf.py configures Sphinx.

@@ -29,4 +29,4 @@ if grep -rn "$build" "$work/prefix/lib"*/cmake; then
   echo "the package files name the build folder" >&2
   exit 1
 fi
-test -x "$work/prefix/bin/mantissa"
+"$work/prefix/bin/mantissa" --version
