@@ -111,34 +111,11 @@ void check_select(std::string_view owner,
   }
 }
 
-HostTensor sliced(ConstTensorView tensor,
-                  std::int64_t dim,
-                  std::int64_t begin,
-                  std::int64_t end) {
-  const auto axis = tensor.shape.begin() + dim;
-  const std::int64_t outer = numel(Shape(tensor.shape.begin(), axis));
-  const std::int64_t inner =
-      byte_count(tensor.dtype, Shape(axis + 1, tensor.shape.end()));
-  Shape shape = tensor.shape;
-  shape[static_cast<std::size_t>(dim)] = end - begin;
-  HostTensor out(tensor.dtype, shape);
-  const std::int64_t run = (end - begin) * inner;
-  if (run == 0) return out;
-  for (std::int64_t i = 0; i < outer; ++i) {
-    std::memcpy(out.data() + i * run,
-                tensor.data + (i * *axis + begin) * inner,
-                static_cast<std::size_t>(run));
-  }
-  return out;
-}
-
-HostTensor selected(ConstTensorView tensor, std::int64_t index) {
-  HostTensor out(tensor.dtype,
-                 Shape(tensor.shape.begin() + 1, tensor.shape.end()));
+HostTensor copied(ConstTensorView tensor) {
+  HostTensor out(tensor.dtype, tensor.shape);
   if (out.nbytes() > 0) {
-    std::memcpy(out.data(),
-                tensor.data + index * out.nbytes(),
-                static_cast<std::size_t>(out.nbytes()));
+    std::memcpy(
+        out.data(), tensor.data, static_cast<std::size_t>(out.nbytes()));
   }
   return out;
 }

@@ -47,14 +47,8 @@ void check_select(std::string_view owner,
                   const Shape& shape,
                   std::int64_t index);
 
-/// A dense copy of [begin, end) along `dim`.
-HostTensor sliced(ConstTensorView tensor,
-                  std::int64_t dim,
-                  std::int64_t begin,
-                  std::int64_t end);
-
-/// A dense copy of index `index` of dimension 0, without that dimension.
-HostTensor selected(ConstTensorView tensor, std::int64_t index);
+/// A dense copy.
+HostTensor copied(ConstTensorView tensor);
 
 /// "scale[3, 5]": the element of a field at a flat index.
 std::string element_name(std::string_view field,

@@ -1,11 +1,13 @@
 #include <mantissa/formats/registry.h>
 
-#include <array>
+#include "formats/int4_tensor.h"
 
 namespace mantissa {
 namespace {
 
-constexpr std::array<Format, 0> kFormats = {};
+constexpr Format kFormats[] = {
+    {"Int4Tensor", "4-bit groups with float zero points", parse_int4_tensor},
+};
 
 }  // namespace
 

@@ -1,0 +1,446 @@
+#include "formats/int4_tensor.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <mantissa/core/error.h>
+#include <mantissa/primitives/float_casts.h>
+
+#include "formats/attributes.h"
+#include "formats/dense_slice.h"
+#include "formats/fields.h"
+#include "kernels/common/nibbles.h"
+#include "kernels/quantize_int4.h"
+#include "primitives/int4_decode.h"
+
+namespace mantissa {
+namespace {
+
+using kernels::Int4Rule;
+using kernels::kOffsetBinary;
+using kernels::NibbleOrder;
+using kernels::QuantizeInt4Problem;
+
+constexpr std::string_view kName = "Int4Tensor";
+
+// Byte i of a row holds column 2i in its low nibble and column 2i + 1 in its
+// high one, both two's complement:
+//
+//   bit   7 6 5 4   3 2 1 0
+//         col 2i+1  col 2i
+constexpr NibbleOrder kOrder = NibbleOrder::LowFirst;
+
+enum Field : std::size_t { kQdata, kScale, kZeroPoint, kActPreScale };
+
+// An element of a field in one of the three weight dtypes.
+void store(DType dtype, std::byte* field, std::int64_t index, float value) {
+  if (dtype == DType::Float32) {
+    reinterpret_cast<float*>(field)[index] = value;
+  } else {
+    reinterpret_cast<std::uint16_t*>(field)[index] =
+        dtype == DType::BFloat16 ? float_to_bfloat16(value)
+                                 : float_to_float16(value);
+  }
+}
+
+float load(ConstTensorView field, std::int64_t index) {
+  if (field.dtype == DType::Float32) return field.as<float>()[index];
+  const std::uint16_t bits = field.as<std::uint16_t>()[index];
+  return field.dtype == DType::BFloat16 ? bfloat16_to_float(bits)
+                                        : float16_to_float(bits);
+}
+
+bool weight_dtype(DType dtype) {
+  return dtype == DType::BFloat16 || dtype == DType::Float16 ||
+         dtype == DType::Float32;
+}
+
+// What is wrong with a shape, dtype and spec, or nothing.
+std::string refusal(const Shape& shape, DType dtype, const Int4Spec& spec) {
+  if (shape.size() != 2 && shape.size() != 3) {
+    return "shape: expected [N, K] or [E, N, K], got " + to_string(shape);
+  }
+  if (!weight_dtype(dtype)) {
+    return fmt::format("dtype: expected bfloat16, float16 or float32, got {}",
+                       name(dtype));
+  }
+  const std::int64_t k = shape.back();
+  if (spec.group_size < 2 || k % spec.group_size != 0) {
+    return fmt::format(
+        "group_size: expected a divisor of K = {} above 1, got "
+        "{}",
+        k,
+        spec.group_size);
+  }
+  if (k % 2 != 0) {
+    return fmt::format("shape: expected an even K, got {}", to_string(shape));
+  }
+  if (spec.activation_dtype != DType::BFloat16 &&
+      spec.activation_dtype != DType::Float8E4M3FN) {
+    return fmt::format(
+        "activation_dtype: expected bfloat16 or float8_e4m3fn, "
+        "got {}",
+        name(spec.activation_dtype));
+  }
+  return {};
+}
+
+class Int4Encoding final : public Encoding {
+ public:
+  Int4Encoding(Shape shape,
+               DType dtype,
+               const Int4Spec& spec,
+               std::optional<FieldLayout> act_pre_scale)
+      : Encoding(std::move(shape), dtype),
+        spec_(spec),
+        act_pre_scale_(std::move(act_pre_scale)) {}
+
+  std::string_view format_name() const override { return kName; }
+  std::vector<FieldLayout> fields() const override;
+  std::size_t required_fields() const override { return 3; }
+  std::string attributes_json() const override;
+  std::unique_ptr<Encoder> make_encoder() const override;
+  HostTensor decode(std::span<const ConstTensorView> fields) const override;
+  EncodedTensor slice(std::span<const ConstTensorView> fields,
+                      std::int64_t dim,
+                      std::int64_t begin,
+                      std::int64_t end) const override;
+  EncodedTensor select(std::span<const ConstTensorView> fields,
+                       std::int64_t index) const override;
+  std::string check_values(
+      std::span<const ConstTensorView> fields) const override;
+
+  const Int4Spec& spec() const { return spec_; }
+  MatrixShape matrices() const { return matrix_shape(shape()); }
+  std::int64_t groups() const { return shape().back() / spec_.group_size; }
+
+ private:
+  // The same format with other extents; `fields` become its fields.
+  EncodedTensor with(Shape shape, std::vector<HostTensor> fields) const;
+  HostTensor sliced_act_pre_scale(ConstTensorView field,
+                                  std::int64_t begin,
+                                  std::int64_t end) const;
+
+  Int4Spec spec_;
+  std::optional<FieldLayout> act_pre_scale_;
+};
+
+std::vector<FieldLayout> Int4Encoding::fields() const {
+  const std::int64_t n = shape()[shape().size() - 2];
+  Shape qdata = shape();
+  qdata.back() /= 2;
+  Shape scale(shape().begin(), shape().end() - 2);
+  scale.insert(scale.end(), {groups(), n});
+  std::vector<FieldLayout> fields = {{"qdata", DType::Int8, qdata},
+                                     {"scale", dtype(), scale},
+                                     {"zero_point", dtype(), scale}};
+  if (act_pre_scale_) fields.push_back(*act_pre_scale_);
+  return fields;
+}
+
+Shape block_size(std::size_t rank, std::int64_t group_size) {
+  Shape block(rank, 1);
+  block.back() = group_size;
+  return block;
+}
+
+std::string Int4Encoding::attributes_json() const {
+  attributes::Json data = attributes::Json::object();
+  data["activation_dtype"] = attributes::dtype(spec_.activation_dtype);
+  data["block_size"] = block_size(shape().size(), spec_.group_size);
+  data["shape"] = shape();
+  return attributes::dump(data);
+}
+
+class Int4Encoder final : public Encoder {
+ public:
+  explicit Int4Encoder(const Int4Encoding& encoding)
+      : dtype_(encoding.dtype()),
+        shape_(encoding.matrices()),
+        groups_(encoding.groups()),
+        problem_{encoding.dtype(),
+                 encoding.spec().group_size,
+                 encoding.spec().activation_dtype == DType::BFloat16
+                     ? Int4Rule::Asymmetric
+                     : Int4Rule::Symmetric} {}
+
+  void encode(const RowBlock& block,
+              ConstTensorView rows,
+              FieldSink& sink) const override;
+
+ private:
+  // A block of scale or zero_point, [groups, rows], into its columns of the
+  // field [groups, N] of one matrix.
+  void write_columns(Field field,
+                     const RowBlock& block,
+                     const HostTensor& values,
+                     FieldSink& sink) const;
+
+  DType dtype_;
+  MatrixShape shape_;
+  std::int64_t groups_;
+  QuantizeInt4Problem problem_;
+};
+
+void Int4Encoder::encode(const RowBlock& block,
+                         ConstTensorView rows,
+                         FieldSink& sink) const {
+  const std::int64_t k = shape_.columns;
+  const auto& kernel = kernels::select_quantize_int4(problem_);
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(k));
+  std::vector<float> scale(static_cast<std::size_t>(groups_));
+  std::vector<float> zero(static_cast<std::size_t>(groups_));
+  HostTensor qdata(DType::Int8, {block.rows, k / 2});
+  HostTensor scales(dtype_, {groups_, block.rows});
+  HostTensor zeros(dtype_, {groups_, block.rows});
+  const std::int64_t row_bytes = k * bit_width(dtype_) / 8;
+  for (std::int64_t r = 0; r < block.rows; ++r) {
+    kernel.run(problem_,
+               {rows.data + r * row_bytes,
+                groups_,
+                codes.data(),
+                scale.data(),
+                zero.data()});
+    kernels::pack_nibbles<kOrder>(
+        codes.data(), k, kOffsetBinary, qdata.as<std::uint8_t>() + r * (k / 2));
+    for (std::int64_t g = 0; g < groups_; ++g) {
+      const std::int64_t at = g * block.rows + r;
+      store(dtype_, scales.data(), at, scale[static_cast<std::size_t>(g)]);
+      store(dtype_, zeros.data(), at, zero[static_cast<std::size_t>(g)]);
+    }
+  }
+  sink.write(kQdata,
+             (block.matrix * shape_.rows + block.row) * (k / 2),
+             qdata.view().bytes());
+  write_columns(kScale, block, scales, sink);
+  write_columns(kZeroPoint, block, zeros, sink);
+}
+
+void Int4Encoder::write_columns(Field field,
+                                const RowBlock& block,
+                                const HostTensor& values,
+                                FieldSink& sink) const {
+  if (values.nbytes() == 0) return;
+  const std::int64_t element = bit_width(dtype_) / 8;
+  const std::int64_t offset =
+      (block.matrix * groups_ * shape_.rows + block.row) * element;
+  if (block.rows == shape_.rows) {
+    sink.write(field, offset, values.view().bytes());
+    return;
+  }
+  sink.write_runs(field,
+                  offset,
+                  block.rows * element,
+                  shape_.rows * element,
+                  values.view().bytes());
+}
+
+std::unique_ptr<Encoder> Int4Encoding::make_encoder() const {
+  if (act_pre_scale_) {
+    throw Error(ErrorKind::Usage,
+                "Int4Tensor: encode: act_pre_scale comes from calibration, "
+                "not from a weight; encode without it");
+  }
+  return std::make_unique<Int4Encoder>(*this);
+}
+
+// All codes of one row to values; `table` is refilled for each group.
+template <class Element>
+void decode_row(std::span<const ConstTensorView> fields,
+                const std::uint8_t* codes,
+                std::int64_t group_size,
+                std::int64_t groups,
+                std::int64_t first_scale,
+                std::int64_t scale_stride,
+                Element* out) {
+  Element table[16];
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const std::int64_t at = first_scale + g * scale_stride;
+    int4_values(fields[kScale].dtype,
+                load(fields[kScale], at),
+                load(fields[kZeroPoint], at),
+                table);
+    for (std::int64_t i = 0; i < group_size; ++i) *out++ = table[*codes++];
+  }
+}
+
+HostTensor Int4Encoding::decode(std::span<const ConstTensorView> fields) const {
+  HostTensor out(dtype(), shape());
+  const auto [matrices, n, k] = this->matrices();
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(k));
+  for (std::int64_t row = 0; row < matrices * n; ++row) {
+    kernels::unpack_nibbles<kOrder>(
+        fields[kQdata].as<std::uint8_t>() + row * (k / 2),
+        k,
+        kOffsetBinary,
+        codes.data());
+    const std::int64_t scale = row / n * groups() * n + row % n;
+    const auto decode_as = [&](auto* values) {
+      decode_row(fields,
+                 codes.data(),
+                 spec_.group_size,
+                 groups(),
+                 scale,
+                 n,
+                 values + row * k);
+    };
+    if (dtype() == DType::Float32) {
+      decode_as(out.as<float>());
+    } else {
+      decode_as(out.as<std::uint16_t>());
+    }
+  }
+  return out;
+}
+
+EncodedTensor Int4Encoding::with(Shape shape,
+                                 std::vector<HostTensor> fields) const {
+  std::optional<FieldLayout> act_pre_scale = act_pre_scale_;
+  if (act_pre_scale) act_pre_scale->shape = fields[kActPreScale].shape();
+  return {std::make_shared<Int4Encoding>(
+              std::move(shape), dtype(), spec_, std::move(act_pre_scale)),
+          std::move(fields)};
+}
+
+// A cut of K also cuts what multiplies the activations' last dimension.
+HostTensor Int4Encoding::sliced_act_pre_scale(ConstTensorView field,
+                                              std::int64_t begin,
+                                              std::int64_t end) const {
+  const auto last = static_cast<std::int64_t>(field.shape.size()) - 1;
+  if (last < 0 || field.shape.back() == 1) {
+    return fields::copied(field);
+  }
+  return slice_dense(field, last, begin, end);
+}
+
+EncodedTensor Int4Encoding::slice(std::span<const ConstTensorView> fields,
+                                  std::int64_t dim,
+                                  std::int64_t begin,
+                                  std::int64_t end) const {
+  fields::check_slice(kName, shape(), dim, begin, end);
+  const auto rank = static_cast<std::int64_t>(shape().size());
+  const bool columns = dim == rank - 1;
+  const std::int64_t g = spec_.group_size;
+  if (columns && (begin % g != 0 || end % g != 0)) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("{}: slice: [{}, {}) of dimension {} cuts a group "
+                            "of {}; use multiples of {}",
+                            kName,
+                            begin,
+                            end,
+                            dim,
+                            g,
+                            g));
+  }
+  // Rows of the weight are columns of scale and zero_point and vice versa.
+  const std::int64_t scale_dim =
+      columns ? rank - 2 : (dim == rank - 2 ? rank - 1 : dim);
+  const std::int64_t scale_unit = columns ? g : 1;
+  const std::int64_t byte_unit = columns ? 2 : 1;
+  std::vector<HostTensor> cut;
+  cut.push_back(
+      slice_dense(fields[kQdata], dim, begin / byte_unit, end / byte_unit));
+  for (const Field field : {kScale, kZeroPoint}) {
+    cut.push_back(slice_dense(
+        fields[field], scale_dim, begin / scale_unit, end / scale_unit));
+  }
+  if (act_pre_scale_) {
+    const ConstTensorView& field = fields[kActPreScale];
+    cut.push_back(columns ? sliced_act_pre_scale(field, begin, end)
+                          : fields::copied(field));
+  }
+  Shape cut_shape = shape();
+  cut_shape[static_cast<std::size_t>(dim)] = end - begin;
+  return with(std::move(cut_shape), std::move(cut));
+}
+
+EncodedTensor Int4Encoding::select(std::span<const ConstTensorView> fields,
+                                   std::int64_t index) const {
+  fields::check_select(kName, shape(), index);
+  std::vector<HostTensor> cut;
+  for (const Field field : {kQdata, kScale, kZeroPoint}) {
+    cut.push_back(fields::copied(select_dense(fields[field], index)));
+  }
+  if (act_pre_scale_) cut.push_back(fields::copied(fields[kActPreScale]));
+  return with(Shape(shape().begin() + 1, shape().end()), std::move(cut));
+}
+
+std::string Int4Encoding::check_values(
+    std::span<const ConstTensorView> fields) const {
+  const std::vector<FieldLayout> layouts = this->fields();
+  for (std::size_t field = kScale; field < fields.size(); ++field) {
+    std::string wrong =
+        fields::describe_nonfinite(layouts[field].name, fields[field]);
+    if (!wrong.empty()) return wrong;
+  }
+  return {};
+}
+
+// act_pre_scale is broadcast to the activations [.., K].
+void check_act_pre_scale(const FieldLayout& field, std::int64_t k) {
+  const std::int64_t last = field.shape.empty() ? 1 : field.shape.back();
+  if (is_high_precision(field.dtype) && (last == 1 || last == k)) return;
+  throw Error(ErrorKind::Input,
+              fmt::format("{}: act_pre_scale: expected a float tensor whose "
+                          "last dimension is 1 or K = {}, got {} {}",
+                          kName,
+                          k,
+                          name(field.dtype),
+                          to_string(field.shape)));
+}
+
+}  // namespace
+
+std::shared_ptr<const Encoding> make_int4_encoding(const Shape& shape,
+                                                   DType dtype,
+                                                   const Int4Spec& spec) {
+  const std::string reason = refusal(shape, dtype, spec);
+  if (!reason.empty()) {
+    throw Error(ErrorKind::Usage, fmt::format("{}: {}", kName, reason));
+  }
+  return std::make_shared<Int4Encoding>(shape, dtype, spec, std::nullopt);
+}
+
+std::shared_ptr<const Encoding> parse_int4_tensor(
+    std::string_view attributes, std::span<const FieldLayout> fields) {
+  attributes::Reader reader(kName, attributes);
+  const Shape block = reader.integers("block_size");
+  const Shape shape = reader.integers("shape");
+  Int4Spec spec{block.empty() ? 0 : block.back()};
+  if (reader.has("activation_dtype")) {
+    spec.activation_dtype = reader.dtype("activation_dtype");
+  }
+  reader.ignore("activation_dtype");
+  reader.finish();
+  if (block.empty() || block.size() != shape.size() ||
+      block != block_size(block.size(), spec.group_size)) {
+    reader.refuse("block_size",
+                  fmt::format("1s and a group size, one for each dimension of "
+                              "{}",
+                              to_string(shape)));
+  }
+  numel(shape);  // refuses negative extents and overflow
+  const DType dtype = fields::require(kName, fields, "scale").dtype;
+  const std::string reason = refusal(shape, dtype, spec);
+  if (!reason.empty()) {
+    throw Error(ErrorKind::Input, fmt::format("{}: {}", kName, reason));
+  }
+  std::optional<FieldLayout> act_pre_scale;
+  if (const FieldLayout* field = fields::find(fields, "act_pre_scale")) {
+    check_act_pre_scale(*field, shape.back());
+    act_pre_scale = *field;
+  }
+  auto encoding =
+      std::make_shared<Int4Encoding>(shape, dtype, spec, act_pre_scale);
+  for (const FieldLayout& field : encoding->fields()) {
+    fields::check(kName, fields, field);
+  }
+  fields::check_names(
+      kName, fields, {"qdata", "scale", "zero_point", "act_pre_scale"});
+  return encoding;
+}
+
+}  // namespace mantissa
