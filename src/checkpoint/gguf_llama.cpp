@@ -1,0 +1,243 @@
+#include "checkpoint/gguf_llama.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <set>
+#include <string_view>
+#include <unordered_set>
+
+#include <fmt/format.h>
+
+#include <mantissa/core/error.h>
+#include <mantissa/core/tensor_view.h>
+
+#include "checkpoint/gguf_llama_keys.h"
+#include "checkpoint/quoted.h"
+
+namespace mantissa {
+namespace {
+
+enum class Extent { Hidden, Queries, Keys, Intermediate, Vocabulary };
+enum class Bias { None, Attention, Mlp };
+
+struct TensorRow {
+  std::string_view stored;  // without ".weight" and the layer
+  std::string_view name;
+  Extent rows;
+  Extent columns;           // rows again: a vector
+  Bias bias = Bias::None;
+  bool interleaved = false;
+};
+
+constexpr TensorRow kModelRows[] = {
+    {"token_embd", "model.embed_tokens", Extent::Vocabulary, Extent::Hidden},
+    {"output_norm", "model.norm", Extent::Hidden, Extent::Hidden},
+    {"output", "lm_head", Extent::Vocabulary, Extent::Hidden},
+};
+
+constexpr std::string_view kNorms[] = {"output_norm", "attn_norm", "ffn_norm"};
+
+constexpr TensorRow kLayerRows[] = {
+    {"attn_norm", "input_layernorm", Extent::Hidden, Extent::Hidden},
+    {"ffn_norm", "post_attention_layernorm", Extent::Hidden, Extent::Hidden},
+    {"attn_q", "self_attn.q_proj", Extent::Queries, Extent::Hidden,
+     Bias::Attention, true},
+    {"attn_k", "self_attn.k_proj", Extent::Keys, Extent::Hidden,
+     Bias::Attention, true},
+    {"attn_v", "self_attn.v_proj", Extent::Keys, Extent::Hidden,
+     Bias::Attention},
+    {"attn_output", "self_attn.o_proj", Extent::Hidden, Extent::Queries,
+     Bias::Attention},
+    {"ffn_gate", "mlp.gate_proj", Extent::Intermediate, Extent::Hidden,
+     Bias::Mlp},
+    {"ffn_up", "mlp.up_proj", Extent::Intermediate, Extent::Hidden, Bias::Mlp},
+    {"ffn_down", "mlp.down_proj", Extent::Hidden, Extent::Intermediate,
+     Bias::Mlp},
+};
+
+bool is_norm(const TensorRow& row) {
+  return std::find(std::begin(kNorms), std::end(kNorms), row.stored) !=
+         std::end(kNorms);
+}
+
+std::int64_t extent_of(const LlamaShape& shape, Extent extent) {
+  switch (extent) {
+    case Extent::Hidden:
+      return shape.hidden;
+    case Extent::Queries:
+      return shape.heads * shape.head_dim;
+    case Extent::Keys:
+      return shape.kv_heads * shape.head_dim;
+    case Extent::Intermediate:
+      return shape.intermediate;
+    case Extent::Vocabulary:
+      return shape.vocabulary;
+  }
+  return 0;
+}
+
+[[noreturn]] void fail(ErrorKind kind,
+                       std::string_view tensor,
+                       const std::string& what) {
+  throw Error(kind, fmt::format("GGUF tensor {}: {}", quoted_name(tensor), what));
+}
+
+// "blk.12.attn_q.weight" in parts; layer -1 outside the layers.
+struct StoredName {
+  std::int64_t layer = -1;
+  std::string_view leaf;    // "attn_q"
+  std::string_view suffix;  // "weight"
+};
+
+StoredName split_name(std::string_view name) {
+  StoredName parts;
+  if (name.starts_with("blk.")) {
+    const char* begin = name.data() + 4;
+    const char* end = name.data() + name.size();
+    const auto [stop, error] = std::from_chars(begin, end, parts.layer);
+    const bool padded = begin != end && *begin == '0' && stop != begin + 1;
+    if (error != std::errc() || stop == end || *stop != '.' || padded ||
+        parts.layer < 0) {
+      return {};
+    }
+    name = std::string_view(stop + 1, static_cast<std::size_t>(end - stop - 1));
+  }
+  const std::size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos) return {};
+  parts.leaf = name.substr(0, dot);
+  parts.suffix = name.substr(dot + 1);
+  return parts;
+}
+
+template <std::size_t N>
+const TensorRow* find_row(const TensorRow (&rows)[N], std::string_view leaf) {
+  for (const TensorRow& row : rows) {
+    if (row.stored == leaf) return &row;
+  }
+  return nullptr;
+}
+
+void check_shape(const LlamaShape& shape,
+                 const TensorRow& row,
+                 const GgufTensor& tensor,
+                 Bias bias) {
+  const std::int64_t rows = extent_of(shape, row.rows);
+  const Shape expected = bias != Bias::None || is_norm(row)
+                             ? Shape{rows}
+                             : Shape{rows, extent_of(shape, row.columns)};
+  if (tensor.shape != expected) {
+    fail(ErrorKind::Input, tensor.name,
+         fmt::format("shape: expected {}, found {}", to_string(expected),
+                     to_string(tensor.shape)));
+  }
+}
+
+LlamaTensor map_tensor(const GgufTensor& tensor,
+                       std::size_t source,
+                       LlamaShape& shape) {
+  const StoredName parts = split_name(tensor.name);
+  const TensorRow* row = parts.layer < 0 ? find_row(kModelRows, parts.leaf)
+                                         : find_row(kLayerRows, parts.leaf);
+  const bool biased = row != nullptr && parts.suffix == "bias";
+  if (row == nullptr || parts.layer >= shape.layers ||
+      (parts.suffix != "weight" && !(biased && row->bias != Bias::None))) {
+    fail(ErrorKind::Usage, tensor.name,
+         "no tensor of a dense llama model that this version converts");
+  }
+  const Bias bias = biased ? row->bias : Bias::None;
+  check_shape(shape, *row, tensor, bias);
+  if (row->interleaved && biased && is_quantized(*tensor.type)) {
+    fail(ErrorKind::Usage, tensor.name, "a quantized bias is not converted");
+  }
+  if (bias == Bias::Attention) shape.attention_bias = true;
+  if (bias == Bias::Mlp) shape.mlp_bias = true;
+  LlamaTensor mapped{source, std::string(row->name), 0};
+  if (parts.layer >= 0) {
+    mapped.name = fmt::format("model.layers.{}.{}", parts.layer, row->name);
+  }
+  mapped.name += fmt::format(".{}", parts.suffix);
+  if (row->interleaved) mapped.interleaved = shape.head_dim;
+  return mapped;
+}
+
+void require(const std::unordered_set<std::string_view>& names,
+             const std::string& name) {
+  if (!names.contains(name)) fail(ErrorKind::Input, name, "missing");
+}
+
+void require_all(const GgufFile& file, const LlamaShape& shape) {
+  std::unordered_set<std::string_view> names;
+  for (const GgufTensor& tensor : file.tensors()) names.insert(tensor.name);
+  require(names, "token_embd.weight");
+  require(names, "output_norm.weight");
+  for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+    for (const TensorRow& row : kLayerRows) {
+      const std::string stem = fmt::format("blk.{}.{}", layer, row.stored);
+      require(names, stem + ".weight");
+      const bool biased =
+          (row.bias == Bias::Attention && shape.attention_bias) ||
+          (row.bias == Bias::Mlp && shape.mlp_bias);
+      // Transformers' Llama has a bias on all of them or on none.
+      if (biased && !names.contains(stem + ".bias")) {
+        fail(ErrorKind::Usage, stem + ".bias",
+             "missing, while others of its kind have a bias; such models are "
+             "not converted");
+      }
+    }
+  }
+}
+
+std::vector<float> read_floats(const GgufFile& file, const GgufTensor& tensor) {
+  std::vector<std::byte> raw(static_cast<std::size_t>(tensor.bytes));
+  file.read(tensor, 0, raw);
+  const std::int64_t blocks = tensor.bytes / tensor.type->block_bytes;
+  std::vector<float> values(
+      static_cast<std::size_t>(blocks * tensor.type->block_size));
+  tensor.type->decode(raw.data(), blocks, values.data());
+  return values;
+}
+
+}  // namespace
+
+LlamaModel read_llama(const GgufFile& file) {
+  LlamaModel model;
+  model.shape = read_llama_keys(file.metadata());
+  LlamaShape& shape = model.shape;
+  const auto& tensors = file.tensors();
+  // So that a loop over a claimed number of layers is bounded by the file.
+  if (shape.layers > static_cast<std::int64_t>(tensors.size())) {
+    throw Error(ErrorKind::Input,
+                fmt::format("GGUF key \"llama.block_count\": {} layers, the "
+                            "file has {} tensors",
+                            shape.layers, tensors.size()));
+  }
+  for (const GgufTensor& tensor : tensors) {
+    if (tensor.name == "token_embd.weight" && tensor.shape.size() == 2) {
+      shape.vocabulary = tensor.shape[0];
+    }
+    if (tensor.name == "output.weight") shape.tied = false;
+  }
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (tensors[i].name == "rope_freqs.weight") {
+      if (tensors[i].shape.size() != 1) {
+        fail(ErrorKind::Input, tensors[i].name, "expected one dimension");
+      }
+      apply_rope_factors(read_floats(file, tensors[i]), shape.head_dim,
+                         shape.rope);
+    } else {
+      model.tensors.push_back(map_tensor(tensors[i], i, shape));
+    }
+  }
+  require_all(file, shape);
+  const auto claimed = file.metadata().integer("llama.vocab_size");
+  if (claimed && *claimed != shape.vocabulary) {
+    throw Error(ErrorKind::Input,
+                fmt::format("GGUF key \"llama.vocab_size\": expected {} (rows "
+                            "of token_embd.weight), found {}",
+                            shape.vocabulary, *claimed));
+  }
+  return model;
+}
+
+}  // namespace mantissa

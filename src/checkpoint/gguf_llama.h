@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "checkpoint/gguf_file.h"
+#include "checkpoint/gguf_rope.h"
+
+namespace mantissa {
+
+/// The sizes of a dense Llama, from the keys and tensors of a GGUF file.
+struct LlamaShape {
+  std::int64_t layers = 0;
+  std::int64_t hidden = 0;
+  std::int64_t intermediate = 0;
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t positions = 0;
+  std::int64_t vocabulary = 0;  ///< rows of the embedding
+  double rms_norm_eps = 0;
+  RopeParameters rope;
+  bool tied = true;             ///< no output.weight
+  bool attention_bias = false;
+  bool mlp_bias = false;
+};
+
+/// A GGUF tensor under its Hugging Face name.
+struct LlamaTensor {
+  std::size_t source;      ///< index in GgufFile::tensors()
+  std::string name;
+  /// Rows (elements of a bias) of one head when they are interleaved in the
+  /// file, else 0: row b * (n / 2) + a of a head lies at 2 * a + b, b in {0, 1}.
+  std::int64_t interleaved = 0;
+};
+
+struct LlamaModel {
+  LlamaShape shape;
+  std::vector<LlamaTensor> tensors;  ///< in file order
+};
+
+/// Reads architecture `llama`. Throws Error(Usage) with what is supported for
+/// another architecture, for experts and for keys and tensors that are not
+/// understood; Error(Input) for missing keys or tensors and wrong shapes.
+LlamaModel read_llama(const GgufFile& file);
+
+}  // namespace mantissa

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "checkpoint/gguf_llama.h"
+#include "checkpoint/gguf_metadata.h"
+
+namespace mantissa {
+
+/// What the keys of a `llama` file say; `vocabulary`, `tied` and the biases come
+/// from its tensors. Throws Error(Usage) for another architecture, for experts
+/// and for keys under "llama." that are not understood; Error(Input) for missing
+/// or absurd values.
+LlamaShape read_llama_keys(const GgufMetadata& metadata);
+
+}  // namespace mantissa

@@ -1,0 +1,318 @@
+#include "checkpoint/gguf_tokenizer.h"
+
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <mantissa/core/error.h>
+
+#include "checkpoint/gguf_pre_tokenizers.h"
+#include "checkpoint/quoted.h"
+#include "checkpoint/utf8.h"
+
+namespace mantissa {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Vocabulary = std::unordered_map<std::string_view, std::int64_t>;
+
+constexpr std::string_view kTokens = "tokenizer.ggml.tokens";
+constexpr std::string_view kTypes = "tokenizer.ggml.token_type";
+constexpr std::string_view kMerges = "tokenizer.ggml.merges";
+constexpr std::int64_t kControl = 3;      // never produced from plain text
+constexpr std::int64_t kUserDefined = 4;  // found in text before the merges
+
+[[noreturn]] void fail(ErrorKind kind,
+                       std::string_view key,
+                       const std::string& what) {
+  throw Error(kind, fmt::format("GGUF key {}: {}", quoted_name(key), what));
+}
+
+const std::vector<std::string>& required_strings(const GgufMetadata& metadata,
+                                                 std::string_view key) {
+  const auto* strings = metadata.strings(key);
+  if (strings == nullptr) fail(ErrorKind::Input, key, "missing");
+  return *strings;
+}
+
+void check_model(const GgufMetadata& metadata) {
+  constexpr std::string_view kKey = "tokenizer.ggml.model";
+  const std::string* model = metadata.string(kKey);
+  if (model == nullptr || *model != "gpt2") {
+    fail(ErrorKind::Usage, kKey,
+         fmt::format("{}; this version converts tokenizers of model gpt2 "
+                     "(byte-level BPE)",
+                     model == nullptr ? "missing" : quoted_name(*model)));
+  }
+}
+
+const PreTokenizer& find_pre(const GgufMetadata& metadata) {
+  constexpr std::string_view kKey = "tokenizer.ggml.pre";
+  const std::string* pre = metadata.string(kKey);
+  const PreTokenizer* found =
+      pre == nullptr ? nullptr : find_pre_tokenizer(*pre);
+  if (found == nullptr) {
+    fail(ErrorKind::Usage, kKey,
+         fmt::format("{}; this version converts the pre-tokenizers {}",
+                     pre == nullptr ? "missing" : quoted_name(*pre),
+                     pre_tokenizer_names()));
+  }
+  return *found;
+}
+
+Vocabulary index_tokens(const std::vector<std::string>& tokens,
+                        std::int64_t rows) {
+  if (static_cast<std::int64_t>(tokens.size()) > rows) {
+    fail(ErrorKind::Input, kTokens,
+         fmt::format("{} tokens, the embedding has {} rows", tokens.size(),
+                     rows));
+  }
+  Vocabulary ids;
+  ids.reserve(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (!is_utf8(tokens[i])) {
+      fail(ErrorKind::Input, kTokens, fmt::format("token {} is not UTF-8", i));
+    }
+    if (!ids.emplace(tokens[i], static_cast<std::int64_t>(i)).second) {
+      fail(ErrorKind::Input, kTokens,
+           fmt::format("token {} {} appears twice", i, quoted_name(tokens[i])));
+    }
+  }
+  return ids;
+}
+
+// A merge is two tokens with a space between; both and their union are tokens.
+void check_merge(std::string_view merge,
+                 std::size_t index,
+                 const Vocabulary& ids) {
+  const std::size_t space = merge.find(' ');
+  const bool split = space != std::string_view::npos && space > 0 &&
+                     space + 1 < merge.size() &&
+                     merge.find(' ', space + 1) == std::string_view::npos;
+  if (!split) {
+    fail(ErrorKind::Input, kMerges,
+         fmt::format("merge {} {}: expected two tokens with one space between",
+                     index, quoted_name(merge)));
+  }
+  const std::string_view left = merge.substr(0, space);
+  const std::string_view right = merge.substr(space + 1);
+  const std::string joined = std::string(left) + std::string(right);
+  for (const std::string_view token : {left, right, std::string_view(joined)}) {
+    if (!ids.contains(token)) {
+      fail(ErrorKind::Input, kMerges,
+           fmt::format("merge {} {}: {} is no token", index, quoted_name(merge),
+                       quoted_name(token)));
+    }
+  }
+}
+
+std::string json_string(std::string_view text) {
+  return Json(std::string(text)).dump();
+}
+
+// Written by hand: an ordered object of nlohmann's is quadratic to fill.
+std::string vocabulary_json(const std::vector<std::string>& tokens) {
+  std::string out = "{";
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    out += fmt::format("{}\n      {}: {}", i == 0 ? "" : ",",
+                       json_string(tokens[i]), i);
+  }
+  return out + "\n    }";
+}
+
+std::string merges_json(const std::vector<std::string>& merges) {
+  std::string out = "[";
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    out += fmt::format("{}\n      {}", i == 0 ? "" : ",",
+                       json_string(merges[i]));
+  }
+  return out + "\n    ]";
+}
+
+Json added_tokens(const GgufMetadata& metadata,
+                  const std::vector<std::string>& tokens) {
+  const auto types = metadata.integers(kTypes);
+  Json added = Json::array();
+  if (!types) return added;
+  if (types->size() != tokens.size()) {
+    fail(ErrorKind::Input, kTypes,
+         fmt::format("{} types for {} tokens", types->size(), tokens.size()));
+  }
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const std::int64_t type = (*types)[i];
+    if (type != kControl && type != kUserDefined) continue;
+    if (tokens[i].empty()) {
+      fail(ErrorKind::Input, kTokens,
+           fmt::format("token {} is special and empty", i));
+    }
+    Json token;
+    token["id"] = i;
+    token["content"] = tokens[i];
+    token["single_word"] = false;
+    token["lstrip"] = false;
+    token["rstrip"] = false;
+    token["normalized"] = false;
+    token["special"] = type == kControl;
+    added.push_back(std::move(token));
+  }
+  return added;
+}
+
+Json special_piece(const std::string& token, int sequence) {
+  return {{"SpecialToken", {{"id", token}, {"type_id", sequence}}}};
+}
+
+Json sequence_piece(const char* id, int sequence) {
+  return {{"Sequence", {{"id", id}, {"type_id", sequence}}}};
+}
+
+// What adds BOS and EOS around every sequence; null when neither is added.
+Json post_processor(const std::string* bos,
+                    const std::string* eos,
+                    const SpecialTokens& special) {
+  if (bos == nullptr && eos == nullptr) return nullptr;
+  Json single = Json::array();
+  Json pair = Json::array();
+  const auto append = [&](const char* id, int sequence) {
+    if (bos != nullptr) pair.push_back(special_piece(*bos, sequence));
+    pair.push_back(sequence_piece(id, sequence));
+    if (eos != nullptr) pair.push_back(special_piece(*eos, sequence));
+    if (sequence == 0) single = pair;
+  };
+  append("A", 0);
+  append("B", 1);
+  Json tokens = Json::object();
+  const auto declare = [&](const std::string* token, std::int64_t id) {
+    if (token == nullptr) return;
+    tokens[*token] = {{"id", *token}, {"ids", {id}}, {"tokens", {*token}}};
+  };
+  declare(bos, special.bos.value_or(0));
+  declare(eos, special.eos.value_or(0));
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"pair", pair},
+          {"special_tokens", tokens}};
+}
+
+// The token that is put around text when `key` (or the default) says so.
+const std::string* added_around(const GgufMetadata& metadata,
+                                std::string_view key,
+                                bool by_default,
+                                std::optional<std::int64_t> id,
+                                const std::vector<std::string>& tokens) {
+  if (!metadata.boolean(key).value_or(by_default)) return nullptr;
+  if (!id) fail(ErrorKind::Input, key, "true, but the file names no such id");
+  return &tokens[static_cast<std::size_t>(*id)];
+}
+
+std::string tokenizer_json(const GgufMetadata& metadata,
+                           const PreTokenizer& pre,
+                           const SpecialTokens& special) {
+  const auto& tokens = required_strings(metadata, kTokens);
+  const auto& merges = required_strings(metadata, kMerges);
+  const Json post = post_processor(
+      added_around(metadata, "tokenizer.ggml.add_bos_token", pre.adds_bos,
+                   special.bos, tokens),
+      added_around(metadata, "tokenizer.ggml.add_eos_token", false, special.eos,
+                   tokens),
+      special);
+  const Json decoder = {{"type", "ByteLevel"},
+                        {"add_prefix_space", true},
+                        {"trim_offsets", true},
+                        {"use_regex", true}};
+  return fmt::format(
+      "{{\n"
+      "  \"version\": \"1.0\",\n"
+      "  \"truncation\": null,\n"
+      "  \"padding\": null,\n"
+      "  \"added_tokens\": {},\n"
+      "  \"normalizer\": null,\n"
+      "  \"pre_tokenizer\": {},\n"
+      "  \"post_processor\": {},\n"
+      "  \"decoder\": {},\n"
+      "  \"model\": {{\n"
+      "    \"type\": \"BPE\",\n"
+      "    \"dropout\": null,\n"
+      "    \"unk_token\": null,\n"
+      "    \"continuing_subword_prefix\": null,\n"
+      "    \"end_of_word_suffix\": null,\n"
+      "    \"fuse_unk\": false,\n"
+      "    \"byte_fallback\": false,\n"
+      "    \"ignore_merges\": {},\n"
+      "    \"vocab\": {},\n"
+      "    \"merges\": {}\n"
+      "  }}\n"
+      "}}\n",
+      added_tokens(metadata, tokens).dump(), pre.json(), post.dump(),
+      decoder.dump(), pre.ignore_merges, vocabulary_json(tokens),
+      merges_json(merges));
+}
+
+// One template, or a list when the file has named ones beside the default.
+Json chat_template(const GgufMetadata& metadata) {
+  constexpr std::string_view kKey = "tokenizer.chat_template";
+  const auto checked = [](std::string_view key, const std::string& text) {
+    if (!is_utf8(text)) fail(ErrorKind::Input, key, "not UTF-8");
+    return text;
+  };
+  Json named = Json::array();
+  if (const std::string* text = metadata.string(kKey)) {
+    named.push_back({{"name", "default"}, {"template", checked(kKey, *text)}});
+  }
+  for (const GgufMetadata::Pair& pair : metadata.pairs()) {
+    const std::string prefix = std::string(kKey) + ".";
+    if (!pair.key.starts_with(prefix)) continue;
+    named.push_back({{"name", pair.key.substr(prefix.size())},
+                     {"template",
+                      checked(pair.key, *metadata.string(pair.key))}});
+  }
+  if (named.empty()) return nullptr;
+  if (named.size() == 1 && named[0]["name"] == "default") {
+    return named[0]["template"];
+  }
+  return named;
+}
+
+std::string tokenizer_config_json(const GgufMetadata& metadata,
+                                  const SpecialTokens& special,
+                                  std::int64_t positions) {
+  const auto& tokens = required_strings(metadata, kTokens);
+  Json json;
+  const auto put = [&](const char* key, std::optional<std::int64_t> id) {
+    if (id) json[key] = tokens[static_cast<std::size_t>(*id)];
+  };
+  put("bos_token", special.bos);
+  const Json chat = chat_template(metadata);
+  if (!chat.is_null()) json["chat_template"] = chat;
+  json["clean_up_tokenization_spaces"] = false;
+  put("eos_token", special.eos);
+  json["model_max_length"] = positions;
+  put("pad_token", special.pad);
+  // Transformers drops the pre-tokenizer of the file for "GPT2Tokenizer".
+  json["tokenizer_class"] = "PreTrainedTokenizerFast";
+  put("unk_token", special.unknown);
+  return json.dump(2) + "\n";
+}
+
+}  // namespace
+
+GgufTokenizer read_tokenizer(const GgufMetadata& metadata,
+                             const SpecialTokens& special,
+                             std::int64_t vocabulary,
+                             std::int64_t positions) {
+  check_model(metadata);
+  const PreTokenizer& pre = find_pre(metadata);
+  const auto& tokens = required_strings(metadata, kTokens);
+  const Vocabulary ids = index_tokens(tokens, vocabulary);
+  const auto& merges = required_strings(metadata, kMerges);
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    check_merge(merges[i], i, ids);
+  }
+  return {tokenizer_json(metadata, pre, special),
+          tokenizer_config_json(metadata, special, positions)};
+}
+
+}  // namespace mantissa

@@ -1,0 +1,47 @@
+#include "checkpoint/utf8.h"
+
+#include <cstddef>
+
+namespace mantissa {
+namespace {
+
+// Bytes of the UTF-8 sequence at the front of `text`; 0 when ill-formed.
+std::size_t sequence_length(std::string_view text) {
+  const auto at = [&](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+  };
+  const auto tail = [&](std::size_t i) { return (at(i) & 0xc0u) == 0x80u; };
+  const unsigned lead = at(0);
+  if (lead < 0x80) return 1;
+  if (lead < 0xc2) return 0;
+  if (lead < 0xe0) return tail(1) ? 2 : 0;
+  if (lead < 0xf0) {
+    const bool overlong = lead == 0xe0 && at(1) < 0xa0;
+    const bool surrogate = lead == 0xed && at(1) >= 0xa0;
+    return !overlong && !surrogate && tail(1) && tail(2) ? 3 : 0;
+  }
+  const bool overlong = lead == 0xf0 && at(1) < 0x90;
+  const bool outside = lead > 0xf4 || (lead == 0xf4 && at(1) >= 0x90);
+  return !overlong && !outside && tail(1) && tail(2) && tail(3) ? 4 : 0;
+}
+
+}  // namespace
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = sequence_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+bool is_printable_utf8(std::string_view text) {
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) return false;
+  }
+  return is_utf8(text);
+}
+
+}  // namespace mantissa
