@@ -2,15 +2,22 @@
 // after their type; OUT the values as TYPE.float32, .bfloat16 and .float16.
 // gguf_probe directory GGUF OUT DTYPE: writes what the reader presents as a
 // Hugging Face directory; DTYPE "default" leaves the choice to the reader.
+// gguf_probe texts GGUF OUT: the same without the weights.
+// gguf_probe xxh3 IDS: IDS holds parts of a 32-bit count and as many 32-bit
+// ids; prints count and XXH3 of each part's ids.
 // gguf_probe refusal GGUF: prints the kind and text of the error, if any.
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <mantissa/checkpoint/source.h>
 #include <mantissa/core/error.h>
@@ -63,21 +70,44 @@ HostTensor read_tensor(const CheckpointSource& source, std::size_t index) {
   return tensor;
 }
 
+void write_texts(const CheckpointSource& source,
+                 const std::filesystem::path& root) {
+  std::filesystem::create_directories(root);
+  write_text(root / "config.json", source.config_json());
+  for (const Companion& companion : source.companions()) {
+    write_text(root / companion.name, companion.text);
+  }
+}
+
 int make_directory(const char* gguf, const char* out, const std::string& dtype) {
   OpenOptions options;
   if (dtype != "default") options.dtype = dtype_from_name(dtype).value();
   const auto source = open_checkpoint(gguf, options);
   const std::filesystem::path root = out;
-  std::filesystem::create_directories(root);
-  write_text(root / "config.json", source->config_json());
-  for (const Companion& companion : source->companions()) {
-    write_text(root / companion.name, companion.text);
-  }
+  write_texts(*source, root);
   Tensors tensors;
   for (std::size_t i = 0; i < source->tensors().size(); ++i) {
     tensors.emplace(source->tensors()[i].name, read_tensor(*source, i));
   }
   support::save_tensors(root / "model.safetensors", tensors);
+  return 0;
+}
+
+int make_texts(const char* gguf, const char* out) {
+  write_texts(*open_checkpoint(gguf), out);
+  return 0;
+}
+
+int print_hashes(const char* path) {
+  std::ifstream file(path, std::ios::binary);
+  std::uint32_t count = 0;
+  while (file.read(reinterpret_cast<char*>(&count), sizeof(count))) {
+    std::vector<std::uint32_t> ids(count);
+    const std::size_t bytes = ids.size() * sizeof(ids[0]);
+    file.read(reinterpret_cast<char*>(ids.data()),
+              static_cast<std::streamsize>(bytes));
+    fmt::print("{} {:016x}\n", count, XXH3_64bits(ids.data(), bytes));
+  }
   return 0;
 }
 
@@ -99,7 +129,9 @@ int main(int argc, char** argv) {
   if (verb == "directory" && argc == 5) {
     return make_directory(argv[2], argv[3], argv[4]);
   }
+  if (verb == "texts" && argc == 4) return make_texts(argv[2], argv[3]);
+  if (verb == "xxh3" && argc == 3) return print_hashes(argv[2]);
   if (verb == "refusal" && argc == 3) return print_refusal(argv[2]);
-  std::fputs("usage: gguf_probe blocks|directory|refusal ...\n", stderr);
+  std::fputs("usage: gguf_probe blocks|directory|texts|xxh3|refusal ...\n", stderr);
   return 2;
 }
