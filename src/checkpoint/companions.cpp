@@ -92,8 +92,8 @@ std::vector<std::string> module_folders(const fs::path& root) {
   const fs::path path = root / "modules.json";
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored)) return {};
-  const auto modules = nlohmann::json::parse(
-      read_text(path, kLargestModules), nullptr, false);
+  const auto modules =
+      nlohmann::json::parse(read_text(path, kLargestModules), nullptr, false);
   std::vector<std::string> folders;
   if (!modules.is_array()) return folders;
   for (const auto& module : modules) {

@@ -74,8 +74,9 @@ constexpr std::array kForeign = {
     ForeignWeights{".msgpack",
                    "Flax weights are not read; load them in Transformers with "
                    "from_flax and save_pretrained()"},
-    ForeignWeights{".onnx", "ONNX graphs are not read; start from the model "
-                            "they were exported from"},
+    ForeignWeights{".onnx",
+                   "ONNX graphs are not read; start from the model "
+                   "they were exported from"},
 };
 
 [[noreturn]] void refuse_weightless(const fs::path& path,
@@ -96,8 +97,9 @@ constexpr std::array kForeign = {
   for (const auto& [suffix, remedy] : kForeign) {
     const auto found = with_suffix(names, suffix);
     if (!found.empty()) {
-      refuse(path,
-             fmt::format("its weights are {}: {}", quoted_name(found[0]), remedy));
+      refuse(
+          path,
+          fmt::format("its weights are {}: {}", quoted_name(found[0]), remedy));
     }
   }
   refuse(path,
@@ -113,10 +115,10 @@ int shard_total(std::string_view name) {
   if (at == name.npos) return 0;
   const std::string_view digits = name.substr(at + 4);
   int total = 0;
-  const auto result = std::from_chars(
-      digits.data(), digits.data() + digits.size(), total);
-  const bool whole = result.ec == std::errc() &&
-                     result.ptr == digits.data() + digits.size();
+  const auto result =
+      std::from_chars(digits.data(), digits.data() + digits.size(), total);
+  const bool whole =
+      result.ec == std::errc() && result.ptr == digits.data() + digits.size();
   return whole && total > 0 ? total : 0;
 }
 
@@ -208,6 +210,15 @@ std::unique_ptr<CheckpointSource> open_directory(const fs::path& path,
   const auto has = [&](std::string_view name) {
     return std::ranges::binary_search(names, name);
   };
+  for (const std::string_view name : {kSingle, kIndex}) {
+    if (!has(name) && fs::is_symlink(path / name)) {
+      throw Error(ErrorKind::Input,
+                  fmt::format("{}: a symlink to {}, which is not there; is the "
+                              "download complete?",
+                              (path / name).string(),
+                              fs::read_symlink(path / name).string()));
+    }
+  }
   CheckpointSurroundings around{
       .kind = "safetensors directory", .root = path, .config_json = {}};
   const auto found = with_suffix(names, ".safetensors");

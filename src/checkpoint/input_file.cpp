@@ -62,8 +62,7 @@ void InputFile::read_at(std::int64_t offset, std::span<std::byte> out) const {
                      size_));
   }
   while (!out.empty()) {
-    const ssize_t got =
-        ::pread(descriptor_, out.data(), out.size(), offset);
+    const ssize_t got = ::pread(descriptor_, out.data(), out.size(), offset);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       fail(path_, fmt::format("cannot be read: {}", std::strerror(errno)));

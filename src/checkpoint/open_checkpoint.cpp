@@ -37,8 +37,9 @@ bool looks_like_hub_id(const std::string& text) {
 bool looks_like_file(const std::string& text) {
   constexpr std::string_view kSuffixes[] = {
       ".safetensors", ".gguf", ".json", ".bin", ".pt", ".pth"};
-  return std::ranges::any_of(
-      kSuffixes, [&](std::string_view suffix) { return text.ends_with(suffix); });
+  return std::ranges::any_of(kSuffixes, [&](std::string_view suffix) {
+    return text.ends_with(suffix);
+  });
 }
 
 [[noreturn]] void refuse_missing(const fs::path& path) {
@@ -75,8 +76,8 @@ void refuse_recognized(const fs::path& path, std::string_view bytes) {
            "loaded. Load it in Python (torch.load(..., weights_only=True)) and "
            "write it with safetensors.torch.save_file()");
   }
-  const bool pickle = bytes.size() >= 2 && bytes[0] == '\x80' &&
-                      bytes[1] >= 2 && bytes[1] <= 5;
+  const bool pickle =
+      bytes.size() >= 2 && bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5;
   if (pickle) {
     refuse(path,
            "a pickle file: pickle files are never loaded. Load it in Python "

@@ -77,9 +77,10 @@ class HeaderSax final : public StrictSax {
              : key_ == "data_offsets" ? Field::Offsets
                                       : Field::None;
     if (field_ == Field::None) {
-      fail_here(fmt::format("unknown key {}; expected dtype, shape and "
-                            "data_offsets",
-                            quoted_name(key_)));
+      fail_here(
+          fmt::format("unknown key {}; expected dtype, shape and "
+                      "data_offsets",
+                      quoted_name(key_)));
     }
     const unsigned bit = 1U << static_cast<unsigned>(field_);
     if ((seen_ & bit) != 0) {
@@ -106,8 +107,8 @@ class HeaderSax final : public StrictSax {
 
   void on_scalar(JsonScalar& value) override {
     if (depth() == 1) {
-      fail_here(fmt::format("expected an object, got {}",
-                            describe(value.kind)));
+      fail_here(
+          fmt::format("expected an object, got {}", describe(value.kind)));
     }
     if (in_metadata_) {
       if (value.kind != JsonScalar::Kind::String) fail_kind(value.kind);
@@ -135,8 +136,7 @@ class HeaderSax final : public StrictSax {
     const auto number = static_cast<std::int64_t>(value.number);
     if (field_ == Field::Shape) {
       if (tensor_.shape.size() == limits_.rank) {
-        fail_here(fmt::format("shape: more than {} dimensions",
-                              limits_.rank));
+        fail_here(fmt::format("shape: more than {} dimensions", limits_.rank));
       }
       tensor_.shape.push_back(number);
       return;
@@ -173,8 +173,10 @@ class HeaderSax final : public StrictSax {
   }
 
   [[noreturn]] void fail_kind(JsonScalar::Kind kind) const {
-    fail_here(fmt::format(
-        "{}: expected {}, got {}", quoted_name(key_), expected(), describe(kind)));
+    fail_here(fmt::format("{}: expected {}, got {}",
+                          quoted_name(key_),
+                          expected(),
+                          describe(kind)));
   }
 
   const HeaderLimits& limits_;
@@ -247,9 +249,9 @@ std::int64_t header_extent(std::span<const std::byte> first_bytes,
                            std::string_view label,
                            const HeaderLimits& limits) {
   if (file_size < kPrefix || first_bytes.size() < std::size_t{kPrefix}) {
-    fail(label,
-         fmt::format("{} bytes: too short for a safetensors header",
-                     file_size));
+    fail(
+        label,
+        fmt::format("{} bytes: too short for a safetensors header", file_size));
   }
   std::uint64_t size = 0;
   std::memcpy(&size, first_bytes.data(), sizeof(size));
@@ -293,10 +295,9 @@ SafetensorsHeader parse_header(std::span<const std::byte> bytes,
   SafetensorsHeader header = std::move(sax.header);
   header.data_start = extent;
   for (const HeaderEntry& tensor : header.tensors) check_size(label, tensor);
-  std::ranges::stable_sort(
-      header.tensors, {}, [](const HeaderEntry& tensor) {
-        return std::pair(tensor.begin, tensor.end);
-      });
+  std::ranges::stable_sort(header.tensors, {}, [](const HeaderEntry& tensor) {
+    return std::pair(tensor.begin, tensor.end);
+  });
   check_layout(label, header, file_size);
   return header;
 }

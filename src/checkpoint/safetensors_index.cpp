@@ -25,7 +25,8 @@ class IndexSax final : public StrictSax {
       fail("weight_map: expected an object, got an array");
     }
     if (depth() == 3 && section_ == "weight_map") {
-      fail(fmt::format("weight_map: {}: expected a file name", quoted_name(key_)));
+      fail(fmt::format("weight_map: {}: expected a file name",
+                       quoted_name(key_)));
     }
   }
 

@@ -16,7 +16,8 @@ struct SafetensorsIndex {
 /// Error(Input) that begins with `label`.
 SafetensorsIndex parse_index(std::string_view text, std::string_view label);
 
-/// Why a file name from a JSON file may not be followed; "" if it may: relative,
+/// Why a file name from a JSON file may not be followed; "" if it may:
+/// relative,
 /// '/' separated, no empty, `.` or `..` component, no backslash or control
 /// character.
 std::string refuse_relative_path(std::string_view path);

@@ -42,9 +42,7 @@ class SafetensorsSource final : public CheckpointSource {
       const HeaderLimits& limits = {});
 
   std::string kind() const override { return around_.kind; }
-  const std::vector<SourceTensor>& tensors() const override {
-    return tensors_;
-  }
+  const std::vector<SourceTensor>& tensors() const override { return tensors_; }
   void read_rows(std::size_t index,
                  std::int64_t row,
                  std::int64_t rows,

@@ -10,12 +10,18 @@ using Kind = JsonScalar::Kind;
 
 std::string_view describe(JsonScalar::Kind kind) {
   switch (kind) {
-    case Kind::Null: return "null";
-    case Kind::Boolean: return "a boolean";
-    case Kind::Unsigned: return "an integer";
-    case Kind::Negative: return "a negative integer";
-    case Kind::Float: return "a number that is no 64-bit integer";
-    case Kind::String: return "a string";
+    case Kind::Null:
+      return "null";
+    case Kind::Boolean:
+      return "a boolean";
+    case Kind::Unsigned:
+      return "an integer";
+    case Kind::Negative:
+      return "a negative integer";
+    case Kind::Float:
+      return "a number that is no 64-bit integer";
+    case Kind::String:
+      return "a string";
   }
   return "";
 }
@@ -94,11 +100,9 @@ bool StrictSax::parse_error(std::size_t position,
                             const nlohmann::json::exception& error) {
   const std::string_view reason = error.what();
   const bool encoding =
-      reason.substr(0, reason.find("; last read")).find("UTF-8") !=
-      reason.npos;
-  fail(fmt::format("not valid {} at byte {}",
-                   encoding ? "UTF-8" : "JSON",
-                   position));
+      reason.substr(0, reason.find("; last read")).find("UTF-8") != reason.npos;
+  fail(fmt::format(
+      "not valid {} at byte {}", encoding ? "UTF-8" : "JSON", position));
 }
 
 }  // namespace mantissa

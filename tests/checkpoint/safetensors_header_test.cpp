@@ -40,12 +40,14 @@ TEST(SafetensorsHeader, AcceptsEveryDtype) {
     const auto dtype = static_cast<DType>(i);
     // 8 elements are whole bytes for every width.
     const int bytes = bit_width(dtype);
-    const auto header = parse(raw_safetensors(
-        "{" +
-            entry("w", std::string(safetensors_name(dtype)), "[2,4]",
-                  "[0," + std::to_string(bytes) + "]") +
-            "}",
-        static_cast<std::size_t>(bytes)));
+    const auto header =
+        parse(raw_safetensors("{" +
+                                  entry("w",
+                                        std::string(safetensors_name(dtype)),
+                                        "[2,4]",
+                                        "[0," + std::to_string(bytes) + "]") +
+                                  "}",
+                              static_cast<std::size_t>(bytes)));
     ASSERT_EQ(header.tensors.size(), 1U);
     EXPECT_EQ(header.tensors[0].dtype, dtype);
     EXPECT_EQ(header.tensors[0].shape, (Shape{2, 4}));

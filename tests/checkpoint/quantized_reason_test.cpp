@@ -1,0 +1,75 @@
+#include "checkpoint/quantized_reason.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/memory_source.h"
+
+namespace mantissa {
+namespace {
+
+using support::MemorySource;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+TEST(QuantizedReason, PlainSourcesHaveNone) {
+  EXPECT_THAT(quantized_reason(MemorySource()), IsEmpty());
+  EXPECT_THAT(
+      quantized_reason(MemorySource(R"({"quantization_config": null})")),
+      IsEmpty());
+  MemorySource plain;
+  plain.add("a.weight", DType::BFloat16, {2, 2})
+      .set_metadata({{"format", "pt"},
+                     {"tensor_names", R"(["a.weight"])"},
+                     {"a.weight", R"({"_type": "Tensor"})"}});
+  EXPECT_THAT(quantized_reason(plain), IsEmpty());
+}
+
+TEST(QuantizedReason, ConfigNamesTheMethod) {
+  for (const char* method : {"torchao",
+                             "compressed-tensors",
+                             "gptq",
+                             "awq",
+                             "bitsandbytes",
+                             "fp8",
+                             "hqq",
+                             "mxfp4"}) {
+    const std::string quantization =
+        std::string(R"({"quantization_config": {"quant_method": ")") + method +
+        "\"}}";
+    for (const std::string& config :
+         {quantization, R"({"text_config": )" + quantization + "}"}) {
+      EXPECT_THAT(quantized_reason(MemorySource(config)),
+                  AllOf(HasSubstr("already quantized"),
+                        HasSubstr(method),
+                        HasSubstr("start from the original model")));
+    }
+  }
+  EXPECT_THAT(quantized_reason(MemorySource(
+                  R"({"quantization_config": {"load_in_8bit": true}})")),
+              HasSubstr("bitsandbytes"));
+}
+
+TEST(QuantizedReason, TensorsGiveItAway) {
+  MemorySource torchao;
+  torchao.set_metadata({{"tensor_names", R"(["a.weight"])"},
+                        {"a.weight", R"({"_type": "Int8Tensor"})"}});
+  EXPECT_THAT(quantized_reason(torchao),
+              AllOf(HasSubstr("torchao"),
+                    HasSubstr("\"a.weight\""),
+                    HasSubstr("\"Int8Tensor\"")));
+  for (const char* name : {"a.weight_packed",
+                           "a.qzeros",
+                           "a.g_idx",
+                           "a.weight.absmax",
+                           "a.SCB",
+                           "a.weight_scale_inv"}) {
+    MemorySource source;
+    source.add(name, DType::Int32, {2});
+    EXPECT_THAT(quantized_reason(source), HasSubstr(name));
+  }
+}
+
+}  // namespace
+}  // namespace mantissa
