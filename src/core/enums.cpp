@@ -116,6 +116,16 @@ MANTISSA_ENUM_ROWS(
     {E::Convert, {kType, "CONVERT", "convert"}, ""},
     {E::PrepareForLoading,
      {kType, "PREPARE_FOR_LOADING", "prepare_for_loading"},
+     ""},
+    {E::PrepareForSmoothquantSmoothingFactor,
+     {kType,
+      "PREPARE_FOR_SMOOTHQUANT_SMOOTHING_FACTOR",
+      "prepare_for_smoothquant_smoothing_factor"},
+     ""},
+    {E::PrepareForSmoothquantActivationScales,
+     {kType,
+      "PREPARE_FOR_SMOOTHQUANT_ACTIVATION_SCALES",
+      "prepare_for_smoothquant_activation_scales"},
      ""})
 
 #undef MANTISSA_ENUM_ROWS

@@ -26,7 +26,13 @@ enum class Float8PackingFormat {
   Sparse1dData1dMetadata,
 };
 enum class ScaleCalculationMode { Floor, Rceil, Ceil, Even };
-enum class QuantizationStep { Prepare, Convert, PrepareForLoading };
+enum class QuantizationStep {
+  Prepare,
+  Convert,
+  PrepareForLoading,
+  PrepareForSmoothquantSmoothingFactor,
+  PrepareForSmoothquantActivationScales,
+};
 
 /// What a file calls an enumerator: the enum class, the member, the value.
 struct EnumSpelling {

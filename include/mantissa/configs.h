@@ -1,0 +1,31 @@
+#pragma once
+
+// Every config, the registry and the rules by name.
+#include <mantissa/configs/awq.h>
+#include <mantissa/configs/codebook_weight_only.h>
+#include <mantissa/configs/config.h>
+#include <mantissa/configs/float8_dynamic_activation_float8_weight.h>
+#include <mantissa/configs/float8_dynamic_activation_float8_weight_opaque_tensor.h>
+#include <mantissa/configs/float8_dynamic_activation_int4_weight.h>
+#include <mantissa/configs/float8_static_activation_float8_weight.h>
+#include <mantissa/configs/float8_weight_only.h>
+#include <mantissa/configs/fqn_to_config.h>
+#include <mantissa/configs/gguf_weight_only.h>
+#include <mantissa/configs/gptq.h>
+#include <mantissa/configs/groupwise_lut_weight.h>
+#include <mantissa/configs/int4_weight_only.h>
+#include <mantissa/configs/int8_dynamic_activation_int4_weight.h>
+#include <mantissa/configs/int8_dynamic_activation_int8_weight.h>
+#include <mantissa/configs/int8_dynamic_activation_intx_weight.h>
+#include <mantissa/configs/int8_static_activation_int8_weight.h>
+#include <mantissa/configs/int8_weight_only.h>
+#include <mantissa/configs/intx_weight_only.h>
+#include <mantissa/configs/mx_dynamic_activation_mx_weight.h>
+#include <mantissa/configs/name_rules.h>
+#include <mantissa/configs/nf4_weight_only.h>
+#include <mantissa/configs/nvfp4_weight.h>
+#include <mantissa/configs/prototype_int4_weight_only.h>
+#include <mantissa/configs/registry.h>
+#include <mantissa/configs/smooth_quant.h>
+#include <mantissa/configs/stretched_intx_weight.h>
+#include <mantissa/configs/uintx_weight_only.h>

@@ -1,0 +1,74 @@
+#include <mantissa/configs/int8_dynamic_activation_int8_weight.h>
+
+#include <fmt/format.h>
+
+#include "configs/fields.h"
+#include "configs/rules.h"
+
+namespace mantissa {
+namespace {
+
+template <class Self, class Visitor>
+void visit(Self& self, Visitor& field) {
+  field("act_mapping_type", self.act_mapping_type);
+  field("weight_only_decode", self.weight_only_decode);
+  field("granularity", self.granularity);
+  field("set_inductor_config", self.set_inductor_config);
+  field("reduce_range", self.reduce_range);
+}
+
+GranularityPair pair_of(const Int8DynamicActivationInt8WeightFields& fields) {
+  return activation_and_weight(
+      fields.granularity,
+      PerRow{},
+      "Int8DynamicActivationInt8WeightConfig: granularity");
+}
+
+void check_side(std::string_view type,
+                std::string_view side,
+                const Granularity& granularity) {
+  if (std::holds_alternative<PerTensor>(granularity)) return;
+  const auto* row = std::get_if<PerRow>(&granularity);
+  if (row != nullptr && (side == "weight" || row->dim == -1)) return;
+  rules::throw_field(type,
+                     "granularity",
+                     side == "weight" ? "PerTensor or PerRow for the weight"
+                                      : "PerTensor or PerRow(-1) for the "
+                                        "activation",
+                     to_string(granularity));
+}
+
+}  // namespace
+
+void Int8DynamicActivationInt8WeightConfig::write_fields(
+    FieldWriter& writer) const {
+  visit(*this, writer);
+}
+
+void Int8DynamicActivationInt8WeightConfig::read_fields(FieldReader& reader) {
+  visit(*this, reader);
+}
+
+void Int8DynamicActivationInt8WeightConfig::validate() const {
+  const GranularityPair pair = pair_of(*this);
+  check_side(type(), "activation", pair.activation);
+  check_side(type(), "weight", pair.weight);
+  if (!act_mapping_type ||
+      *act_mapping_type == MappingType::SymmetricNoClippingErr) {
+    rules::throw_field(
+        type(),
+        "act_mapping_type",
+        "SYMMETRIC or ASYMMETRIC",
+        act_mapping_type ? spelling(act_mapping_type->value).member : "None");
+  }
+}
+
+WeightChoice Int8DynamicActivationInt8WeightConfig::choose(const Shape& shape,
+                                                           DType dtype) const {
+  validate();
+  if (auto no = rules::refuse_rank(type(), shape, 3)) return *no;
+  if (auto no = rules::refuse_dtype(type(), dtype)) return *no;
+  throw_not_available(type());
+}
+
+}  // namespace mantissa

@@ -1,0 +1,63 @@
+#include "configs/intx_rules.h"
+
+#include <string>
+
+#include <mantissa/configs/field_config.h>
+
+namespace mantissa::rules {
+namespace {
+
+bool is_intx(DType dtype) {
+  return dtype == DType::Int8 || (dtype >= DType::Int1 && dtype <= DType::Int7);
+}
+
+}  // namespace
+
+void check_intx(std::string_view type,
+                std::string_view prefix,
+                const IntxWeight& weight) {
+  const auto field = [&](std::string_view name) {
+    return std::string(prefix) + std::string(name);
+  };
+  if (!is_intx(weight.weight_dtype)) {
+    throw_field(
+        type, "weight_dtype", "int1 to int8", name(weight.weight_dtype));
+  }
+  check_group_or_axis(type, field("granularity"), weight.granularity);
+  if (weight.mapping_type == MappingType::SymmetricNoClippingErr &&
+      weight.weight_dtype == DType::Int1) {
+    throw_field(type,
+                field("mapping_type"),
+                "SYMMETRIC or ASYMMETRIC for int1, whose largest code is 0",
+                "SYMMETRIC_NO_CLIPPING_ERR");
+  }
+  if (weight.scale_dtype && *weight.scale_dtype != DType::Float32 &&
+      *weight.scale_dtype != DType::BFloat16 &&
+      *weight.scale_dtype != DType::Float16) {
+    throw_field(type,
+                field("scale_dtype"),
+                "float32, bfloat16, float16 or None",
+                name(*weight.scale_dtype));
+  }
+  if (weight.packing_format != IntxPackingFormat::UnpackedToInt8) {
+    throw_not_available(std::string(type) + " with intx_packing_format " +
+                            std::string(spelling(weight.packing_format).value),
+                        "intx_packing_format unpacked_to_int8");
+  }
+}
+
+WeightChoice choose_intx(std::string_view type,
+                         const IntxWeight& weight,
+                         IntxActivation activation,
+                         const Shape& shape,
+                         DType dtype) {
+  if (auto no = refuse_rank(type, shape, 2)) return *no;
+  if (auto no = refuse_dtype(type, dtype)) return *no;
+  if (auto no = refuse_granularity(shape.back(), weight.granularity)) {
+    return *no;
+  }
+  (void)activation;
+  throw_not_available(type);
+}
+
+}  // namespace mantissa::rules

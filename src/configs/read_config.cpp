@@ -1,0 +1,106 @@
+#include "configs/read_config.h"
+
+#include <nlohmann/json.hpp>
+
+#include <mantissa/configs/registry.h>
+#include <mantissa/core/error.h>
+
+#include "core/suggest.h"
+
+namespace mantissa {
+namespace {
+
+constexpr int kMaxJsonDepth = 64;
+constexpr int kMaxConfigDepth = 8;  // AWQ over FqnToConfig over a config is 3
+
+[[noreturn]] void fail(const std::string& what) {
+  throw Error(ErrorKind::Usage, what);
+}
+
+// Names of FqnToConfig in older files.
+std::string_view current_name(std::string_view type) {
+  return type == "ModuleFqnToConfig" || type == "AOPerModuleConfig"
+             ? "FqnToConfig"
+             : type;
+}
+
+// A missing `_version` is 1, as torchao reads it.
+std::int64_t stored_version(const Json& value, const std::string& type) {
+  const auto found = value.find("_version");
+  if (found == value.end()) return 1;
+  if (!found->is_number_integer()) {
+    fail(type + ": _version: expected an integer, got " + shown(*found));
+  }
+  return found->get<std::int64_t>();
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text) {
+  const auto check = [](int depth, Json::parse_event_t, Json&) {
+    if (depth > kMaxJsonDepth) fail("config: the JSON is nested too deeply");
+    return true;
+  };
+  try {
+    return Json::parse(text, check);
+  } catch (const Json::parse_error& error) {
+    fail("config: expected JSON, got an error at byte " +
+         std::to_string(error.byte) + " of " + std::to_string(text.size()));
+  }
+}
+
+void throw_unknown_config(std::string_view name) {
+  const std::string nearest = nearest_name(name, config_names());
+  fail("config '" + std::string(name) + "' is not known" +
+       (nearest.empty() ? "; `mantissa configs` lists them"
+                        : "; did you mean " + nearest + "?"));
+}
+
+ConfigPtr fill_config(const ConfigRow& row,
+                      const Json& data,
+                      ReadContext& context) {
+  std::shared_ptr<FieldConfig> config = row.make();
+  FieldReader reader(row.type, data, context);
+  FieldAccess::read(*config, reader);
+  reader.finish();
+  return config;
+}
+
+ConfigPtr read_config(const Json& value, ReadContext& context) {
+  if (!value.is_object() || !value.contains("_type") ||
+      !value["_type"].is_string() || !value.contains("_data")) {
+    fail(R"(config: expected {"_type": ..., "_version": ..., "_data": ...}, )"
+         "got " +
+         shown(value));
+  }
+  const std::string type(
+      current_name(value["_type"].get_ref<const std::string&>()));
+  Json data = value["_data"];
+  if (!data.is_object()) {
+    fail(type + ": _data: expected an object of fields, got " + shown(data));
+  }
+  const std::string removed = removed_config(type, data);
+  if (!removed.empty()) fail(removed);
+  const ConfigRow* row = find_row(type, data);
+  if (row == nullptr) throw_unknown_config(type);
+  if (context.depth >= kMaxConfigDepth) {
+    fail(type + ": configs are nested too deeply");
+  }
+  const std::int64_t stored = stored_version(value, type);
+  const std::int64_t current = row->make()->version();
+  if (stored != current) {
+    upgrade_fields(type, stored, current, data, context);
+  }
+  ++context.depth;
+  ConfigPtr config = fill_config(*row, data, context);
+  --context.depth;
+  return config;
+}
+
+ParsedConfig parse_config_json(std::string_view text) {
+  ReadContext context;
+  ConfigPtr config = read_config(parse_json(text), context);
+  return {std::move(config), std::move(context.warnings)};
+}
+
+}  // namespace mantissa
