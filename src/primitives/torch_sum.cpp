@@ -11,11 +11,11 @@ namespace {
 constexpr std::size_t kRows = 4;    // independent sums per lane
 constexpr std::size_t kLevels = 4;  // of the cascade
 
-template <std::size_t kLanes>
-using Rows = std::array<float, kRows * kLanes>;
+template <std::size_t kWidth>
+using Sums = std::array<float, kWidth>;
 
-template <std::size_t kLanes>
-void add(Rows<kLanes>& to, const float* from) {
+template <std::size_t kWidth>
+void add(Sums<kWidth>& to, const float* from) {
   for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
 }
 
@@ -25,27 +25,26 @@ std::size_t level_power(std::size_t steps) {
   return std::max<std::size_t>(4, log2 / kLevels);
 }
 
-// Sums `steps` rows of kRows x kLanes values.
-template <std::size_t kLanes>
-Rows<kLanes> cascade(const float* values, std::size_t steps) {
-  constexpr std::size_t kStride = kRows * kLanes;
+// Sums `steps` rows of kWidth values.
+template <std::size_t kWidth>
+Sums<kWidth> cascade(const float* values, std::size_t steps) {
   const std::size_t power = level_power(steps);
   const std::size_t period = std::size_t{1} << power;
-  std::array<Rows<kLanes>, kLevels> sums{};
+  std::array<Sums<kWidth>, kLevels> sums{};
   std::size_t i = 0;
   while (i + period <= steps) {
     for (std::size_t j = 0; j < period; ++j, ++i) {
-      add<kLanes>(sums[0], values + i * kStride);
+      add<kWidth>(sums[0], values + i * kWidth);
     }
     for (std::size_t level = 1; level < kLevels; ++level) {
-      add<kLanes>(sums[level], sums[level - 1].data());
+      add<kWidth>(sums[level], sums[level - 1].data());
       sums[level - 1] = {};
       if ((i & ((period - 1) << (level * power))) != 0) break;
     }
   }
-  for (; i < steps; ++i) add<kLanes>(sums[0], values + i * kStride);
+  for (; i < steps; ++i) add<kWidth>(sums[0], values + i * kWidth);
   for (std::size_t level = 1; level < kLevels; ++level) {
-    add<kLanes>(sums[0], sums[level].data());
+    add<kWidth>(sums[0], sums[level].data());
   }
   return sums[0];
 }
@@ -54,7 +53,7 @@ template <std::size_t kLanes>
 float sum(std::span<const float> values) {
   const std::size_t vectors = values.size() / kLanes;
   const std::size_t steps = vectors / kRows;
-  Rows<kLanes> rows = cascade<kLanes>(values.data(), steps);
+  auto rows = cascade<kRows * kLanes>(values.data(), steps);
   for (std::size_t v = steps * kRows; v < vectors; ++v) {
     for (std::size_t i = 0; i < kLanes; ++i) rows[i] += values[v * kLanes + i];
   }
@@ -73,6 +72,10 @@ float sum(std::span<const float> values) {
 
 float torch_sum(std::span<const float> values) {
   return values.size() < 8 ? sum<1>(values) : sum<8>(values);
+}
+
+float torch_outer_sum(std::span<const float> values) {
+  return cascade<1>(values.data(), values.size())[0];
 }
 
 }  // namespace mantissa

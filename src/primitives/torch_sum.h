@@ -9,4 +9,9 @@ namespace mantissa {
 /// sums, which are kept short by a cascade, then added one after the other.
 float torch_sum(std::span<const float> values);
 
+/// The same for a dimension that is not the innermost: one running sum, kept
+/// short by the cascade. (torch sums the last columns of a matrix, fewer than
+/// 32, in another order.)
+float torch_outer_sum(std::span<const float> values);
+
 }  // namespace mantissa

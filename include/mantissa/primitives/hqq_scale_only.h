@@ -24,8 +24,8 @@ struct ScaleOnlyHqqOptions {
 /// starts from absmax / max(|qmin|, |qmax|), then fits the scale to the codes
 /// by least squares until no scale of the tensor moves by more than the
 /// tolerance. `input` is [N, K] float32, bfloat16 or float16, `block_size`
-/// [1, group]. Sums run in float32 in torch's order. Throws Error(Usage) for arguments
-/// that do not fit, Error(Input) for NaN or infinity.
+/// [1, group]. Sums run in float32 in torch's order. Throws Error(Usage) for
+/// arguments that do not fit, Error(Input) for NaN or infinity.
 ScaleOnlyHqq choose_qparams_and_quantize_scale_only_hqq(
     ConstTensorView input,
     const Shape& block_size,
