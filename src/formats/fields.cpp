@@ -120,6 +120,12 @@ HostTensor copied(ConstTensorView tensor) {
   return out;
 }
 
+Shape group_block(std::size_t rank, std::int64_t group_size) {
+  Shape block(rank, 1);
+  if (rank > 0) block.back() = group_size;
+  return block;
+}
+
 std::string element_name(std::string_view field,
                          const Shape& shape,
                          std::int64_t index) {

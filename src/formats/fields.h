@@ -50,6 +50,9 @@ void check_select(std::string_view owner,
 /// A dense copy.
 HostTensor copied(ConstTensorView tensor);
 
+/// {1, .., 1, group_size}: the block of groups along the last dimension.
+Shape group_block(std::size_t rank, std::int64_t group_size);
+
 /// "scale[3, 5]": the element of a field at a flat index.
 std::string element_name(std::string_view field,
                          const Shape& shape,

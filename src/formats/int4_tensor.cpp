@@ -9,6 +9,7 @@
 #include <mantissa/core/error.h>
 #include <mantissa/primitives/float_casts.h>
 
+#include "formats/act_pre_scale.h"
 #include "formats/attributes.h"
 #include "formats/dense_slice.h"
 #include "formats/fields.h"
@@ -120,9 +121,6 @@ class Int4Encoding final : public Encoding {
  private:
   // The same format with other extents; `fields` become its fields.
   EncodedTensor with(Shape shape, std::vector<HostTensor> fields) const;
-  HostTensor sliced_act_pre_scale(ConstTensorView field,
-                                  std::int64_t begin,
-                                  std::int64_t end) const;
 
   Int4Spec spec_;
   std::optional<FieldLayout> act_pre_scale_;
@@ -141,16 +139,10 @@ std::vector<FieldLayout> Int4Encoding::fields() const {
   return fields;
 }
 
-Shape block_size(std::size_t rank, std::int64_t group_size) {
-  Shape block(rank, 1);
-  block.back() = group_size;
-  return block;
-}
-
 std::string Int4Encoding::attributes_json() const {
   attributes::Json data = attributes::Json::object();
   data["activation_dtype"] = attributes::dtype(spec_.activation_dtype);
-  data["block_size"] = block_size(shape().size(), spec_.group_size);
+  data["block_size"] = fields::group_block(shape().size(), spec_.group_size);
   data["shape"] = shape();
   return attributes::dump(data);
 }
@@ -305,17 +297,6 @@ EncodedTensor Int4Encoding::with(Shape shape,
           std::move(fields)};
 }
 
-// A cut of K also cuts what multiplies the activations' last dimension.
-HostTensor Int4Encoding::sliced_act_pre_scale(ConstTensorView field,
-                                              std::int64_t begin,
-                                              std::int64_t end) const {
-  const auto last = static_cast<std::int64_t>(field.shape.size()) - 1;
-  if (last < 0 || field.shape.back() == 1) {
-    return fields::copied(field);
-  }
-  return slice_dense(field, last, begin, end);
-}
-
 EncodedTensor Int4Encoding::slice(std::span<const ConstTensorView> fields,
                                   std::int64_t dim,
                                   std::int64_t begin,
@@ -349,7 +330,7 @@ EncodedTensor Int4Encoding::slice(std::span<const ConstTensorView> fields,
   }
   if (act_pre_scale_) {
     const ConstTensorView& field = fields[kActPreScale];
-    cut.push_back(columns ? sliced_act_pre_scale(field, begin, end)
+    cut.push_back(columns ? act_pre_scale::sliced(field, begin, end)
                           : fields::copied(field));
   }
   Shape cut_shape = shape();
@@ -379,19 +360,6 @@ std::string Int4Encoding::check_values(
   return {};
 }
 
-// act_pre_scale is broadcast to the activations [.., K].
-void check_act_pre_scale(const FieldLayout& field, std::int64_t k) {
-  const std::int64_t last = field.shape.empty() ? 1 : field.shape.back();
-  if (is_high_precision(field.dtype) && (last == 1 || last == k)) return;
-  throw Error(ErrorKind::Input,
-              fmt::format("{}: act_pre_scale: expected a float tensor whose "
-                          "last dimension is 1 or K = {}, got {} {}",
-                          kName,
-                          k,
-                          name(field.dtype),
-                          to_string(field.shape)));
-}
-
 }  // namespace
 
 std::shared_ptr<const Encoding> make_int4_encoding(const Shape& shape,
@@ -416,7 +384,7 @@ std::shared_ptr<const Encoding> parse_int4_tensor(
   reader.ignore("activation_dtype");
   reader.finish();
   if (block.empty() || block.size() != shape.size() ||
-      block != block_size(block.size(), spec.group_size)) {
+      block != fields::group_block(block.size(), spec.group_size)) {
     reader.refuse("block_size",
                   fmt::format("1s and a group size, one for each dimension of "
                               "{}",
@@ -430,7 +398,7 @@ std::shared_ptr<const Encoding> parse_int4_tensor(
   }
   std::optional<FieldLayout> act_pre_scale;
   if (const FieldLayout* field = fields::find(fields, "act_pre_scale")) {
-    check_act_pre_scale(*field, shape.back());
+    act_pre_scale::check(kName, *field, shape.back());
     act_pre_scale = *field;
   }
   auto encoding =

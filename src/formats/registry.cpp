@@ -1,12 +1,16 @@
 #include <mantissa/formats/registry.h>
 
 #include "formats/int4_tensor.h"
+#include "formats/int4_tile_packed_to_4d_tensor.h"
 
 namespace mantissa {
 namespace {
 
 constexpr Format kFormats[] = {
     {"Int4Tensor", "4-bit groups with float zero points", parse_int4_tensor},
+    {"Int4TilePackedTo4dTensor",
+     "4-bit groups in the tiles of tinygemm's CUDA kernels",
+     parse_int4_tile_packed},
 };
 
 }  // namespace
