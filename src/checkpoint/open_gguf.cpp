@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -220,7 +221,14 @@ class GgufModelSource final : public CheckpointSource {
 std::unique_ptr<CheckpointSource> open_gguf_model(
     const std::filesystem::path& path,
     const OpenOptions& options) {
-  return std::make_unique<GgufModelSource>(path, options);
+  try {
+    return std::make_unique<GgufModelSource>(path, options);
+  } catch (const Error& error) {
+    const std::string file = path.string() + ": ";
+    const std::string_view what = error.what();
+    if (what.starts_with(file)) throw;
+    throw Error(error.kind(), file + std::string(what));
+  }
 }
 
 }  // namespace mantissa

@@ -1,0 +1,481 @@
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <mantissa/checkpoint/source.h>
+#include <mantissa/core/error.h>
+#include <mantissa/primitives/float_casts.h>
+
+#include "checkpoint/ggml_blocks.h"
+#include "support/raw_gguf.h"
+#include "support/temp_dir.h"
+
+namespace mantissa {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using support::RawGguf;
+using support::TempDir;
+using testing::HasSubstr;
+
+constexpr std::uint32_t kF16 = 1;
+constexpr std::uint32_t kQ8_0 = 8;
+
+std::unique_ptr<CheckpointSource> open_bytes(const TempDir& dir,
+                                             const RawGguf& file,
+                                             OpenOptions options = {}) {
+  return open_checkpoint(dir.write("model.gguf", file.bytes()), options);
+}
+
+std::size_t index_of(const CheckpointSource& source, const std::string& name) {
+  for (std::size_t i = 0; i < source.tensors().size(); ++i) {
+    if (source.tensors()[i].name == name) return i;
+  }
+  throw std::runtime_error("no " + name);
+}
+
+std::vector<float> read_floats(const CheckpointSource& source,
+                               const std::string& name,
+                               std::int64_t row,
+                               std::int64_t rows) {
+  const std::size_t index = index_of(source, name);
+  const std::int64_t columns = source.tensors()[index].shape.back();
+  std::vector<float> values(static_cast<std::size_t>(rows * columns));
+  source.read_rows(index, row, rows, std::as_writable_bytes(std::span(values)));
+  return values;
+}
+
+std::string text_of(const CheckpointSource& source, const std::string& name) {
+  for (const Companion& companion : source.companions()) {
+    if (companion.name == name) return companion.text;
+  }
+  return "";
+}
+
+// Blocks of Q8_0 with scale 1 and codes that count up over the tensor.
+std::string counting_q8(std::int64_t blocks) {
+  std::string bytes;
+  int code = 0;
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    bytes += std::string("\x00\x3c", 2);  // 1.0 as a half
+    for (int i = 0; i < 32; ++i) bytes += static_cast<char>(code++);
+  }
+  return bytes;
+}
+
+TEST(GgufModel, NamesShapesAndTypes) {
+  const TempDir dir;
+  const auto source = open_bytes(dir, RawGguf::tiny_llama());
+  std::vector<std::string> names;
+  for (const SourceTensor& tensor : source->tensors()) {
+    names.push_back(tensor.name);
+    EXPECT_EQ(tensor.dtype, DType::Float32);
+    EXPECT_EQ(tensor.stored_type, "F32");
+  }
+  EXPECT_THAT(names,
+              testing::ElementsAre("model.embed_tokens.weight",
+                                   "model.layers.0.input_layernorm.weight",
+                                   "model.layers.0.post_attention_layernorm."
+                                   "weight",
+                                   "model.layers.0.self_attn.q_proj.weight",
+                                   "model.layers.0.self_attn.k_proj.weight",
+                                   "model.layers.0.self_attn.v_proj.weight",
+                                   "model.layers.0.self_attn.o_proj.weight",
+                                   "model.layers.0.mlp.gate_proj.weight",
+                                   "model.layers.0.mlp.up_proj.weight",
+                                   "model.layers.0.mlp.down_proj.weight",
+                                   "model.norm.weight"));
+  const SourceTensor& down =
+      source->tensors()[index_of(*source, "model.layers.0.mlp.down_proj.weight")];
+  EXPECT_EQ(down.shape, (Shape{64, 96}));
+  EXPECT_EQ(down.stored_bytes, 64 * 96 * 4);
+  EXPECT_TRUE(source->metadata().empty());
+}
+
+// Row b * 8 + a of a head of 16 lies at 2 * a + b, whatever range is asked for.
+TEST(GgufModel, RowsOfQueriesAndKeysAreReordered) {
+  const TempDir dir;
+  const auto source = open_bytes(dir, RawGguf::tiny_llama());
+  const std::string name = "model.layers.0.self_attn.k_proj.weight";
+  constexpr float kFirst = 4;  // the fifth tensor
+  for (const auto& [row, rows] : std::vector<std::pair<int, int>>{
+           {0, 32}, {3, 20}, {15, 2}, {31, 1}, {16, 16}, {5, 0}}) {
+    const std::vector<float> values = read_floats(*source, name, row, rows);
+    for (int i = 0; i < rows; ++i) {
+      const int head = (row + i) / 16, b = (row + i) % 16 / 8, a = (row + i) % 8;
+      const int stored = head * 16 + 2 * a + b;
+      for (int k = 0; k < 64; ++k) {
+        ASSERT_EQ(values[static_cast<std::size_t>(i * 64 + k)],
+                  kFirst + static_cast<float>(stored * 64 + k) / 1024)
+            << "rows " << row << "+" << rows << " at " << i << ", " << k;
+      }
+    }
+  }
+  const auto v = read_floats(*source, "model.layers.0.self_attn.v_proj.weight",
+                             1, 1);
+  EXPECT_EQ(v[0], 5 + 64.0f / 1024);
+}
+
+TEST(GgufModel, BlocksMoveAsWholeRows) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_llama();
+  file.set_tensor("blk.0.attn_k.weight", kQ8_0, {64, 32}, counting_q8(64));
+  const auto source = open_bytes(dir, file, {DType::Float32});
+  const std::size_t index =
+      index_of(*source, "model.layers.0.self_attn.k_proj.weight");
+  EXPECT_EQ(source->tensors()[index].stored_type, "Q8_0");
+  std::string stored(3 * 68, '\0');
+  source->read_stored_rows(index, 7, 3,
+                           std::as_writable_bytes(std::span(stored)));
+  const std::string all = counting_q8(64);
+  // Rows 7, 8, 9 of the head lie at 14, 1, 3.
+  EXPECT_EQ(stored, all.substr(14 * 68, 68) + all.substr(1 * 68, 68) +
+                        all.substr(3 * 68, 68));
+  const auto values = read_floats(
+      *source, "model.layers.0.self_attn.k_proj.weight", 7, 3);
+  EXPECT_EQ(values[0], static_cast<float>(static_cast<std::int8_t>(14 * 64)));
+  EXPECT_EQ(values[64 + 5], static_cast<float>(64 + 5));
+}
+
+TEST(GgufModel, BiasesAreReorderedToo) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_llama();
+  for (const auto& [name, size] : std::vector<std::pair<std::string, int>>{
+           {"attn_q", 64}, {"attn_k", 32}, {"attn_v", 32}, {"attn_output", 64}}) {
+    std::vector<float> values;
+    for (int i = 0; i < size; ++i) values.push_back(static_cast<float>(i));
+    file.set_f32_tensor("blk.0." + name + ".bias",
+                        {static_cast<std::uint64_t>(size)}, values);
+  }
+  const auto source = open_bytes(dir, file);
+  const auto k =
+      read_floats(*source, "model.layers.0.self_attn.k_proj.bias", 0, 1);
+  EXPECT_EQ(k[1], 2.0f);
+  EXPECT_EQ(k[8], 1.0f);
+  EXPECT_EQ(k[16 + 9], 16 + 3.0f);
+  const auto v =
+      read_floats(*source, "model.layers.0.self_attn.v_proj.bias", 0, 1);
+  EXPECT_EQ(v[9], 9.0f);
+  EXPECT_TRUE(Json::parse(source->config_json())["attention_bias"]);
+}
+
+TEST(GgufModel, DefaultDtypes) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_llama();
+  const auto dtype = [&](OpenOptions options = {}) {
+    const auto source = open_bytes(dir, file, options);
+    const DType first = source->tensors()[0].dtype;
+    for (const SourceTensor& tensor : source->tensors()) {
+      EXPECT_EQ(tensor.dtype, first);
+    }
+    EXPECT_EQ(Json::parse(source->config_json())["dtype"],
+              std::string(name(first)));
+    return first;
+  };
+  EXPECT_EQ(dtype(), DType::Float32);
+  file.set_tensor("blk.0.attn_v.weight", kF16, {64, 32},
+                  std::string(64 * 32 * 2, '\0'));
+  EXPECT_EQ(dtype(), DType::Float16);
+  file.set_tensor("blk.0.attn_k.weight", 30, {64, 32},
+                  std::string(64 * 32 * 2, '\0'));
+  EXPECT_EQ(dtype(), DType::Float32);  // neither half type holds both
+  file.set_tensor("blk.0.attn_q.weight", kQ8_0, {64, 64}, counting_q8(128));
+  EXPECT_EQ(dtype(), DType::BFloat16);
+  EXPECT_EQ(dtype({DType::Float16}), DType::Float16);
+  EXPECT_EQ(dtype({DType::Float32}), DType::Float32);
+  EXPECT_THROW(dtype({DType::Int8}), Error);
+}
+
+TEST(GgufModel, PlainTypesInTheirOwnDtypeKeepTheirBits) {
+  const auto& f16 = *find_ggml_type(kF16);
+  std::vector<std::uint16_t> every(1 << 16), copy(1 << 16);
+  for (std::size_t i = 0; i < every.size(); ++i) {
+    every[i] = static_cast<std::uint16_t>(i);
+  }
+  convert_blocks(f16, std::as_bytes(std::span(every)).data(), 1 << 16,
+                 DType::Float16,
+                 std::as_writable_bytes(std::span(copy)).data());
+  EXPECT_EQ(every, copy);
+}
+
+TEST(GgufModel, ConfigAndGeneration) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_llama();
+  file.set_f32("llama.rope.freq_base", 500000.0f)
+      .set_u32("tokenizer.ggml.eot_token_id", 7);
+  const auto source = open_bytes(dir, file);
+  const Json config = Json::parse(source->config_json());
+  EXPECT_EQ(config["architectures"], Json::array({"LlamaForCausalLM"}));
+  EXPECT_EQ(config["head_dim"], 16);
+  EXPECT_EQ(config["num_key_value_heads"], 2);
+  EXPECT_EQ(config["rope_theta"], 500000.0);
+  EXPECT_EQ(config["rope_parameters"]["rope_theta"], 500000.0);
+  EXPECT_EQ(config["rope_parameters"]["rope_type"], "default");
+  EXPECT_EQ(config["tie_word_embeddings"], true);
+  EXPECT_EQ(config["vocab_size"], 8);
+  EXPECT_EQ(static_cast<float>(config["rms_norm_eps"].get<double>()), 1e-5f);
+  const Json generation =
+      Json::parse(text_of(*source, "generation_config.json"));
+  EXPECT_EQ(generation["bos_token_id"], 0);
+  EXPECT_EQ(generation["eos_token_id"], Json::array({1, 7}));
+  EXPECT_FALSE(generation.contains("pad_token_id"));
+}
+
+TEST(GgufModel, AnOutputTensorUntiesTheHead) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_llama();
+  file.set_f32_tensor("output.weight", {64, 8}, std::vector<float>(512, 2.0f));
+  const auto source = open_bytes(dir, file);
+  EXPECT_EQ(Json::parse(source->config_json())["tie_word_embeddings"], false);
+  EXPECT_EQ(read_floats(*source, "lm_head.weight", 7, 1)[63], 2.0f);
+}
+
+TEST(GgufModel, TokenizerFiles) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_llama();
+  file.set_string("tokenizer.chat_template", "{{ x }}");
+  const auto source = open_bytes(dir, file);
+  const Json tokenizer = Json::parse(text_of(*source, "tokenizer.json"));
+  EXPECT_EQ(tokenizer["model"]["vocab"]["abc"], 6);
+  EXPECT_EQ(tokenizer["model"]["merges"], Json::array({"a b", "ab c"}));
+  EXPECT_EQ(tokenizer["model"]["ignore_merges"], false);
+  EXPECT_TRUE(tokenizer["post_processor"].is_null());
+  const Json& added = tokenizer["added_tokens"];
+  ASSERT_EQ(added.size(), 3u);
+  EXPECT_EQ(added[0]["special"], true);
+  EXPECT_EQ(added[2]["content"], "d");
+  EXPECT_EQ(added[2]["special"], false);
+  const Json config = Json::parse(text_of(*source, "tokenizer_config.json"));
+  EXPECT_EQ(config["bos_token"], "<s>");
+  EXPECT_EQ(config["eos_token"], "</s>");
+  EXPECT_EQ(config["chat_template"], "{{ x }}");
+  EXPECT_EQ(config["tokenizer_class"], "PreTrainedTokenizerFast");
+  EXPECT_EQ(config["model_max_length"], 128);
+  EXPECT_FALSE(config.contains("pad_token"));
+}
+
+TEST(GgufModel, BosIsAddedWhenTheFileOrThePreTokenizerSaysSo) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_llama();
+  const auto single = [&] {
+    const Json tokenizer =
+        Json::parse(text_of(*open_bytes(dir, file), "tokenizer.json"));
+    const Json& post = tokenizer["post_processor"];
+    return post.is_null() ? 0 : static_cast<int>(post["single"].size());
+  };
+  EXPECT_EQ(single(), 0);
+  file.set_bool("tokenizer.ggml.add_bos_token", 1);
+  EXPECT_EQ(single(), 2);
+  file.set_bool("tokenizer.ggml.add_eos_token", 1);
+  EXPECT_EQ(single(), 3);
+  file.remove_key("tokenizer.ggml.add_bos_token")
+      .remove_key("tokenizer.ggml.add_eos_token")
+      .set_string("tokenizer.ggml.pre", "llama-bpe");
+  EXPECT_EQ(single(), 2);
+  file.set_bool("tokenizer.ggml.add_bos_token", 0);
+  EXPECT_EQ(single(), 0);
+}
+
+TEST(GgufModel, NamedChatTemplatesBecomeAList) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_llama();
+  file.set_string("tokenizer.chat_template", "one")
+      .set_string("tokenizer.chat_template.tool_use", "two");
+  const auto source = open_bytes(dir, file);
+  const Json config = Json::parse(text_of(*source, "tokenizer_config.json"));
+  EXPECT_EQ(config["chat_template"][1]["name"], "tool_use");
+  EXPECT_EQ(config["chat_template"][1]["template"], "two");
+}
+
+TEST(GgufModel, FingerprintTellsFilesAndDtypesApart) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_llama();
+  const std::string first = open_bytes(dir, file)->fingerprint();
+  EXPECT_EQ(first.size(), 32u);
+  EXPECT_EQ(open_bytes(dir, file)->fingerprint(), first);
+  EXPECT_NE(open_bytes(dir, file, {DType::BFloat16})->fingerprint(), first);
+  file.set_string("general.name", "x");
+  EXPECT_NE(open_bytes(dir, file)->fingerprint(), first);
+}
+
+struct Refused {
+  std::string name;
+  void (*change)(RawGguf& file);
+  ErrorKind kind;
+  std::string says;
+};
+
+void PrintTo(const Refused& refused, std::ostream* out) {
+  *out << refused.name;
+}
+
+constexpr ErrorKind kUsage = ErrorKind::Usage;
+constexpr ErrorKind kInput = ErrorKind::Input;
+
+const Refused kRefused[] = {
+    {"Architecture",
+     [](RawGguf& f) { f.set_string("general.architecture", "qwen2"); }, kUsage,
+     "\"qwen2\" is not supported; this version converts: llama"},
+    {"NoArchitecture",
+     [](RawGguf& f) { f.remove_key("general.architecture"); }, kInput,
+     "\"general.architecture\": missing"},
+    {"Experts", [](RawGguf& f) { f.set_u32("llama.expert_count", 8); }, kUsage,
+     "8 experts"},
+    {"UnknownKey", [](RawGguf& f) { f.set_f32("llama.logit_scale", 0.5f); },
+     kUsage, "\"llama.logit_scale\": not understood"},
+    {"Window",
+     [](RawGguf& f) { f.set_u32("llama.attention.sliding_window", 64); },
+     kUsage, "sliding attention"},
+    {"PartialRotary",
+     [](RawGguf& f) {
+       f.set_u32("llama.attention.key_length", 16)
+           .set_u32("llama.rope.dimension_count", 8);
+     },
+     kUsage, "partial rotary"},
+    {"ValueLength",
+     [](RawGguf& f) { f.set_u32("llama.attention.value_length", 8); }, kUsage,
+     "\"llama.attention.value_length\""},
+    {"NoEps",
+     [](RawGguf& f) {
+       f.remove_key("llama.attention.layer_norm_rms_epsilon");
+     },
+     kInput, "layer_norm_rms_epsilon\": missing"},
+    {"ZeroHeads",
+     [](RawGguf& f) { f.set_u32("llama.attention.head_count", 0); }, kInput,
+     "head_count\": expected 1"},
+    {"KeyOfWrongType",
+     [](RawGguf& f) { f.set_string("llama.block_count", "1"); }, kInput,
+     "\"llama.block_count\": type: expected one whole number >= 0, found a "
+     "string"},
+    {"HeadsPerLayer",
+     [](RawGguf& f) { f.set_i32s("llama.attention.head_count", {4, 2}); },
+     kInput, "found an array of signed integers"},
+    {"ManyLayers", [](RawGguf& f) { f.set_u32("llama.block_count", 1 << 29); },
+     kInput, "536870912 layers, the file has 11 tensors"},
+    {"UnknownTensor",
+     [](RawGguf& f) { f.set_f32_tensor("blk.0.attn_qkv.weight", {1}, {1}); },
+     kUsage, "\"blk.0.attn_qkv.weight\": no tensor of a dense llama"},
+    {"LayerOutside",
+     [](RawGguf& f) { f.set_f32_tensor("blk.1.attn_norm.weight", {1}, {1}); },
+     kUsage, "\"blk.1.attn_norm.weight\": no tensor"},
+    {"LayerPadded",
+     [](RawGguf& f) { f.set_f32_tensor("blk.00.attn_norm.weight", {1}, {1}); },
+     kUsage, "\"blk.00.attn_norm.weight\": no tensor"},
+    {"MissingTensor",
+     [](RawGguf& f) { f.remove_tensor("blk.0.ffn_up.weight"); }, kInput,
+     "\"blk.0.ffn_up.weight\": missing"},
+    {"WrongShape",
+     [](RawGguf& f) {
+       f.set_f32_tensor("blk.0.ffn_norm.weight", {32},
+                        std::vector<float>(32));
+     },
+     kInput, "\"blk.0.ffn_norm.weight\": shape: expected [64], found [32]"},
+    {"HalfOfTheBiases",
+     [](RawGguf& f) {
+       f.set_f32_tensor("blk.0.attn_q.bias", {64}, std::vector<float>(64));
+     },
+     kUsage, "\"blk.0.attn_k.bias\": missing"},
+    {"VocabularySize",
+     [](RawGguf& f) { f.set_u32("llama.vocab_size", 9); }, kInput,
+     "\"llama.vocab_size\": expected 8"},
+    {"RopeScaling",
+     [](RawGguf& f) {
+       f.set_string("llama.rope.scaling.type", "longrope");
+     },
+     kUsage, "found \"longrope\""},
+    {"RopeScalingKey",
+     [](RawGguf& f) {
+       f.set_f32("llama.rope.scaling.attn_factor", 1.5f);
+     },
+     kUsage, "\"llama.rope.scaling.attn_factor\": not understood"},
+    {"YarnWithoutLength",
+     [](RawGguf& f) { f.set_string("llama.rope.scaling.type", "yarn"); },
+     kUsage, "yarn without original_context_length"},
+    {"RopeFactors",
+     [](RawGguf& f) {
+       f.set_f32_tensor("rope_freqs.weight", {8},
+                        {1, 2, 3, 4, 5, 6, 7, 8});
+     },
+     kUsage, "\"rope_freqs.weight\": factor 1 is 2"},
+    {"RopeFactorCount",
+     [](RawGguf& f) { f.set_f32_tensor("rope_freqs.weight", {2}, {1, 1}); },
+     kInput, "\"rope_freqs.weight\": expected [8]"},
+    {"TokenizerModel",
+     [](RawGguf& f) { f.set_string("tokenizer.ggml.model", "llama"); }, kUsage,
+     "\"llama\"; this version converts tokenizers of model gpt2"},
+    {"NoTokenizer", [](RawGguf& f) { f.remove_key("tokenizer.ggml.model"); },
+     kUsage, "missing; this version converts tokenizers of model gpt2"},
+    {"PreTokenizer",
+     [](RawGguf& f) { f.set_string("tokenizer.ggml.pre", "tekken"); }, kUsage,
+     "\"tekken\"; this version converts the pre-tokenizers gpt-2, llama-bpe, "
+     "smollm"},
+    {"NoPreTokenizer", [](RawGguf& f) { f.remove_key("tokenizer.ggml.pre"); },
+     kUsage, "missing; this version converts the pre-tokenizers"},
+    {"TokenTwice",
+     [](RawGguf& f) {
+       f.set_strings("tokenizer.ggml.tokens",
+                     {"a", "b", "c", "d", "e", "f", "g", "a"});
+     },
+     kInput, "token 7 \"a\" appears twice"},
+    {"TokenNotUtf8",
+     [](RawGguf& f) {
+       f.set_strings("tokenizer.ggml.tokens",
+                     {"<s>", "</s>", "a", "b", "ab", "c", "abc", "\xff"});
+     },
+     kInput, "token 7 is not UTF-8"},
+    {"MoreTokensThanRows",
+     [](RawGguf& f) {
+       f.set_strings("tokenizer.ggml.tokens", {"<s>", "</s>", "a", "b", "ab",
+                                               "c", "abc", "d", "e"});
+     },
+     kInput, "9 tokens, the embedding has 8 rows"},
+    {"TypeCount",
+     [](RawGguf& f) { f.set_i32s("tokenizer.ggml.token_type", {1, 1}); },
+     kInput, "2 types for 8 tokens"},
+    {"MergeOfThree",
+     [](RawGguf& f) { f.set_strings("tokenizer.ggml.merges", {"a b c"}); },
+     kInput, "merge 0 \"a b c\": expected two tokens"},
+    {"MergeWithoutToken",
+     [](RawGguf& f) { f.set_strings("tokenizer.ggml.merges", {"a c"}); },
+     kInput, "\"ac\" is no token"},
+    {"SpecialIdOutside",
+     [](RawGguf& f) { f.set_u32("tokenizer.ggml.bos_token_id", 8); }, kInput,
+     "bos_token_id\": 8 is not below the 8 tokens"},
+    {"BosWithoutId",
+     [](RawGguf& f) {
+       f.set_bool("tokenizer.ggml.add_bos_token", 1)
+           .remove_key("tokenizer.ggml.bos_token_id");
+     },
+     kInput, "true, but the file names no such id"},
+    {"TemplateNotUtf8",
+     [](RawGguf& f) { f.set_string("tokenizer.chat_template", "\xc0"); },
+     kInput, "\"tokenizer.chat_template\": not UTF-8"},
+};
+
+class GgufRefused : public testing::TestWithParam<Refused> {};
+
+TEST_P(GgufRefused, WithKindAndReason) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_llama();
+  GetParam().change(file);
+  try {
+    open_bytes(dir, file);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), GetParam().kind) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr("model.gguf: "));
+    EXPECT_THAT(error.what(), HasSubstr(GetParam().says));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Files,
+                         GgufRefused,
+                         testing::ValuesIn(kRefused),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace mantissa
