@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <mantissa/formats/int4_tensor.h>
+#include <mantissa/formats/int4_tile_packed_to_4d_tensor.h>
 
 #include "configs/fields.h"
 #include "configs/rules.h"
@@ -76,7 +77,14 @@ WeightChoice Int4WeightOnlyConfig::choose(const Shape& shape,
             rules::refuse_dtype("tile-packed int4", dtype, {DType::BFloat16})) {
       return *no;
     }
-    throw_not_available(type());
+    return {make_int4_tile_packed_encoding(
+                shape,
+                dtype,
+                {.group_size = group_size,
+                 .algorithm = int4_choose_qparams_algorithm,
+                 .ntile = int4_tile_packed_ntile}),
+            {},
+            {}};
   }
   if (auto no = rules::refuse_dtype(type(), dtype)) return *no;
   if (auto no = rules::refuse_odd(shape.back())) return *no;
