@@ -1,0 +1,238 @@
+#include "formats/affine_encoding.h"
+
+#include <string>
+
+#include <fmt/format.h>
+
+#include <mantissa/core/error.h>
+#include <mantissa/primitives/affine.h>
+
+#include "formats/dense_slice.h"
+#include "formats/fields.h"
+#include "primitives/elements.h"
+
+namespace mantissa {
+namespace {
+
+enum Field : std::size_t { kQdata, kScale, kZeroPoint };
+
+bool weight_dtype(DType dtype) {
+  return dtype == DType::Float32 || dtype == DType::BFloat16 ||
+         dtype == DType::Float16;
+}
+
+// Values of one group. promote(kOut, scale dtype) is kOut or float32, so the
+// product is rounded once, to kOut.
+template <DType kOut, class Element>
+void decode_group(const std::int8_t* q,
+                  std::int64_t count,
+                  float scale,
+                  float zero_point,
+                  Element* out) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float value = dequantize_affine_element(
+        static_cast<float>(q[i]), zero_point, scale, DType::Float32, kOut);
+    if constexpr (kOut == DType::Float32) {
+      out[i] = value;
+    } else if constexpr (kOut == DType::BFloat16) {
+      out[i] = float_to_bfloat16(value);
+    } else {
+      out[i] = float_to_float16(value);
+    }
+  }
+}
+
+template <DType kOut, class Element>
+void decode_all(const RowBlocks& blocks,
+                const MatrixShape& shape,
+                std::span<const ConstTensorView> fields,
+                bool has_zero_point,
+                Element* out) {
+  const std::int8_t* q = fields[kQdata].as<std::int8_t>();
+  const std::int64_t group = blocks.group();
+  for (std::int64_t row = 0; row < shape.matrices * shape.rows; ++row) {
+    const std::int64_t first =
+        blocks.first_block(row / shape.rows, row % shape.rows);
+    for (std::int64_t g = 0; g < blocks.groups(); ++g) {
+      const double zero =
+          has_zero_point ? load_element(fields[kZeroPoint], first + g) : 0.0;
+      const std::int64_t at = row * shape.columns + g * group;
+      decode_group<kOut>(
+          q + at,
+          group,
+          static_cast<float>(load_element(fields[kScale], first + g)),
+          static_cast<float>(zero),
+          out + at);
+    }
+  }
+}
+
+std::string describe_codes(ConstTensorView qdata, IntegerRange range) {
+  const std::int8_t* q = qdata.as<std::int8_t>();
+  const std::int64_t count = qdata.numel();
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (q[i] >= range.min && q[i] <= range.max) continue;
+    return fmt::format("{} is {}, expected {} to {}",
+                       fields::element_name("qdata", qdata.shape, i),
+                       q[i],
+                       range.min,
+                       range.max);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<FieldLayout> AffineEncoding::fields() const {
+  const Shape grid = blocks().grid();
+  std::vector<FieldLayout> fields = {{"qdata", DType::Int8, shape()},
+                                     {"scale", layout_.scale_dtype, grid}};
+  if (layout_.zero_point_dtype) {
+    fields.push_back({"zero_point", *layout_.zero_point_dtype, grid});
+  }
+  fields.insert(fields.end(), layout_.extra.begin(), layout_.extra.end());
+  return fields;
+}
+
+HostTensor AffineEncoding::decode(
+    std::span<const ConstTensorView> fields) const {
+  HostTensor out(dtype(), shape());
+  const RowBlocks blocks = this->blocks();
+  const MatrixShape matrices = matrix_shape(shape());
+  const bool zero = layout_.zero_point_dtype.has_value();
+  switch (dtype()) {
+    case DType::Float32:
+      decode_all<DType::Float32>(
+          blocks, matrices, fields, zero, out.as<float>());
+      break;
+    case DType::BFloat16:
+      decode_all<DType::BFloat16>(
+          blocks, matrices, fields, zero, out.as<std::uint16_t>());
+      break;
+    default:
+      decode_all<DType::Float16>(
+          blocks, matrices, fields, zero, out.as<std::uint16_t>());
+  }
+  return out;
+}
+
+EncodedTensor AffineEncoding::slice(std::span<const ConstTensorView> fields,
+                                    std::int64_t dim,
+                                    std::int64_t begin,
+                                    std::int64_t end) const {
+  fields::check_slice(format_name(), shape(), dim, begin, end);
+  const auto d = static_cast<std::size_t>(dim);
+  const BlockCut cut =
+      cut_blocks(format_name(), dim, layout_.block_size[d], begin, end);
+  std::vector<HostTensor> out;
+  out.push_back(slice_dense(fields[kQdata], dim, begin, end));
+  for (std::size_t i = kScale; i < block_fields(); ++i) {
+    out.push_back(slice_dense(fields[i], dim, cut.first_block, cut.last_block));
+  }
+  AffineLayout layout = layout_;
+  layout.block_size[d] = cut.block;
+  const bool columns = d + 1 == shape().size();
+  for (FieldLayout& extra : layout.extra) {
+    const ConstTensorView& field = fields[out.size()];
+    const auto last = static_cast<std::int64_t>(field.shape.size()) - 1;
+    // What multiplies activations [.., K] is cut along with the columns.
+    const bool per_column = extra.name == "act_pre_scale" && last >= 0 &&
+                            field.shape.back() == shape().back();
+    out.push_back(columns && per_column ? slice_dense(field, last, begin, end)
+                                        : fields::copied(field));
+    extra.shape = out.back().shape();
+  }
+  Shape cut_shape = shape();
+  cut_shape[d] = end - begin;
+  return {with(std::move(cut_shape), std::move(layout)), std::move(out)};
+}
+
+EncodedTensor AffineEncoding::select(std::span<const ConstTensorView> fields,
+                                     std::int64_t index) const {
+  fields::check_select(format_name(), shape(), index);
+  std::vector<HostTensor> out;
+  out.push_back(fields::copied(select_dense(fields[kQdata], index)));
+  const std::int64_t block = index / layout_.block_size[0];
+  for (std::size_t i = kScale; i < block_fields(); ++i) {
+    out.push_back(fields::copied(select_dense(fields[i], block)));
+  }
+  for (std::size_t i = block_fields(); i < fields.size(); ++i) {
+    out.push_back(fields::copied(fields[i]));
+  }
+  AffineLayout layout = layout_;
+  layout.block_size.erase(layout.block_size.begin());
+  return {with(Shape(shape().begin() + 1, shape().end()), std::move(layout)),
+          std::move(out)};
+}
+
+std::string AffineEncoding::check_values(
+    std::span<const ConstTensorView> fields) const {
+  std::string wrong = describe_codes(fields[kQdata], layout_.range);
+  const std::vector<FieldLayout> layouts = this->fields();
+  for (std::size_t i = kScale; wrong.empty() && i < fields.size(); ++i) {
+    wrong = fields::describe_nonfinite(layouts[i].name, fields[i]);
+  }
+  return wrong;
+}
+
+void check_affine_weight(std::string_view owner,
+                         const Shape& shape,
+                         DType dtype,
+                         const Shape& block_size) {
+  if (shape.empty()) {
+    throw Error(
+        ErrorKind::Usage,
+        fmt::format("{}: shape: expected [N, K] or [E, N, K], got []", owner));
+  }
+  if (!weight_dtype(dtype)) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("{}: dtype: expected float32, bfloat16 or float16, "
+                            "got {}",
+                            owner,
+                            name(dtype)));
+  }
+  bool fits = shape.size() == block_size.size();
+  for (std::size_t i = 0; fits && i < shape.size(); ++i) {
+    fits = block_size[i] > 0 && shape[i] % block_size[i] == 0;
+  }
+  if (!fits) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("{}: block_size: expected a positive divisor of "
+                            "each extent of {}, got {}",
+                            owner,
+                            to_string(shape),
+                            to_string(block_size)));
+  }
+}
+
+AffineLayout parse_affine_layout(std::string_view owner,
+                                 const Shape& block_size,
+                                 DType dtype,
+                                 ZeroPointKind zero_point,
+                                 std::span<const FieldLayout> fields) {
+  const Shape& shape = fields::require(owner, fields, "qdata").shape;
+  fields::check(owner, fields, {"qdata", DType::Int8, shape});
+  try {
+    check_affine_weight(owner, shape, dtype, block_size);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::Input, error.what());
+  }
+  AffineLayout layout;
+  layout.block_size = block_size;
+  const Shape grid = RowBlocks(shape, block_size).grid();
+  layout.scale_dtype = fields::require(owner, fields, "scale").dtype;
+  if (!weight_dtype(layout.scale_dtype)) layout.scale_dtype = DType::Float32;
+  fields::check(owner, fields, {"scale", layout.scale_dtype, grid});
+  const FieldLayout* zero = fields::find(fields, "zero_point");
+  if (zero == nullptr && zero_point == ZeroPointKind::OptionalInt8) {
+    layout.zero_point_dtype = std::nullopt;
+    return layout;
+  }
+  const bool floats = zero_point == ZeroPointKind::Int8OrFloat &&
+                      zero != nullptr && weight_dtype(zero->dtype);
+  layout.zero_point_dtype = floats ? zero->dtype : DType::Int8;
+  fields::check(owner, fields, {"zero_point", *layout.zero_point_dtype, grid});
+  return layout;
+}
+
+}  // namespace mantissa
