@@ -16,6 +16,10 @@ namespace mantissa::cli {
 namespace {
 
 constexpr AddCommand kCommands[] = {
+    add_plan_command,
+    add_quantize_command,
+    add_convert_command,
+    add_configs_command,
     add_kernels_command,
     add_doctor_command,
 };

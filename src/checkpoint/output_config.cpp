@@ -1,0 +1,104 @@
+#include "checkpoint/output_config.h"
+
+#include <algorithm>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include <mantissa/configs/fqn_to_config.h>
+
+namespace mantissa {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string module_of(const std::string& parameter) {
+  constexpr std::string_view kWeight = ".weight";
+  if (!parameter.ends_with(kWeight)) return parameter;
+  return parameter.substr(0, parameter.size() - kWeight.size());
+}
+
+// Eligible tensors that stay although the base config would take them.
+bool is_exception(const PlannedTensor& planned, const PlanRequest& request) {
+  return planned.action == Action::Skip ||
+         (planned.rule.empty() &&
+          request.nonfinite.count(planned.tensor.name) > 0);
+}
+
+bool anything_encoded(const Plan& plan) {
+  return std::any_of(plan.tensors.begin(), plan.tensors.end(), is_encoded);
+}
+
+bool unties_head(const Plan& plan) {
+  return std::any_of(
+      plan.tensors.begin(), plan.tensors.end(), [](const PlannedTensor& p) {
+        return p.tensor.tied && is_encoded(p);
+      });
+}
+
+// The keys that Transformers writes; loading goes by the files' metadata alone.
+Json quantization_config(const Config& config) {
+  Json out;
+  out["quant_method"] = "torchao";
+  out["quant_type"]["default"] = Json::parse(config.to_json());
+  out["modules_to_not_convert"] = nullptr;
+  out["include_input_output_embeddings"] = false;
+  out["untie_embedding_weights"] = false;
+  return out;
+}
+
+// The dtype of the weights that stay or decode to, when the plan casts.
+void set_dtype(Json& config, const Plan& plan) {
+  for (const PlannedTensor& planned : plan.tensors) {
+    if (planned.action != Action::Cast) continue;
+    const std::string dtype(name(planned.tensor.dtype));
+    const char* key = config.contains("torch_dtype") &&
+                              !config.contains("dtype")
+                          ? "torch_dtype"
+                          : "dtype";
+    config[key] = dtype;
+    return;
+  }
+}
+
+}  // namespace
+
+ConfigPtr recorded_config(const PlanRequest& request, const Plan& plan) {
+  if (request.rules == nullptr || !anything_encoded(plan)) return nullptr;
+  FqnToConfig out;
+  for (const PlannedTensor& planned : plan.tensors) {
+    if (is_exception(planned, request)) {
+      out.fqn_to_config.emplace_back(module_of(planned.tensor.name), nullptr);
+    }
+  }
+  for (const RuleSet::Entry& entry : request.rules->rules()) {
+    out.fqn_to_config.emplace_back(entry.rule.pattern.json_key(),
+                                   entry.rule.config);
+  }
+  const ConfigPtr& base = request.rules->base();
+  if (out.fqn_to_config.empty()) return base;
+  if (base != nullptr) out.fqn_to_config.emplace_back("_default", base);
+  // The first rule of a key wins; a second one could never apply.
+  std::set<std::string> keys;
+  std::erase_if(out.fqn_to_config, [&](const FqnEntry& entry) {
+    return !keys.insert(entry.key).second;
+  });
+  return std::make_shared<FqnToConfig>(std::move(out));
+}
+
+std::string output_config_json(const CheckpointSource& source,
+                               const PlanRequest& request,
+                               const Plan& plan) {
+  const ConfigPtr config = recorded_config(request, plan);
+  const std::string& text = source.config_json();
+  if (text.empty() && config == nullptr) return {};
+  Json out = text.empty() ? Json::object() : Json::parse(text);
+  set_dtype(out, plan);
+  if (unties_head(plan)) out["tie_word_embeddings"] = false;
+  if (config != nullptr) {
+    out["quantization_config"] = quantization_config(*config);
+  }
+  return out.dump(2) + "\n";
+}
+
+}  // namespace mantissa

@@ -1,0 +1,282 @@
+#include "checkpoint/output_directory.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include <mantissa/core/error.h>
+
+namespace mantissa {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kLock = ".lock";
+
+[[noreturn]] void throw_errno(const std::string& what, const fs::path& path) {
+  const int code = errno;
+  const ErrorKind kind = code == ENOSPC || code == EDQUOT || code == EFBIG
+                             ? ErrorKind::Resources
+                             : ErrorKind::Target;
+  throw Error(kind,
+              fmt::format("{}: {}: {}", path.string(), what,
+                          std::strerror(code)));
+}
+
+bool replaces(Existing existing) {
+  return existing == Existing::Replace ||
+         existing == Existing::ReplaceAndRestart;
+}
+
+bool restarts(Existing existing) {
+  return existing == Existing::Restart ||
+         existing == Existing::ReplaceAndRestart;
+}
+
+fs::path partial_path(const fs::path& out) {
+  return fs::path(out.string() + ".partial");
+}
+
+fs::path without_slash(fs::path out) {
+  return out.has_filename() ? out : out.parent_path();
+}
+
+// Device and inode say what strings cannot (links, "..", bind mounts).
+bool same_file(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+// True if `inner` or one of its existing parents is `outer`.
+bool is_within(const fs::path& inner, const fs::path& outer) {
+  struct stat target {};
+  if (::stat(outer.c_str(), &target) != 0) return false;
+  std::error_code ignored;
+  for (fs::path at = fs::weakly_canonical(fs::absolute(inner), ignored);;
+       at = at.parent_path()) {
+    struct stat info {};
+    if (::stat(at.c_str(), &info) == 0 && same_file(info, target)) return true;
+    if (at == at.parent_path() || at.empty()) return false;
+  }
+}
+
+void check_place(const fs::path& input, const fs::path& out) {
+  if (is_within(out, input)) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("-o {}: is the input or lies inside it; choose a "
+                            "place beside {}",
+                            out.string(),
+                            input.string()));
+  }
+  if (is_within(input, out)) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("-o {}: contains the input {}; choose another "
+                            "place",
+                            out.string(),
+                            input.string()));
+  }
+}
+
+void check_standing(const fs::path& out, Existing existing) {
+  const fs::path partial = partial_path(out);
+  std::error_code ignored;
+  const fs::file_status status = fs::symlink_status(out, ignored);
+  if (fs::exists(status)) {
+    if (!replaces(existing)) {
+      throw Error(ErrorKind::Usage,
+                  out.string() + " exists; --force replaces it");
+    }
+    if (!fs::is_directory(status)) {
+      throw Error(ErrorKind::Usage,
+                  out.string() +
+                      " is not a directory; --force replaces directories "
+                      "only");
+    }
+  }
+  if (fs::exists(fs::symlink_status(partial, ignored)) &&
+      !restarts(existing)) {
+    throw Error(ErrorKind::Usage,
+                partial.string() +
+                    " exists: another run was stopped or is going on; "
+                    "--restart discards it");
+  }
+}
+
+void check_disk(const fs::path& parent, std::int64_t bytes) {
+  if (::access(parent.c_str(), W_OK | X_OK) != 0) {
+    throw_errno("cannot write here", parent);
+  }
+  struct statvfs disk {};
+  if (::statvfs(parent.c_str(), &disk) != 0) {
+    throw_errno("cannot examine the disk", parent);
+  }
+  const auto free = static_cast<std::int64_t>(disk.f_bavail) *
+                    static_cast<std::int64_t>(disk.f_frsize);
+  if (free < bytes) {
+    throw Error(ErrorKind::Resources,
+                fmt::format("{}: the output needs {} bytes, {} are free",
+                            parent.string(),
+                            bytes,
+                            free));
+  }
+}
+
+fs::path parent_of(const fs::path& out) {
+  const fs::path parent = out.parent_path();
+  return parent.empty() ? fs::path(".") : parent;
+}
+
+void sync_path(const fs::path& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) throw_errno("cannot open", path);
+  const int failed = ::fsync(file);
+  ::close(file);
+  if (failed != 0) throw_errno("cannot sync", path);
+}
+
+}  // namespace
+
+void check_output(const fs::path& input,
+                  const fs::path& out,
+                  Existing existing,
+                  std::int64_t bytes) {
+  const fs::path place = without_slash(out);
+  if (place.empty()) throw Error(ErrorKind::Usage, "-o: the path is empty");
+  check_place(input, place);
+  check_standing(place, existing);
+  const fs::path parent = parent_of(place);
+  if (!fs::is_directory(parent)) {
+    throw Error(ErrorKind::Target,
+                parent.string() + " is not a directory; make it first");
+  }
+  check_disk(parent, bytes);
+}
+
+OutputDirectory::OutputDirectory(fs::path out, Existing existing)
+    : out_(without_slash(std::move(out))),
+      partial_(partial_path(out_)),
+      existing_(existing) {
+  if (::mkdir(partial_.c_str(), 0777) != 0 && errno != EEXIST) {
+    throw_errno("cannot create", partial_);
+  }
+  const fs::path lock = partial_ / kLock;
+  lock_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (lock_ < 0) throw_errno("cannot create", lock);
+  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    std::string holder;
+    std::ifstream(lock) >> holder;
+    ::close(lock_);
+    throw Error(ErrorKind::Target,
+                fmt::format("{}: locked by process {}; wait for it",
+                            out_.string(),
+                            holder.empty() ? "unknown" : holder));
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(partial_)) {
+    if (entry.path().filename() != kLock) fs::remove_all(entry.path());
+  }
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(lock_, 0) != 0 ||
+      ::pwrite(lock_, pid.data(), pid.size(), 0) < 0) {
+    throw_errno("cannot write", lock);
+  }
+}
+
+OutputDirectory::~OutputDirectory() {
+  for (const int shard : shards_) ::close(shard);
+  if (lock_ >= 0) ::close(lock_);
+}
+
+fs::path OutputDirectory::path(const std::string& name) const {
+  const fs::path full = partial_ / name;
+  fs::create_directories(full.parent_path());
+  return full;
+}
+
+void OutputDirectory::create_shard(const Shard& shard) {
+  const fs::path file = path(shard.file);
+  const int handle =
+      ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (handle < 0) throw_errno("cannot create", file);
+  shards_.push_back(handle);
+  if (::ftruncate(handle, shard.file_bytes) != 0) {
+    throw_errno("cannot set the size", file);
+  }
+  write(shards_.size() - 1, 0, std::as_bytes(std::span(shard.header)));
+}
+
+void OutputDirectory::write(std::size_t index,
+                            std::int64_t offset,
+                            std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count =
+        ::pwrite(shards_[index], bytes.data(), bytes.size(), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) throw_errno("cannot write", partial_);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += count;
+  }
+}
+
+void OutputDirectory::write_text(const std::string& name,
+                                 const std::string& text) {
+  const fs::path file = path(name);
+  std::ofstream stream(file, std::ios::binary);
+  stream << text;
+  stream.close();
+  if (!stream) throw_errno("cannot write", file);
+}
+
+void OutputDirectory::copy(const Companion& companion) {
+  if (companion.path.empty()) {
+    write_text(companion.name, companion.text);
+    return;
+  }
+  std::error_code error;
+  fs::copy_file(companion.path, path(companion.name), error);
+  if (error) {
+    throw Error(ErrorKind::Target,
+                fmt::format("cannot copy {}: {}",
+                            companion.path.string(),
+                            error.message()));
+  }
+}
+
+void OutputDirectory::publish() {
+  for (const int shard : shards_) {
+    if (::fsync(shard) != 0) throw_errno("cannot sync", partial_);
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(partial_)) {
+    if (entry.path().extension() != ".safetensors") sync_path(entry.path());
+  }
+  fs::remove(partial_ / kLock);
+  sync_path(partial_);
+  std::error_code ignored;
+  if (!fs::exists(fs::symlink_status(out_, ignored))) {
+    // Never over a directory that appeared meanwhile.
+    if (::syscall(SYS_renameat2, AT_FDCWD, partial_.c_str(), AT_FDCWD,
+                  out_.c_str(), RENAME_NOREPLACE) != 0) {
+      throw_errno("cannot rename to " + out_.string(), partial_);
+    }
+  } else {
+    if (!replaces(existing_)) {
+      throw Error(ErrorKind::Target, out_.string() + " appeared meanwhile");
+    }
+    if (::syscall(SYS_renameat2, AT_FDCWD, partial_.c_str(), AT_FDCWD,
+                  out_.c_str(), RENAME_EXCHANGE) != 0) {
+      throw_errno("cannot exchange with " + out_.string(), partial_);
+    }
+    fs::remove_all(partial_);
+  }
+  sync_path(parent_of(out_));
+}
+
+}  // namespace mantissa

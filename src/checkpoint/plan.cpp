@@ -1,0 +1,66 @@
+#include "checkpoint/plan.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "checkpoint/output_config.h"
+#include "checkpoint/plan_decisions.h"
+#include "checkpoint/plan_layout.h"
+
+namespace mantissa {
+
+std::string_view name(Action action) {
+  switch (action) {
+    case Action::Quantize:
+      return "quantize";
+    case Action::Carry:
+      return "carry";
+    case Action::Keep:
+      return "keep";
+    case Action::Cast:
+      return "cast";
+    case Action::Skip:
+      return "skip";
+    case Action::Tie:
+      return "tie";
+  }
+  return "";
+}
+
+bool is_encoded(const PlannedTensor& tensor) {
+  return tensor.action == Action::Quantize || tensor.action == Action::Carry;
+}
+
+Plan make_plan(const CheckpointSource& source, const PlanRequest& request) {
+  Plan plan;
+  plan.names = loading_names(source);
+  plan.companions = source.companions();
+  decide_actions(source, request, plan);
+  const std::string config = output_config_json(source, request, plan);
+  if (!config.empty()) plan.texts.push_back({"config.json", config});
+  lay_out_files(source, request, plan);
+  for (const SourceTensor& tensor : source.tensors()) {
+    plan.source_bytes += tensor.stored_bytes;
+  }
+  for (const Shard& shard : plan.shards) plan.output_bytes += shard.file_bytes;
+  return plan;
+}
+
+void require_runnable(const Plan& plan) {
+  if (plan.problems.empty()) return;
+  const auto by_kind = [](const Problem& a, const Problem& b) {
+    return exit_code(a.kind) < exit_code(b.kind);
+  };
+  const ErrorKind kind =
+      std::min_element(plan.problems.begin(), plan.problems.end(), by_kind)
+          ->kind;
+  std::string message;
+  for (const Problem& problem : plan.problems) {
+    if (problem.kind != kind) continue;
+    message += (message.empty() ? "" : "\n") + problem.message;
+  }
+  throw Error(kind, message);
+}
+
+}  // namespace mantissa

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <mantissa/checkpoint/source.h>
+#include <mantissa/configs/name_rules.h>
+#include <mantissa/core/error.h>
+#include <mantissa/formats/encoding.h>
+
+#include "checkpoint/loading_names.h"
+
+namespace mantissa {
+
+/// What happens to a tensor. Every tensor has exactly one action and a reason.
+enum class Action {
+  Quantize,  ///< read, encoded, written as fields
+  Carry,     ///< codes of a quantized source carried over exactly
+  Keep,      ///< written as it is
+  Cast,      ///< written in another dtype than stored
+  Skip,      ///< eligible, but its shape or name does not allow it
+  Tie,       ///< not in the file: shares the embedding's bytes
+};
+
+/// "quantize", "carry", "keep", "cast", "skip", "tie".
+std::string_view name(Action action);
+
+/// A tensor of an output file at its final place.
+struct FileTensor {
+  std::string name;
+  DType dtype = DType::UInt8;
+  Shape shape;
+  std::size_t shard = 0;    ///< index in Plan::shards
+  std::int64_t offset = 0;  ///< byte offset in that file
+};
+
+/// One tensor of the model and what will be done with it.
+struct PlannedTensor {
+  LoadingTensor tensor;
+  Action action = Action::Keep;
+  std::string reason;  ///< never empty
+  std::string rule;    ///< origin of the explicit rule, or ""
+  ConfigPtr config;    ///< what chose the encoding, or null
+  std::shared_ptr<const Encoding> encoding;  ///< of Quantize and Carry
+  std::string stored_type;                   ///< of the source
+  std::int64_t source_bytes = 0;
+  /// Fields in the encoding's order, or the plain tensor, or one plain tensor a
+  /// piece where experts stay as they are stored.
+  std::vector<FileTensor> outputs;
+};
+
+/// One .safetensors file of the output.
+struct Shard {
+  std::string file;
+  std::string header;           ///< length prefix and JSON, ready to write
+  std::int64_t file_bytes = 0;  ///< header and data
+};
+
+/// A small file of the output that the plan itself makes.
+struct TextFile {
+  std::string name;
+  std::string text;
+};
+
+/// A reason not to start, with its exit code.
+struct Problem {
+  ErrorKind kind;
+  std::string message;
+};
+
+/// How often an explicit rule hit.
+struct RuleHits {
+  std::string origin;
+  std::int64_t tensors = 0;
+};
+
+/// What the user asked for. `rules` null means: no quantization (convert).
+struct PlanRequest {
+  const RuleSet* rules = nullptr;
+  ConfigPtr base;  ///< what -c gave, for the metadata
+  std::int64_t shard_bytes = 5'000'000'000;
+  bool allow_skipped = false;
+  bool allow_unknown_names = false;
+  bool allow_private_format = false;
+  /// Tensors with non-finite weights that must stay, and what was found.
+  std::map<std::string, std::string> nonfinite;
+};
+
+/// Everything that will happen, before the first byte: actions, names, offsets,
+/// headers, config.json. Same source, rules and version give the same plan.
+struct Plan {
+  LoadingNames names;
+  std::vector<PlannedTensor> tensors;
+  std::vector<Shard> shards;
+  std::vector<TextFile> texts;        ///< config.json, the index
+  std::vector<Companion> companions;  ///< copied along
+  std::vector<RuleHits> rule_hits;
+  std::vector<std::string> warnings;
+  std::vector<Problem> problems;  ///< empty: the plan can run
+  std::int64_t source_bytes = 0;
+  std::int64_t output_bytes = 0;
+};
+
+/// Makes the plan; never throws for what it can list in Plan::problems.
+Plan make_plan(const CheckpointSource& source, const PlanRequest& request);
+
+/// Throws the first problem by weight (usage before skipped) with all of that
+/// kind in its message.
+void require_runnable(const Plan& plan);
+
+/// True for actions that write an encoding.
+bool is_encoded(const PlannedTensor& tensor);
+
+}  // namespace mantissa

@@ -1,0 +1,381 @@
+#include "checkpoint/plan_decisions.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include <fmt/format.h>
+
+#include "checkpoint/loaders.h"
+#include "checkpoint/quantized_reason.h"
+#include "checkpoint/carry_over.h"
+#include "core/suggest.h"
+
+namespace mantissa {
+namespace {
+
+// Misfits of the same kind are told once, with the first names.
+constexpr std::size_t kNamesShown = 3;
+
+struct Misfit {
+  ErrorKind kind;
+  std::string refusal;
+  std::string remedy;
+  std::vector<std::string> names;
+};
+
+class Decider {
+ public:
+  Decider(const CheckpointSource& source,
+          const PlanRequest& request,
+          Plan& plan)
+      : source_(source), request_(request), plan_(plan) {}
+
+  void run() {
+    check_source();
+    for (const LoadingTensor& tensor : plan_.names.tensors) {
+      plan_.tensors.push_back(decide(tensor));
+    }
+    count_rule_hits();
+    report_misfits();
+    warn_about_order();
+  }
+
+ private:
+  void check_source() {
+    if (request_.rules == nullptr) return;
+    if (const std::string reason = quantized_reason(source_); !reason.empty()) {
+      problem(ErrorKind::Usage, reason);
+    }
+  }
+
+  void problem(ErrorKind kind, const std::string& message) {
+    plan_.problems.push_back({kind, message});
+  }
+
+  void misfit(ErrorKind kind,
+              const std::string& name,
+              const std::string& refusal,
+              const std::string& remedy) {
+    for (Misfit& known : misfits_) {
+      if (known.kind == kind && known.refusal == refusal) {
+        known.names.push_back(name);
+        return;
+      }
+    }
+    misfits_.push_back({kind, refusal, remedy, {name}});
+  }
+
+  PlannedTensor decide(const LoadingTensor& tensor) {
+    PlannedTensor out;
+    out.tensor = tensor;
+    for (const Piece& piece : tensor.pieces) {
+      const SourceTensor& stored = source_.tensors()[piece.source];
+      out.stored_type = stored.stored_type;
+      out.source_bytes += stored.stored_bytes;
+    }
+    if (tensor.tied) out.source_bytes = 0;
+    if (request_.rules == nullptr) {
+      keep(out, "converted without quantization");
+      return out;
+    }
+    const RuleDecision decision = request_.rules->decide(tensor.name);
+    if (decision.explicit_rule) {
+      apply_rule(out, decision);
+    } else {
+      apply_base(out, decision.config);
+    }
+    return out;
+  }
+
+  // Without an encoding a tensor is written in its dtype: the same bytes, or a
+  // cast where the source stores another type.
+  void keep(PlannedTensor& out, const std::string& reason) {
+    out.reason = reason;
+    if (out.tensor.tied) {
+      out.action = Action::Tie;
+      out.reason = "tied to " + plan_.names.embedding;
+      return;
+    }
+    const bool same =
+        out.stored_type == safetensors_name(out.tensor.dtype) ||
+        out.stored_type.empty();
+    out.action = same ? Action::Keep : Action::Cast;
+    if (!same) {
+      out.reason += fmt::format("; {} to {}",
+                                out.stored_type,
+                                safetensors_name(out.tensor.dtype));
+    }
+  }
+
+  void apply_rule(PlannedTensor& out, const RuleDecision& decision) {
+    const NameRule& rule = request_.rules->rules()[decision.rule].rule;
+    out.rule = rule.origin;
+    const LoadingTensor& tensor = out.tensor;
+    if (decision.config == nullptr) {
+      keep(out, "rule: " + rule.origin);
+      return;
+    }
+    const bool names_it = rule.pattern.syntax == NamePattern::Syntax::Exact &&
+                          rule.pattern.text == tensor.name;
+    if (!is_matrix(tensor) && !names_it) {
+      keep(out, fmt::format("{}; {} leaves it", role_reason(tensor),
+                            rule.origin));
+      return;
+    }
+    if (tensor.role == TensorRole::Unknown && !allow_unknown(out, true)) return;
+    encode_with(out, decision.config, ErrorKind::Usage);
+  }
+
+  void apply_base(PlannedTensor& out, const ConfigPtr& base) {
+    const LoadingTensor& tensor = out.tensor;
+    const auto reason = request_.nonfinite.find(tensor.name);
+    if (base == nullptr) {
+      keep(out, "no rule applies");
+    } else if (!is_eligible(tensor)) {
+      keep(out, role_reason(tensor));
+    } else if (reason != request_.nonfinite.end()) {
+      keep(out, reason->second);
+    } else if (tensor.role != TensorRole::Unknown ||
+               allow_unknown(out, false)) {
+      encode_with(out, base, ErrorKind::Skipped);
+    }
+  }
+
+  static bool is_matrix(const LoadingTensor& tensor) {
+    const std::size_t rank = tensor.shape.size();
+    return (rank == 2 || rank == 3) && is_high_precision(tensor.dtype) &&
+           tensor.dtype != DType::Float64;
+  }
+
+  // A tensor without a known role is taken for a weight unless its name says
+  // embedding or norm; a rule that names it overrides this.
+  static bool is_eligible(const LoadingTensor& tensor) {
+    switch (tensor.role) {
+      case TensorRole::Linear:
+      case TensorRole::Experts:
+        return true;
+      case TensorRole::Head:
+        return !tensor.tied;
+      case TensorRole::Unknown:
+        return is_matrix(tensor) && !sounds_kept(tensor.name);
+      default:
+        return false;
+    }
+  }
+
+  static bool sounds_kept(const std::string& name) {
+    for (const char* word : {"embed", "norm", "wte", "wpe", "bias"}) {
+      if (name.find(word) != std::string::npos) return true;
+    }
+    return false;
+  }
+
+  std::string role_reason(const LoadingTensor& tensor) const {
+    switch (tensor.role) {
+      case TensorRole::Head:
+        return "tied to " + plan_.names.embedding;
+      case TensorRole::Embedding:
+        return "embedding: kept unless a rule names it";
+      case TensorRole::Norm:
+        return "norm";
+      case TensorRole::Bias:
+        return "bias";
+      case TensorRole::Router:
+        return "router: kept unless a rule names it";
+      case TensorRole::Position:
+        return "position or type table: kept unless a rule names it";
+      default:
+        return is_matrix(tensor) ? "name of an embedding or a norm"
+                                 : "not a float matrix";
+    }
+  }
+
+  bool allow_unknown(PlannedTensor& out, bool by_rule) {
+    if (request_.allow_unknown_names) return true;
+    const std::string& name = out.tensor.name;
+    if (!plan_.names.known) {
+      const std::string who =
+          plan_.names.architecture.empty()
+              ? "there is no config.json that names an architecture"
+              : "architecture " + plan_.names.architecture +
+                    " is not in the names table";
+      misfit(ErrorKind::Usage,
+             name,
+             who + ", so the names in the file may not be those of the class "
+                   "that loads it",
+             "--allow-unknown-names writes the names as they are");
+    } else {
+      misfit(by_rule ? ErrorKind::Usage : ErrorKind::Skipped,
+             name,
+             "the name is unknown to " + plan_.names.architecture,
+             "--allow-unknown-names quantizes it under this name, --ignore "
+             "keeps it");
+    }
+    skip(out, "loading name unknown");
+    return false;
+  }
+
+  void skip(PlannedTensor& out, const std::string& reason) {
+    keep(out, reason);
+    out.action = Action::Skip;
+  }
+
+  void encode_with(PlannedTensor& out,
+                   const ConfigPtr& config,
+                   ErrorKind misfit_kind) {
+    const auto reason = request_.nonfinite.find(out.tensor.name);
+    if (reason != request_.nonfinite.end()) {
+      keep(out, reason->second);
+      return;
+    }
+    const Choice& known = choose(out, config);
+    const WeightChoice& choice = known.choice;
+    if (choice.encoding == nullptr) {
+      if (misfit_kind == ErrorKind::Usage || !request_.allow_skipped) {
+        misfit(misfit_kind, out.tensor.name, choice.refusal, choice.remedy);
+      }
+      skip(out, choice.refusal);
+      return;
+    }
+    out.config = config;
+    out.encoding = choice.encoding;
+    require_loadable(out, known.note);
+    const SourceTensor& stored = source_.tensors()[out.tensor.pieces[0].source];
+    const bool exact = out.tensor.pieces.size() == 1 &&
+                       carries_exactly(stored, *out.encoding);
+    out.action = exact ? Action::Carry : Action::Quantize;
+    out.reason = exact ? "exact: codes of " + stored.stored_type +
+                             " carried over"
+                       : quantize_reason(out);
+  }
+
+  // Equal shapes share one encoding object, and what is known of it.
+  struct Choice {
+    WeightChoice choice;
+    LoaderNote note;
+  };
+
+  const Choice& choose(const PlannedTensor& out, const ConfigPtr& config) {
+    const LoadingTensor& tensor = out.tensor;
+    const auto key = std::make_tuple(config.get(), tensor.shape, tensor.dtype);
+    const auto known = choices_.find(key);
+    if (known != choices_.end()) return known->second;
+    Choice choice;
+    if (is_matrix(tensor)) {
+      choice.choice = config->choose(tensor.shape, tensor.dtype);
+    } else {
+      choice.choice.refusal = fmt::format("{} {} is not a float matrix",
+                                          to_string(tensor.shape),
+                                          mantissa::name(tensor.dtype));
+      choice.choice.remedy = "only 2-D and 3-D float weights can be quantized";
+    }
+    if (choice.choice.encoding != nullptr) {
+      choice.note = loader_note(*choice.choice.encoding);
+    }
+    return choices_.emplace(key, std::move(choice)).first->second;
+  }
+
+  static std::string quantize_reason(const PlannedTensor& out) {
+    const std::string by =
+        out.rule.empty() ? std::string(out.config->type()) : out.rule;
+    if (out.stored_type == safetensors_name(out.tensor.dtype)) return by;
+    return fmt::format("{}; requantized from {} through {}",
+                       by,
+                       out.stored_type,
+                       mantissa::name(out.tensor.dtype));
+  }
+
+  void require_loadable(const PlannedTensor& out, const LoaderNote& note) {
+    if (!note.private_format || request_.allow_private_format) return;
+    misfit(ErrorKind::Usage,
+           out.tensor.name,
+           note.loads,
+           "--allow-private-format writes it for Mantissa alone");
+  }
+
+  void count_rule_hits() {
+    if (request_.rules == nullptr) return;
+    const auto& entries = request_.rules->rules();
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      plan_.rule_hits.push_back({entries[i].rule.origin, 0});
+    }
+    for (const PlannedTensor& tensor : plan_.tensors) {
+      for (const std::size_t rule :
+           request_.rules->matching_rules(tensor.tensor.name)) {
+        ++plan_.rule_hits[rule].tensors;
+      }
+    }
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (plan_.rule_hits[i].tensors == 0) unmatched(entries[i].rule);
+    }
+  }
+
+  void unmatched(const NameRule& rule) {
+    std::set<std::string> names;
+    for (const PlannedTensor& tensor : plan_.tensors) {
+      const std::string& name = tensor.tensor.name;
+      names.insert(name);
+      names.insert(name.substr(0, name.rfind('.')));
+    }
+    const std::string nearest = nearest_name(
+        rule.pattern.text, std::vector<std::string>(names.begin(), names.end()));
+    problem(ErrorKind::Usage,
+            fmt::format("{} matches no tensor and no module{}",
+                        rule.origin,
+                        nearest.empty() ? std::string()
+                                        : "; did you mean " + nearest + "?"));
+  }
+
+  void report_misfits() {
+    for (const Misfit& misfit : misfits_) {
+      std::string names;
+      for (std::size_t i = 0; i < misfit.names.size() && i < kNamesShown; ++i) {
+        names += (i > 0 ? ", " : "") + misfit.names[i];
+      }
+      if (misfit.names.size() > kNamesShown) {
+        names += fmt::format(" and {} more", misfit.names.size() - kNamesShown);
+      }
+      std::string remedy = misfit.remedy;
+      if (misfit.kind == ErrorKind::Skipped) {
+        remedy += remedy.empty() ? "" : "; or ";
+        remedy += "--allow-skipped keeps them unquantized";
+      }
+      problem(misfit.kind,
+              fmt::format("{}: {}{}{}",
+                          names,
+                          misfit.refusal,
+                          remedy.empty() ? "" : ". Remedy: ",
+                          remedy));
+    }
+  }
+
+  // Transformers resolves the recorded FqnToConfig in its own order.
+  void warn_about_order() {
+    if (request_.rules == nullptr || request_.rules->rules().empty()) return;
+    std::vector<std::string> names;
+    for (const PlannedTensor& tensor : plan_.tensors) {
+      if (is_matrix(tensor.tensor)) names.push_back(tensor.tensor.name);
+    }
+    for (std::string& line : ordering_warnings(*request_.rules, names)) {
+      plan_.warnings.push_back(std::move(line));
+    }
+  }
+
+  const CheckpointSource& source_;
+  const PlanRequest& request_;
+  Plan& plan_;
+  std::vector<Misfit> misfits_;
+  std::map<std::tuple<const Config*, Shape, DType>, Choice> choices_;
+};
+
+}  // namespace
+
+void decide_actions(const CheckpointSource& source,
+                    const PlanRequest& request,
+                    Plan& plan) {
+  Decider(source, request, plan).run();
+}
+
+}  // namespace mantissa

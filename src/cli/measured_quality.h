@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string_view>
+
+namespace mantissa::cli {
+
+/// Bits and quality of a config on the demo model, taken with `mantissa plan`
+/// and `mantissa diff` (tests/judges/measured_quality.py takes them again).
+struct MeasuredQuality {
+  std::string_view short_name;
+  std::string_view words;  ///< what stood after -c
+  double bits_per_weight;  ///< stored bits of a quantized weight, qparams too
+  double sqnr_db;          ///< median over the quantized tensors
+};
+
+inline constexpr std::string_view kMeasuredModel =
+    "SmolLM2-135M-Instruct (bfloat16, from its Q4_1 GGUF)";
+
+/// The row of a config, null where nothing was measured.
+const MeasuredQuality* find_measured(std::string_view short_name);
+
+}  // namespace mantissa::cli

@@ -1,0 +1,181 @@
+#include "cli/plan_run.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <mantissa/core/error.h>
+
+#include "checkpoint/output_config.h"
+#include "checkpoint/pipeline.h"
+#include "cli/plan_view.h"
+#include "cli/table.h"
+
+namespace mantissa::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A plan with what it was made from.
+struct Prepared {
+  std::unique_ptr<CheckpointSource> source;
+  ParsedRequest parsed;
+  Plan plan;
+};
+
+Prepared prepare(const QuantizeOptions& options, ParsedRequest parsed) {
+  Prepared out;
+  out.parsed = std::move(parsed);
+  out.source = open_source(options);
+  out.plan = make_plan(*out.source, out.parsed.request);
+  if (options.allow_nonfinite && out.plan.problems.empty()) {
+    out.parsed.request.nonfinite =
+        find_nonfinite_tensors(out.plan, *out.source, workers_of(options));
+    if (!out.parsed.request.nonfinite.empty()) {
+      out.plan = make_plan(*out.source, out.parsed.request);
+    }
+  }
+  auto& warnings = out.plan.warnings;
+  warnings.insert(warnings.begin(),
+                  out.parsed.warnings.begin(),
+                  out.parsed.warnings.end());
+  return out;
+}
+
+// Space for the shards and what is copied along.
+std::int64_t bytes_needed(const Plan& plan) {
+  std::int64_t bytes = plan.output_bytes;
+  for (const TextFile& text : plan.texts) {
+    bytes += static_cast<std::int64_t>(text.text.size());
+  }
+  for (const Companion& companion : plan.companions) {
+    bytes += companion.path.empty()
+                 ? static_cast<std::int64_t>(companion.text.size())
+                 : static_cast<std::int64_t>(
+                       std::filesystem::file_size(companion.path));
+  }
+  return bytes;
+}
+
+void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
+
+// One status line on a terminal; silent elsewhere.
+class StatusLine {
+ public:
+  StatusLine(const QuantizeOptions& options, std::size_t total)
+      : active_(!options.quiet && !options.json && ::isatty(STDERR_FILENO)),
+        total_(total) {}
+
+  void show(const PlannedTensor& planned, std::int64_t done) const {
+    if (!active_) return;
+    std::fprintf(stderr,
+                 "\r\033[K[%lld/%zu] %s",
+                 static_cast<long long>(done),
+                 total_,
+                 planned.tensor.name.c_str());
+  }
+
+  void clear() const {
+    if (active_) std::fputs("\r\033[K", stderr);
+  }
+
+ private:
+  bool active_;
+  std::size_t total_;
+};
+
+std::string result_json(const Plan& plan,
+                        const QuantizeOptions& options,
+                        double seconds) {
+  auto out = nlohmann::ordered_json::parse(plan_json(plan, options));
+  out["output"] = options.out.string();
+  out["seconds"] = seconds;
+  return out.dump(2) + "\n";
+}
+
+std::string result_text(const Plan& plan,
+                        const QuantizeOptions& options,
+                        double seconds) {
+  std::int64_t encoded = 0;
+  std::int64_t skipped = 0;
+  for (const PlannedTensor& planned : plan.tensors) {
+    encoded += is_encoded(planned) ? 1 : 0;
+    skipped += planned.action == Action::Skip ? 1 : 0;
+  }
+  const auto total = static_cast<std::int64_t>(plan.tensors.size());
+  std::string out = fmt::format(
+      "{}: {} tensors quantized, {} kept, {} skipped; {} -> {} ({:.1f} %) in "
+      "{:.2f} s\n",
+      options.out.string(), encoded, total - encoded - skipped, skipped,
+      format_bytes(plan.source_bytes), format_bytes(plan.output_bytes),
+      plan.source_bytes == 0 ? 0.0
+                             : 100.0 * static_cast<double>(plan.output_bytes) /
+                                   static_cast<double>(plan.source_bytes),
+      seconds);
+  for (const std::string& warning : plan.warnings) {
+    out += "warning: " + warning + "\n";
+  }
+  return out;
+}
+
+int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
+  const Clock::time_point start = Clock::now();
+  require_runnable(prepared.plan);
+  check_output(options.input, options.out, existing_of(options),
+               bytes_needed(prepared.plan));
+  const StatusLine status(options, prepared.plan.tensors.size());
+  const ConfigPtr recorded =
+      recorded_config(prepared.parsed.request, prepared.plan);
+  run_plan(prepared.plan, *prepared.source, recorded,
+           {.out = options.out,
+            .existing = existing_of(options),
+            .workers = workers_of(options),
+            .progress = [&](const PlannedTensor& planned, std::int64_t done) {
+              status.show(planned, done);
+            }});
+  status.clear();
+  const double seconds =
+      std::chrono::duration<double>(Clock::now() - start).count();
+  if (options.json) {
+    print(result_json(prepared.plan, options, seconds));
+  } else if (!options.quiet) {
+    print(result_text(prepared.plan, options, seconds));
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run_plan_only(const QuantizeOptions& options) {
+  Prepared prepared = prepare(options, parse_request(options));
+  print(options.json ? plan_json(prepared.plan, options)
+                     : plan_text(prepared.plan, options));
+  std::fflush(stdout);
+  require_runnable(prepared.plan);
+  if (!options.out.empty()) {
+    check_output(options.input, options.out, existing_of(options),
+                 bytes_needed(prepared.plan));
+  }
+  return 0;
+}
+
+int run_quantize(const QuantizeOptions& options) {
+  if (options.dry_run) return run_plan_only(options);
+  existing_of(options);
+  Prepared prepared = prepare(options, parse_request(options));
+  return run_prepared(prepared, options);
+}
+
+int run_convert(const QuantizeOptions& options) {
+  existing_of(options);
+  ParsedRequest parsed;
+  parsed.request.shard_bytes = parse_size(options.shard_size);
+  Prepared prepared = prepare(options, std::move(parsed));
+  return run_prepared(prepared, options);
+}
+
+}  // namespace mantissa::cli

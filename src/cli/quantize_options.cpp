@@ -1,0 +1,272 @@
+#include "cli/quantize_options.h"
+
+#include <charconv>
+#include <fstream>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <mantissa/configs/fqn_to_config.h>
+#include <mantissa/configs/registry.h>
+#include <mantissa/core/error.h>
+#include <mantissa/core/worker_pool.h>
+
+#include "checkpoint/cast_source.h"
+
+namespace mantissa::cli {
+namespace {
+
+// Ranks of RuleSet: earlier groups win.
+constexpr int kIgnoreGroup = 0;
+constexpr int kTensorTypeGroup = 1;
+
+constexpr const char* kLaterFlags[] = {
+    "--device",   "--format",         "--imatrix",    "--keep-split",
+    "--min-sqnr", "--max-memory",     "--no-progress", "--offload-folder",
+    "--recipe",   "--report",         "--scheme",     "--seed",
+    "--color",
+};
+
+std::string read_text(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) {
+    throw Error(ErrorKind::Usage, path.string() + ": cannot read this file");
+  }
+  return text.str();
+}
+
+bool is_json_file(const std::string& words) {
+  return words.ends_with(".json") || std::filesystem::is_regular_file(words);
+}
+
+// -c NAME, NAME:field=value,..., a JSON file or JSON itself.
+ConfigPtr read_config(const std::string& words,
+                      std::vector<std::string>& warnings) {
+  ParsedConfig parsed =
+      parse_config(is_json_file(words) ? read_text(words) : words);
+  for (std::string& warning : parsed.warnings) {
+    warnings.push_back("config: " + std::move(warning));
+  }
+  return parsed.config;
+}
+
+RuleSet::Entry parse_tensor_type(const std::string& words,
+                                 const std::string& origin,
+                                 std::vector<std::string>& warnings) {
+  const std::size_t equals = words.find('=');
+  if (equals == std::string::npos || equals == 0 ||
+      equals + 1 == words.size()) {
+    throw Error(ErrorKind::Usage,
+                origin + ": expected REGEX=CONFIG, for example "
+                         "'down_proj=int8_weight_only'");
+  }
+  const std::string value = words.substr(equals + 1);
+  const ConfigPtr config =
+      value == "none" ? nullptr : read_config(value, warnings);
+  return {{NamePattern::parse("re-search:" + words.substr(0, equals)),
+           config,
+           origin},
+          kTensorTypeGroup};
+}
+
+void read_tensor_type_file(const std::filesystem::path& path,
+                           std::vector<RuleSet::Entry>& entries,
+                           std::vector<std::string>& warnings) {
+  std::istringstream lines(read_text(path));
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    line.erase(0, line.find_first_not_of(" \t\r"));
+    line.erase(line.find_last_not_of(" \t\r") + 1);
+    if (line.empty() || line.starts_with('#')) continue;
+    entries.push_back(parse_tensor_type(
+        line, fmt::format("{}:{} {}", path.string(), number, line), warnings));
+  }
+}
+
+}  // namespace
+
+void add_source_options(CLI::App& command, QuantizeOptions& options) {
+  command
+      .add_option("IN",
+                  options.input,
+                  "Hugging Face directory, .safetensors or .gguf file")
+      ->required();
+  command.add_option("--dtype",
+                     options.dtype,
+                     "float32, bfloat16 or float16: dtype of what is not "
+                     "quantized (default: bfloat16 from a quantized GGUF, "
+                     "else the source's)");
+  command.add_option("--shard-size",
+                     options.shard_size,
+                     "Largest output file, such as 5GB or 500MB")
+      ->capture_default_str();
+  command.add_flag("--json", options.json, "Machine-readable output");
+  command.add_flag("-v,--verbose", options.verbose, "One line per tensor");
+}
+
+void add_config_options(CLI::App& command, QuantizeOptions& options) {
+  command.add_option("-c,--config",
+                     options.config,
+                     "NAME, NAME:field=value,... or a JSON file (see "
+                     "`mantissa configs`)");
+  command.add_option(
+      "--group-size", options.group_size, "Group size of the -c config");
+  command.add_option("--ignore",
+                     options.ignore,
+                     "Keep what this names: exact name, glob:, re:, "
+                     "re-prefix: or re-search: (repeatable)")
+      ->allow_extra_args(false);
+  command.add_option("--tensor-type",
+                     options.tensor_types,
+                     "REGEX=CONFIG, or REGEX=none to keep; the expression is "
+                     "searched anywhere in the name (repeatable)")
+      ->allow_extra_args(false);
+  command.add_option("--tensor-type-file",
+                     options.tensor_type_files,
+                     "File of REGEX=CONFIG lines; # starts a comment")
+      ->allow_extra_args(false);
+  command.add_flag("--allow-skipped",
+                   options.allow_skipped,
+                   "Keep eligible tensors whose shape does not fit");
+  command.add_flag("--allow-unknown-names",
+                   options.allow_unknown_names,
+                   "Quantize tensors whose loading name is not known");
+  command.add_flag("--allow-private-format",
+                   options.allow_private_format,
+                   "Write formats that only Mantissa loads");
+  command.add_flag("--allow-nonfinite",
+                   options.allow_nonfinite,
+                   "Keep tensors with NaN or Inf unquantized");
+}
+
+void add_output_options(CLI::App& command, QuantizeOptions& options) {
+  command.add_option("-o,--output", options.out, "Directory to write")
+      ->required();
+  command.add_option("-j,--threads", options.workers, "Number of workers");
+  command.add_flag("--force", options.force, "Replace OUT when it is done");
+  command.add_flag(
+      "--restart", options.restart, "Discard an unfinished OUT.partial");
+  command.add_flag("--resume", options.resume, "Not in this version");
+  command.add_flag("-q,--quiet", options.quiet, "Print errors only");
+}
+
+void add_later_options(CLI::App& command) {
+  for (const char* flag : kLaterFlags) {
+    command
+        .add_option_function<std::string>(
+            flag,
+            [flag](const std::string&) {
+              throw Error(ErrorKind::Usage,
+                          std::string(flag) +
+                              " is not available in this version");
+            })
+        ->expected(0, 1)
+        ->group("");
+  }
+}
+
+ParsedRequest parse_request(const QuantizeOptions& options) {
+  ParsedRequest out;
+  std::vector<RuleSet::Entry> entries;
+  for (const std::string& words : options.ignore) {
+    entries.push_back({{NamePattern::parse(words), nullptr, "--ignore " + words},
+                       kIgnoreGroup});
+  }
+  for (const std::string& words : options.tensor_types) {
+    entries.push_back(
+        parse_tensor_type(words, "--tensor-type " + words, out.warnings));
+  }
+  for (const auto& path : options.tensor_type_files) {
+    read_tensor_type_file(path, entries, out.warnings);
+  }
+  ConfigPtr base;
+  if (!options.config.empty()) {
+    base = read_config(options.config, out.warnings);
+    if (options.group_size != 0) {
+      base = with_group_size(base, options.group_size);
+    }
+  } else if (options.group_size != 0) {
+    throw Error(ErrorKind::Usage,
+                "--group-size: there is no -c config to apply it to");
+  } else if (options.tensor_types.empty() &&
+             options.tensor_type_files.empty()) {
+    throw Error(ErrorKind::Usage,
+                "-c is missing: name a config, for example -c "
+                "int8_weight_only (all of them: mantissa configs)");
+  }
+  if (base != nullptr) base->validate();
+  for (const RuleSet::Entry& entry : entries) {
+    if (entry.rule.config != nullptr) entry.rule.config->validate();
+  }
+  out.rules =
+      std::make_unique<RuleSet>(make_rule_set(base, std::move(entries)));
+  out.request.rules = out.rules.get();
+  out.request.shard_bytes = parse_size(options.shard_size);
+  out.request.allow_skipped = options.allow_skipped;
+  out.request.allow_unknown_names = options.allow_unknown_names;
+  out.request.allow_private_format = options.allow_private_format;
+  return out;
+}
+
+std::unique_ptr<CheckpointSource> open_source(const QuantizeOptions& options) {
+  if (options.dtype.empty()) return open_checkpoint(options.input);
+  const std::optional<DType> dtype = dtype_from_name(options.dtype);
+  if (!dtype || !is_high_precision(*dtype) || *dtype == DType::Float64) {
+    throw Error(ErrorKind::Usage,
+                "--dtype: expected float32, bfloat16 or float16, got '" +
+                    options.dtype + "'");
+  }
+  return cast_source(open_checkpoint(options.input, {.dtype = dtype}), *dtype);
+}
+
+Existing existing_of(const QuantizeOptions& options) {
+  if (options.resume) {
+    throw Error(ErrorKind::Usage,
+                "--resume is not available in this version; --restart begins "
+                "again");
+  }
+  if (options.force) {
+    return options.restart ? Existing::ReplaceAndRestart : Existing::Replace;
+  }
+  return options.restart ? Existing::Restart : Existing::Refuse;
+}
+
+int workers_of(const QuantizeOptions& options) {
+  if (options.workers < 0) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("-j: expected at least 1 worker, got {}",
+                            options.workers));
+  }
+  return options.workers == 0 ? default_workers() : options.workers;
+}
+
+std::int64_t parse_size(const std::string& text) {
+  struct Unit {
+    const char* name;
+    std::int64_t bytes;
+  };
+  constexpr Unit kUnits[] = {
+      {"", 1},           {"B", 1},          {"KB", 1000},
+      {"MB", 1000000},   {"GB", 1000000000}, {"KiB", 1 << 10},
+      {"MiB", 1 << 20},  {"GiB", 1 << 30},
+  };
+  std::int64_t count = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), count);
+  const std::string unit(end, text.data() + text.size());
+  for (const Unit& known : kUnits) {
+    std::int64_t bytes = 0;
+    if (error == std::errc() && count > 0 && unit == known.name &&
+        !__builtin_mul_overflow(count, known.bytes, &bytes)) {
+      return bytes;
+    }
+  }
+  throw Error(ErrorKind::Usage,
+              "--shard-size: expected a size such as 5GB, 500MB or 1GiB, got "
+              "'" + text + "'");
+}
+
+}  // namespace mantissa::cli

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <mantissa/checkpoint/source.h>
+#include <mantissa/configs/name_rules.h>
+
+#include "checkpoint/output_directory.h"
+#include "checkpoint/plan.h"
+
+namespace CLI {
+class App;
+}
+
+namespace mantissa::cli {
+
+/// The words that `plan`, `quantize` and `convert` share.
+struct QuantizeOptions {
+  std::filesystem::path input;
+  std::filesystem::path out;
+  std::string config;
+  std::int64_t group_size = 0;  ///< 0: not given
+  std::vector<std::string> ignore;
+  std::vector<std::string> tensor_types;
+  std::vector<std::filesystem::path> tensor_type_files;
+  std::string dtype;
+  std::string shard_size = "5GB";
+  int workers = 0;  ///< 0: not given
+  bool allow_skipped = false;
+  bool allow_unknown_names = false;
+  bool allow_private_format = false;
+  bool allow_nonfinite = false;
+  bool dry_run = false;
+  bool force = false;
+  bool restart = false;
+  bool resume = false;
+  bool json = false;
+  bool quiet = false;
+  bool verbose = false;
+};
+
+/// Options about the source and how it is delivered.
+void add_source_options(CLI::App& command, QuantizeOptions& options);
+/// -c, rules and permissions.
+void add_config_options(CLI::App& command, QuantizeOptions& options);
+/// -o and what may stand there.
+void add_output_options(CLI::App& command, QuantizeOptions& options);
+/// Flags whose feature is not in this version: exit 2 says so.
+void add_later_options(CLI::App& command);
+
+/// What the words mean: rules, the request and the warnings on the way.
+struct ParsedRequest {
+  std::unique_ptr<RuleSet> rules;
+  PlanRequest request;
+  std::vector<std::string> warnings;
+};
+
+/// Rules and request from the words. Throws Error(Usage).
+ParsedRequest parse_request(const QuantizeOptions& options);
+
+/// Opens the source in the dtype that --dtype asks for.
+std::unique_ptr<CheckpointSource> open_source(const QuantizeOptions& options);
+
+/// What the flags allow to stand at OUT.
+Existing existing_of(const QuantizeOptions& options);
+
+/// -j, or the processors of this process.
+int workers_of(const QuantizeOptions& options);
+
+/// "5GB", "500MB", "1GiB", "4096": bytes. Throws Error(Usage).
+std::int64_t parse_size(const std::string& text);
+
+}  // namespace mantissa::cli

@@ -1,0 +1,58 @@
+#include "support/run_tool.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+namespace mantissa::support {
+namespace {
+
+std::string read_back(int file) {
+  std::string text;
+  char buffer[4096];
+  ::lseek(file, 0, SEEK_SET);
+  for (ssize_t n = 0; (n = ::read(file, buffer, sizeof(buffer))) > 0;) {
+    text.append(buffer, static_cast<std::size_t>(n));
+  }
+  ::close(file);
+  return text;
+}
+
+int temporary_file() {
+  char name[] = "/tmp/mantissa_tool_XXXXXX";
+  const int file = ::mkstemp(name);
+  if (file < 0) throw std::runtime_error("no temporary file");
+  ::unlink(name);
+  return file;
+}
+
+}  // namespace
+
+ToolResult run_tool(const std::vector<std::string>& arguments) {
+  std::vector<char*> argv = {const_cast<char*>(MANTISSA_TOOL)};
+  for (const std::string& a : arguments) {
+    argv.push_back(const_cast<char*>(a.c_str()));
+  }
+  argv.push_back(nullptr);
+  const int out = temporary_file();
+  const int err = temporary_file();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(out, STDOUT_FILENO);
+    ::dup2(err, STDERR_FILENO);
+    ::execv(MANTISSA_TOOL, argv.data());
+    ::_exit(127);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status)
+                                     : 128 + WTERMSIG(status);
+  return {code, read_back(out), read_back(err)};
+}
+
+}  // namespace mantissa::support

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace mantissa::support {
+
+/// What a finished process said.
+struct ToolResult {
+  int exit_code = -1;
+  std::string out;  ///< stdout
+  std::string err;  ///< stderr
+};
+
+/// Runs the tool of this build with these arguments, without a shell.
+ToolResult run_tool(const std::vector<std::string>& arguments);
+
+}  // namespace mantissa::support
