@@ -1,12 +1,333 @@
 #include "checkpoint/carry_over.h"
 
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <mantissa/core/error.h>
+
+#include "checkpoint/ggml_decode.h"
+#include "checkpoint/quoted.h"
+
 namespace mantissa {
+namespace {
 
-bool carries_exactly(const SourceTensor&, const Encoding&) { return false; }
+constexpr std::int64_t kGroup = 32;
+constexpr int kMiddle = 8;  // the code of a 4-bit block that becomes 0
 
-std::unique_ptr<Encoder> make_carry_encoder(const SourceTensor&,
-                                            std::shared_ptr<const Encoding>) {
-  return nullptr;
+// A ggml block of 32: value = d * code, or d * (code + 8) + m for Q4_1.
+struct Block {
+  float d = 0;
+  float m = 0;
+  std::int8_t codes[kGroup] = {};
+};
+
+struct StoredType {
+  std::string_view name;
+  std::int64_t bytes;
+  void (*read)(const std::byte* in, Block& out);
+};
+
+void read_nibbles(const std::byte* in, Block& out) {
+  for (int i = 0; i < kGroup / 2; ++i) {
+    const unsigned byte = ggml::byte_at(in, i);
+    out.codes[i] = static_cast<std::int8_t>(
+        static_cast<int>(byte & 15u) - kMiddle);
+    out.codes[i + kGroup / 2] =
+        static_cast<std::int8_t>(static_cast<int>(byte >> 4) - kMiddle);
+  }
+}
+
+void read_q4_0(const std::byte* in, Block& out) {
+  out.d = ggml::half_at(in);
+  read_nibbles(in + 2, out);
+}
+
+void read_q4_1(const std::byte* in, Block& out) {
+  out.d = ggml::half_at(in);
+  out.m = ggml::half_at(in + 2);
+  read_nibbles(in + 4, out);
+}
+
+void read_q8_0(const std::byte* in, Block& out) {
+  out.d = ggml::half_at(in);
+  for (int i = 0; i < kGroup; ++i) {
+    out.codes[i] = static_cast<std::int8_t>(ggml::byte_at(in, 2 + i));
+  }
+}
+
+constexpr StoredType kQ4_0 = {"Q4_0", 18, read_q4_0};
+constexpr StoredType kQ4_1 = {"Q4_1", 20, read_q4_1};
+constexpr StoredType kQ8_0 = {"Q8_0", 34, read_q8_0};
+
+// Where the fields of a target stand; missing ones are not written.
+struct Fields {
+  std::size_t qdata = 0;
+  std::size_t scale = 0;
+  std::optional<std::size_t> zero_point;
+};
+
+// The fields, if they are qdata, float32 scale and zero_point and nothing else.
+std::optional<Fields> find_fields(const Encoding& encoding, DType zero_point) {
+  Fields found;
+  int required = 0;
+  const std::vector<FieldLayout> fields = encoding.fields();
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const FieldLayout& field = fields[i];
+    if (field.name == "qdata" && field.dtype == DType::Int8) {
+      found.qdata = i;
+      ++required;
+    } else if (field.name == "scale" && field.dtype == DType::Float32) {
+      found.scale = i;
+      ++required;
+    } else if (field.name == "zero_point" && field.dtype == zero_point) {
+      found.zero_point = i;
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (required != 2) return std::nullopt;
+  return found;
+}
+
+bool has_groups_of_32(const Encoding& encoding, const nlohmann::json& data) {
+  Shape block(encoding.shape().size(), 1);
+  if (block.empty()) return false;
+  block.back() = kGroup;
+  // Int4Tensor writes the last two dimensions only.
+  const Shape found = data.value("block_size", Shape());
+  return found == block || found == Shape{1, kGroup};
+}
+
+std::string dtype_attribute(const nlohmann::json& data, const char* key) {
+  const auto found = data.find(key);
+  return found == data.end() || !found->is_object()
+             ? ""
+             : found->value("_data", std::string());
+}
+
+struct Route {
+  const StoredType* type;
+  Fields fields;
+  bool packed;  ///< Int4Tensor: two codes in a byte, scales transposed
+};
+
+// Codes stay bytes; the zero point is 0.
+std::optional<Route> byte_route(const StoredType& type,
+                                const Encoding& encoding) {
+  const auto fields = find_fields(encoding, DType::Int8);
+  if (!fields) return std::nullopt;
+  return Route{&type, *fields, false};
+}
+
+std::optional<Route> packed_route(const StoredType& type,
+                                  const Encoding& encoding) {
+  const auto fields = find_fields(encoding, DType::Float32);
+  if (!fields || !fields->zero_point) return std::nullopt;
+  return Route{&type, *fields, true};
+}
+
+std::optional<Route> find_route(const SourceTensor& tensor,
+                                const Encoding& encoding) {
+  const auto data = nlohmann::json::parse(encoding.attributes_json());
+  if (tensor.shape != encoding.shape() || !has_groups_of_32(encoding, data)) {
+    return std::nullopt;
+  }
+  const std::string_view target = encoding.format_name();
+  const std::string_view stored = tensor.stored_type;
+  if (target == "Int8Tensor" && stored == "Q8_0" &&
+      !data.value("reduce_range", false)) {
+    return byte_route(kQ8_0, encoding);
+  }
+  if (target == "Int8Tensor" && stored == "Q4_0") {
+    return byte_route(kQ4_0, encoding);
+  }
+  if (target == "IntxUnpackedToInt8Tensor" && stored == "Q4_0" &&
+      dtype_attribute(data, "target_dtype") == "int4") {
+    return byte_route(kQ4_0, encoding);
+  }
+  // A missing attribute has bfloat16's meaning: asymmetric codes.
+  const std::string activation = dtype_attribute(data, "activation_dtype");
+  if (target == "Int4Tensor" && stored == "Q4_1" &&
+      encoding.dtype() == DType::Float32 &&
+      (activation == "bfloat16" || activation.empty())) {
+    return packed_route(kQ4_1, encoding);
+  }
+  return std::nullopt;
+}
+
+// m + 8 d: exact in double (both are half floats), so that code * d + zero
+// rounds as d * (code + 8) + m does whenever float32 holds it too. Where it
+// does not, the codes of the block decide; false when one would differ.
+bool find_zero_point(const Block& block, float& zero) {
+  const double exact = static_cast<double>(block.m) +
+                       static_cast<double>(kMiddle) * block.d;
+  zero = static_cast<float>(exact);
+  if (static_cast<double>(zero) == exact) return true;
+  return std::all_of(
+      std::begin(block.codes), std::end(block.codes), [&](int code) {
+        const float ggml =
+            block.d * static_cast<float>(code + kMiddle) + block.m;
+        return static_cast<float>(code) * block.d + zero == ggml;
+      });
+}
+
+class CarryEncoder final : public Encoder {
+ public:
+  CarryEncoder(std::string name,
+               std::shared_ptr<const Encoding> encoding,
+               const Route& route)
+      : name_(std::move(name)),
+        encoding_(std::move(encoding)),
+        route_(route),
+        shape_(matrix_shape(encoding_->shape())) {}
+
+  void encode(const RowBlock& block,
+              ConstTensorView rows,
+              FieldSink& sink) const override {
+    if (rows.dtype != DType::UInt8 ||
+        rows.shape != Shape{block.rows, groups() * route_.type->bytes}) {
+      throw Error(ErrorKind::Usage,
+                  fmt::format("carry over {}: rows: expected stored blocks "
+                              "uint8 [{}, {}], found {} {}",
+                              quoted_name(name_),
+                              block.rows,
+                              groups() * route_.type->bytes,
+                              name(rows.dtype),
+                              to_string(rows.shape)));
+    }
+    if (route_.packed) {
+      encode_packed(block, rows.data, sink);
+    } else {
+      encode_bytes(block, rows.data, sink);
+    }
+  }
+
+ private:
+  std::int64_t groups() const { return shape_.columns / kGroup; }
+
+  // Calls visit(row of the block, group, ggml block).
+  template <class Visit>
+  void for_each_group(const RowBlock& block,
+                      const std::byte* in,
+                      const Visit& visit) const {
+    Block group;
+    for (std::int64_t row = 0; row < block.rows; ++row) {
+      for (std::int64_t g = 0; g < groups(); ++g) {
+        route_.type->read(in, group);
+        in += route_.type->bytes;
+        if (!std::isfinite(group.d) || !std::isfinite(group.m)) {
+          fail(block, row, g, "the scale is not finite");
+        }
+        visit(row, g, group);
+      }
+    }
+  }
+
+  // qdata [rows, K], scale and zero_point [rows, K / 32].
+  void encode_bytes(const RowBlock& block,
+                    const std::byte* in,
+                    FieldSink& sink) const {
+    std::vector<std::int8_t> codes(size(block.rows * shape_.columns));
+    std::vector<float> scales(size(block.rows * groups()));
+    for_each_group(block, in, [&](auto row, auto g, const Block& group) {
+      std::copy_n(group.codes, kGroup,
+                  codes.begin() + row * shape_.columns + g * kGroup);
+      scales[size(row * groups() + g)] = group.d;
+    });
+    const std::int64_t first = block.matrix * shape_.rows + block.row;
+    write(sink, route_.fields.qdata, first * shape_.columns, codes);
+    write(sink, route_.fields.scale, first * groups() * 4, scales);
+    if (route_.fields.zero_point) {
+      const std::vector<std::int8_t> zeros(scales.size());
+      write(sink, *route_.fields.zero_point, first * groups(), zeros);
+    }
+  }
+
+  // qdata [rows, K / 2], even column low; scale and zero_point [K / 32, N].
+  void encode_packed(const RowBlock& block,
+                     const std::byte* in,
+                     FieldSink& sink) const {
+    const std::int64_t bytes = shape_.columns / 2;
+    std::vector<std::uint8_t> codes(size(block.rows * bytes));
+    std::vector<float> scales(size(groups() * block.rows));
+    std::vector<float> zeros(scales.size());
+    for_each_group(block, in, [&](auto row, auto g, const Block& group) {
+      const std::size_t to = size(row * bytes + g * kGroup / 2);
+      for (std::size_t i = 0; i < kGroup / 2; ++i) {
+        codes[to + i] = static_cast<std::uint8_t>(
+            (group.codes[2 * i] & 15) | (group.codes[2 * i + 1] & 15) << 4);
+      }
+      const std::size_t at = size(g * block.rows + row);
+      scales[at] = group.d;
+      if (!find_zero_point(group, zeros[at])) {
+        fail(block, row, g,
+             fmt::format("d = {} and m = {} have no float32 zero point that "
+                         "keeps the values; convert the model first, then "
+                         "quantize what was converted",
+                         group.d, group.m));
+      }
+    });
+    const std::int64_t first = block.matrix * shape_.rows + block.row;
+    write(sink, route_.fields.qdata, first * bytes, codes);
+    // Column block.row of the matrix's [K / 32, N].
+    const std::int64_t column =
+        (block.matrix * groups() * shape_.rows + block.row) * 4;
+    for (const auto& [field, values] :
+         {std::pair(route_.fields.scale, &scales),
+          std::pair(*route_.fields.zero_point, &zeros)}) {
+      sink.write_runs(field, column, block.rows * 4, shape_.rows * 4,
+                      std::as_bytes(std::span(*values)));
+    }
+  }
+
+  [[noreturn]] void fail(const RowBlock& block,
+                         std::int64_t row,
+                         std::int64_t group,
+                         const std::string& what) const {
+    throw Error(ErrorKind::Input,
+                fmt::format("{}: row {}, group {}: {}", quoted_name(name_),
+                            block.matrix * shape_.rows + block.row + row, group,
+                            what));
+  }
+
+  template <class T>
+  static void write(FieldSink& sink,
+                    std::size_t field,
+                    std::int64_t offset,
+                    const std::vector<T>& values) {
+    sink.write(field, offset, std::as_bytes(std::span(values)));
+  }
+
+  static std::size_t size(std::int64_t count) {
+    return static_cast<std::size_t>(count);
+  }
+
+  std::string name_;
+  std::shared_ptr<const Encoding> encoding_;
+  Route route_;
+  MatrixShape shape_;
+};
+
+}  // namespace
+
+bool carries_exactly(const SourceTensor& tensor, const Encoding& encoding) {
+  return find_route(tensor, encoding).has_value();
+}
+
+std::unique_ptr<Encoder> make_carry_encoder(
+    const SourceTensor& tensor, std::shared_ptr<const Encoding> encoding) {
+  const std::optional<Route> route = find_route(tensor, *encoding);
+  if (!route) return nullptr;
+  return std::make_unique<CarryEncoder>(
+      tensor.name, std::move(encoding), *route);
 }
 
 }  // namespace mantissa
