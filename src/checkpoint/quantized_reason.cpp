@@ -63,47 +63,72 @@ constexpr std::array kMarks = {
     Mark{".SCB", "bitsandbytes"},
 };
 
-}  // namespace
+// What gave the method away, in words.
+struct Evidence {
+  std::string method;
+  std::string words;
+};
 
-std::string quantized_reason(const CheckpointSource& source) {
-  if (source.kind() == "GGUF") return {};
-  if (!source.config_json().empty()) {
-    const auto config = parse_bounded_json(source.config_json());
-    const Json* found = config ? quantization_config(*config) : nullptr;
-    if (found != nullptr) {
-      const std::string method = method_of(*found);
-      return fmt::format(
-          "already quantized: config.json has a quantization_config{}; {}",
-          method.empty() ? "" : " with quant_method " + quoted_name(method),
-          kRemedy);
-    }
+Evidence config_evidence(const CheckpointSource& source) {
+  const auto config = parse_bounded_json(source.config_json());
+  const Json* found = config ? quantization_config(*config) : nullptr;
+  if (found == nullptr) return {};
+  const std::string method = method_of(*found);
+  if (method.empty()) {
+    return {"unknown method", "config.json has a quantization_config"};
   }
-  if (is_torchao_metadata(source.metadata())) {
-    for (const auto& [key, value] : source.metadata()) {
-      if (key == "tensor_names") continue;
-      const auto entry = parse_bounded_json(value);
-      const Json* type = entry ? member(*entry, "_type") : nullptr;
-      if (type != nullptr && type->is_string() && *type != "Tensor") {
-        return fmt::format(
-            "already quantized by torchao: {} is stored as {}; "
-            "{}",
-            quoted_name(key),
-            quoted_name(type->get<std::string>()),
-            kRemedy);
-      }
-    }
+  return {method,
+          fmt::format("config.json has a quantization_config with quant_method "
+                      "{}",
+                      quoted_name(method))};
+}
+
+Evidence metadata_evidence(const CheckpointSource& source) {
+  if (!is_torchao_metadata(source.metadata())) return {};
+  for (const auto& [key, value] : source.metadata()) {
+    if (key == "tensor_names") continue;
+    const auto entry = parse_bounded_json(value);
+    const Json* type = entry ? member(*entry, "_type") : nullptr;
+    if (type == nullptr || !type->is_string() || *type == "Tensor") continue;
+    return {"torchao",
+            fmt::format("{} is stored as {}",
+                        quoted_name(key),
+                        quoted_name(type->get<std::string>()))};
   }
+  return {};
+}
+
+Evidence name_evidence(const CheckpointSource& source) {
   for (const SourceTensor& tensor : source.tensors()) {
     for (const auto& [suffix, method] : kMarks) {
-      if (tensor.name.ends_with(suffix)) {
-        return fmt::format("already quantized ({}): it holds {}; {}",
-                           method,
-                           quoted_name(tensor.name),
-                           kRemedy);
-      }
+      if (!tensor.name.ends_with(suffix)) continue;
+      return {std::string(method),
+              fmt::format("it holds {}", quoted_name(tensor.name))};
     }
   }
   return {};
+}
+
+Evidence find_evidence(const CheckpointSource& source) {
+  if (source.kind() == "GGUF") return {};
+  for (const auto look : {config_evidence, metadata_evidence, name_evidence}) {
+    Evidence found = look(source);
+    if (!found.method.empty()) return found;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string quantization_method(const CheckpointSource& source) {
+  return find_evidence(source).method;
+}
+
+std::string quantized_reason(const CheckpointSource& source) {
+  const Evidence found = find_evidence(source);
+  if (found.method.empty()) return {};
+  return fmt::format(
+      "already quantized ({}): {}; {}", found.method, found.words, kRemedy);
 }
 
 }  // namespace mantissa

@@ -11,4 +11,8 @@ namespace mantissa {
 /// quantized. A quantized GGUF is a source like any other.
 std::string quantized_reason(const CheckpointSource& source);
 
+/// The method that config.json, metadata or tensor names give away: "torchao",
+/// "gptq"; "" when there is none.
+std::string quantization_method(const CheckpointSource& source);
+
 }  // namespace mantissa

@@ -20,6 +20,7 @@ constexpr AddCommand kCommands[] = {
     add_quantize_command,
     add_convert_command,
     add_configs_command,
+    add_inspect_command,
     add_kernels_command,
     add_doctor_command,
 };

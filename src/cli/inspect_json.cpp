@@ -1,0 +1,80 @@
+#include <nlohmann/json.hpp>
+
+#include <mantissa/core/tensor_view.h>
+
+#include "cli/inspect_view.h"
+
+namespace mantissa::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Names may hold any bytes of valid UTF-8; nothing else gets this far.
+std::string dump(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+Json tensor_json(const Inspection& inspection, std::size_t index) {
+  const LogicalCheckpoint& checkpoint = inspection.checkpoint;
+  const LogicalTensor& tensor = checkpoint.tensors()[index];
+  Json json = {
+      {"name", tensor.name},
+      {"shape", tensor.shape},
+      {"dtype", name(tensor.dtype)},
+      {"stored_as", tensor.stored},
+      {"quantized", tensor.quantized},
+      {"bytes", tensor.bytes},
+      {"bits_per_value", bits_per_value(tensor.bytes, numel(tensor.shape))},
+  };
+  Json& parts = json["parts"] = Json::array();
+  for (const RowPiece& piece : tensor.pieces) {
+    const SourceTensor& stored = checkpoint.source().tensors()[piece.source];
+    parts.push_back({{"name", stored.name},
+                     {"stored_type", stored.stored_type},
+                     {"shape", stored.shape},
+                     {"bytes", stored.stored_bytes}});
+  }
+  if (!inspection.stats.empty()) {
+    const TensorStats& stats = inspection.stats[index];
+    json["stats"] = {{"min", stats.min},
+                     {"max", stats.max},
+                     {"absmax", stats.absmax},
+                     {"zeros", stats.zeros},
+                     {"nonfinite", stats.nonfinite}};
+  }
+  return json;
+}
+
+}  // namespace
+
+std::string inspect_json(const Inspection& inspection) {
+  const LogicalCheckpoint& checkpoint = inspection.checkpoint;
+  const CheckpointTotals totals = checkpoint_totals(checkpoint.tensors());
+  Json json = {
+      {"schema_version", 1},
+      {"kind", checkpoint.source().kind()},
+      {"scheme", quantization_scheme(checkpoint)},
+      {"fingerprint", checkpoint.source().fingerprint()},
+      {"totals",
+       {{"tensors", totals.tensors},
+        {"values", totals.values},
+        {"bytes", totals.bytes},
+        {"bits_per_value", bits_per_value(totals.bytes, totals.values)},
+        {"quantized_tensors", totals.quantized_tensors},
+        {"quantized_values", totals.quantized_values},
+        {"quantized_bytes", totals.quantized_bytes},
+        {"tensors_by_type", totals.tensors_by_type}}},
+      {"metadata", checkpoint.source().metadata()},
+      {"problems", Json::array()},
+      {"tensors", Json::array()},
+  };
+  if (const TorchaoCheckpoint* torchao = checkpoint.torchao()) {
+    json["problems"] = torchao->problems();
+  }
+  for (std::size_t i = 0; i < checkpoint.tensors().size(); ++i) {
+    json["tensors"].push_back(tensor_json(inspection, i));
+  }
+  return dump(json);
+}
+
+}  // namespace mantissa::cli
