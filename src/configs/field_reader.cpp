@@ -56,7 +56,8 @@ void FieldReader::finish() {
     }
     std::string fields;
     for (const std::string& name : names) {
-      fields += (fields.empty() ? "" : ", ") + name;
+      if (!fields.empty()) fields += ", ";
+      fields += name;
     }
     const std::string nearest = nearest_name(it.key(), names);
     throw Error(ErrorKind::Usage,

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <mantissa/formats/int8_tensor.h>
+
 #include "configs/fields.h"
 #include "configs/rules.h"
 
@@ -66,9 +68,17 @@ void Int8DynamicActivationInt8WeightConfig::validate() const {
 WeightChoice Int8DynamicActivationInt8WeightConfig::choose(const Shape& shape,
                                                            DType dtype) const {
   validate();
+  const GranularityPair pair = pair_of(*this);
   if (auto no = rules::refuse_rank(type(), shape, 3)) return *no;
   if (auto no = rules::refuse_dtype(type(), dtype)) return *no;
-  throw_not_available(type());
+  Int8Spec spec;
+  spec.granularity = pair.weight;
+  spec.reduce_range = reduce_range.value_or(false);
+  spec.act_quant_kwargs = QuantizeTensorToInt8Kwargs{
+      .granularity = pair.activation,
+      .mapping_type = act_mapping_type.value_or(MappingType::Symmetric),
+      .reduce_range = spec.reduce_range};
+  return {make_int8_encoding(shape, dtype, spec), {}, {}};
 }
 
 }  // namespace mantissa

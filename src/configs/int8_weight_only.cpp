@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <mantissa/formats/int8_tensor.h>
+
 #include "configs/fields.h"
 #include "configs/rules.h"
 
@@ -40,12 +42,13 @@ void Int8WeightOnlyConfig::validate() const {
 WeightChoice Int8WeightOnlyConfig::choose(const Shape& shape,
                                           DType dtype) const {
   validate();
+  const Granularity scales = granularity.value_or(PerRow{});
   if (auto no = rules::refuse_rank(type(), shape, 3)) return *no;
   if (auto no = rules::refuse_dtype(type(), dtype)) return *no;
-  if (auto no = rules::refuse_granularity(shape.back(), *granularity)) {
+  if (auto no = rules::refuse_granularity(shape.back(), scales)) {
     return *no;
   }
-  throw_not_available(type());
+  return {make_int8_encoding(shape, dtype, {.granularity = scales}), {}, {}};
 }
 
 }  // namespace mantissa

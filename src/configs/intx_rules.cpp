@@ -3,6 +3,7 @@
 #include <string>
 
 #include <mantissa/configs/field_config.h>
+#include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 
 namespace mantissa::rules {
 namespace {
@@ -56,8 +57,16 @@ WeightChoice choose_intx(std::string_view type,
   if (auto no = refuse_granularity(shape.back(), weight.granularity)) {
     return *no;
   }
-  (void)activation;
-  throw_not_available(type);
+  IntxSpec spec;
+  spec.target_dtype = weight.weight_dtype;
+  spec.granularity = weight.granularity;
+  spec.mapping_type = weight.mapping_type;
+  spec.scale_dtype = weight.scale_dtype;
+  spec.algorithm = weight.algorithm;
+  if (activation == IntxActivation::Int8AsymPerToken) {
+    spec.activation_quantization = "int8_asym_per_token";
+  }
+  return {make_intx_encoding(shape, dtype, spec), {}, {}};
 }
 
 }  // namespace mantissa::rules

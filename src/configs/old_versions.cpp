@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <mantissa/core/error.h>
@@ -34,7 +35,7 @@ Json per_group(const Json& group_size) {
 }
 
 std::string int4_weight_only(Json& data) {
-  const std::string misfit = drop_layout(data, "TensorCoreTiledLayout");
+  std::string misfit = drop_layout(data, "TensorCoreTiledLayout");
   if (!misfit.empty()) return misfit;
   data["int4_packing_format"] = "tile_packed_to_4d";
   data["int4_choose_qparams_algorithm"] =
@@ -88,7 +89,6 @@ void upgrade_fields(std::string_view type,
                     Json& data,
                     ReadContext& context) {
   const std::string name(type);
-  const std::string version = std::to_string(stored);
   if (stored == 1 && current == 2) {
     for (const Upgrade& upgrade : kUpgrades) {
       if (upgrade.type != type) continue;
@@ -107,10 +107,12 @@ void upgrade_fields(std::string_view type,
     }
   }
   throw Error(ErrorKind::Usage,
-              name + ": expected version " + std::to_string(current) +
-                  ", got version " + version +
-                  (stored > current ? "; a newer torchao wrote it"
-                                    : "; its meaning is not known"));
+              fmt::format("{}: expected version {}, got version {}; {}",
+                          type,
+                          current,
+                          stored,
+                          stored > current ? "a newer torchao wrote it"
+                                           : "its meaning is not known"));
 }
 
 }  // namespace mantissa

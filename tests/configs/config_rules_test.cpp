@@ -7,6 +7,7 @@
 namespace mantissa {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -273,6 +274,15 @@ TEST(ChooseTest, FormatsOfEveryConfig) {
   const Shape matrix = {256, 512};
   const Shape experts = {3, 256, 512};
   for (const Shape& shape : {matrix, experts}) {
+    for (const char* words :
+         {"int8_weight_only",
+          "int8_weight_only:granularity=per_tensor",
+          "int8_weight_only:granularity=per_group(64)",
+          "int8_dynamic_activation_int8_weight",
+          "int8_dynamic_activation_int8_weight:reduce_range=none,"
+          "granularity=[per_tensor,per_row],act_mapping_type=ASYMMETRIC"}) {
+      EXPECT_EQ(chosen(words, shape), "Int8Tensor") << words;
+    }
     EXPECT_EQ(chosen("int4_weight_only", shape), "Int4Tensor");
     EXPECT_EQ(chosen("int4_weight_only:int4_packing_format=tile_packed_to_4d,"
                      "int4_choose_qparams_algorithm=hqq",
@@ -283,6 +293,53 @@ TEST(ChooseTest, FormatsOfEveryConfig) {
                      shape),
               "Int4Tensor");
   }
+  for (const char* words :
+       {"intx_weight_only",
+        "intx_weight_only:weight_dtype=int3,granularity=per_group(64),"
+        "scale_dtype=float32,mapping_type=ASYMMETRIC",
+        "int8_dynamic_activation_intx_weight:weight_dtype=int4"}) {
+    EXPECT_EQ(chosen(words, matrix), "IntxUnpackedToInt8Tensor") << words;
+  }
+}
+
+// Attributes and field shapes as the formats' goldens spell them.
+TEST(ChooseTest, ParametersReachTheFormat) {
+  const auto encoding = [](std::string_view words) {
+    return parse_config_words(words)
+        ->choose({256, 1024}, DType::BFloat16)
+        .encoding;
+  };
+  EXPECT_EQ(
+      encoding("int8_dynamic_activation_int8_weight")->attributes_json(),
+      R"({"act_quant_kwargs": {"_type": "QuantizeTensorToInt8Kwargs", )"
+      R"("_data": {"granularity": {"_type": "PerRow", "_data": {"dim": -1}}, )"
+      R"("mapping_type": {"_type": "MappingType", "_data": "SYMMETRIC"}, )"
+      R"("reduce_range": false}}, "reduce_range": false, "block_size": )"
+      R"([1, 1024], "dtype": {"_type": "torch.dtype", "_data": "bfloat16"}})");
+  EXPECT_THAT(
+      encoding("int8_dynamic_activation_int8_weight:reduce_range=true,"
+               "act_mapping_type=ASYMMETRIC")
+          ->attributes_json(),
+      AllOf(HasSubstr(R"("_data": "ASYMMETRIC"}, "reduce_range": true)"),
+            HasSubstr(R"(}}, "reduce_range": true)")));
+  const auto intx = encoding(
+      "intx_weight_only:weight_dtype=int4,granularity=per_group(32),"
+      "scale_dtype=float32");
+  EXPECT_EQ(intx->attributes_json(),
+            R"({"target_dtype": {"_type": "torch.dtype", "_data": "int4"}, )"
+            R"("block_size": [1, 32], "dtype": {"_type": "torch.dtype", )"
+            R"("_data": "bfloat16"}, "activation_quantization": null})");
+  EXPECT_EQ(intx->fields()[1].dtype, DType::Float32);
+  EXPECT_EQ(intx->fields()[1].shape, (Shape{256, 32}));
+  EXPECT_THAT(
+      encoding("int8_dynamic_activation_intx_weight")->attributes_json(),
+      HasSubstr(R"("activation_quantization": "int8_asym_per_token")"));
+  EXPECT_THAT(encoding("float8_dynamic_activation_int4_weight:"
+                       "int4_packing_format=plain")
+                  ->attributes_json(),
+              AllOf(HasSubstr("float8_e4m3fn"), HasSubstr("[1, 128]")));
+  EXPECT_THAT(encoding("int4_weight_only:group_size=32")->attributes_json(),
+              HasSubstr("[1, 32]"));
 }
 
 }  // namespace
