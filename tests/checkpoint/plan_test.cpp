@@ -1,0 +1,232 @@
+#include "checkpoint/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include <mantissa/configs/fqn_to_config.h>
+#include <mantissa/configs/registry.h>
+
+#include "checkpoint/output_config.h"
+#include "support/memory_source.h"
+
+namespace mantissa {
+namespace {
+
+using support::MemorySource;
+using ::testing::HasSubstr;
+
+constexpr const char* kLlama =
+    R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama",
+        "tie_word_embeddings": true, "own_field": [1, {"a": 2}]})";
+
+MemorySource llama(int layers, std::int64_t hidden) {
+  MemorySource source(kLlama);
+  source.add("model.embed_tokens.weight", DType::BFloat16, {96, hidden});
+  for (int i = 0; i < layers; ++i) {
+    const std::string layer = "model.layers." + std::to_string(i) + ".";
+    source.add(layer + "input_layernorm.weight", DType::BFloat16, {hidden});
+    source.add(layer + "self_attn.q_proj.weight",
+               DType::BFloat16,
+               {hidden, hidden});
+    source.add(layer + "mlp.down_proj.weight",
+               DType::BFloat16,
+               {hidden, 2 * hidden});
+  }
+  source.add("model.norm.weight", DType::BFloat16, {hidden});
+  return source;
+}
+
+NameRule rule(const std::string& pattern, ConfigPtr config) {
+  return {NamePattern::parse(pattern), std::move(config), "rule " + pattern};
+}
+
+// A request that keeps its rules alive.
+struct Words {
+  std::unique_ptr<RuleSet> rules;
+  PlanRequest request;
+
+  explicit Words(const std::string& config,
+                 std::vector<RuleSet::Entry> entries = {}) {
+    rules = std::make_unique<RuleSet>(make_rule_set(
+        config.empty() ? nullptr : parse_config_words(config),
+        std::move(entries)));
+    request.rules = rules.get();
+  }
+};
+
+const PlannedTensor& find(const Plan& plan, const std::string& name) {
+  for (const PlannedTensor& planned : plan.tensors) {
+    if (planned.tensor.name == name) return planned;
+  }
+  throw std::runtime_error("no tensor " + name);
+}
+
+TEST(PlanTest, EveryTensorHasOneActionAndAReason) {
+  const MemorySource source = llama(2, 64);
+  const Words words("int8_weight_only");
+  const Plan plan = make_plan(source, words.request);
+  EXPECT_TRUE(plan.problems.empty());
+  EXPECT_EQ(plan.tensors.size(), source.tensors().size() + 1);
+  for (const PlannedTensor& planned : plan.tensors) {
+    EXPECT_FALSE(planned.reason.empty()) << planned.tensor.name;
+  }
+  EXPECT_EQ(find(plan, "model.layers.1.mlp.down_proj.weight").action,
+            Action::Quantize);
+  EXPECT_EQ(find(plan, "model.embed_tokens.weight").action, Action::Keep);
+  EXPECT_EQ(find(plan, "model.norm.weight").action, Action::Keep);
+  EXPECT_EQ(find(plan, "lm_head.weight").action, Action::Tie);
+}
+
+TEST(PlanTest, OffsetsAreContiguousAndAlignedToTheHeader) {
+  const MemorySource source = llama(3, 64);
+  Words words("int8_weight_only");
+  words.request.shard_bytes = 20000;
+  const Plan plan = make_plan(source, words.request);
+  ASSERT_GT(plan.shards.size(), 2u);
+  std::vector<std::vector<std::pair<std::int64_t, std::int64_t>>> spans(
+      plan.shards.size());
+  for (const PlannedTensor& planned : plan.tensors) {
+    for (const FileTensor& file : planned.outputs) {
+      spans[file.shard].emplace_back(
+          file.offset, file.offset + byte_count(file.dtype, file.shape));
+    }
+  }
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    std::sort(spans[i].begin(), spans[i].end());
+    auto at = static_cast<std::int64_t>(plan.shards[i].header.size());
+    for (const auto& [begin, end] : spans[i]) {
+      EXPECT_EQ(begin, at);
+      at = end;
+    }
+    EXPECT_EQ(at, plan.shards[i].file_bytes);
+  }
+  EXPECT_EQ(plan.shards[0].file.substr(0, 6), "model-");
+}
+
+TEST(PlanTest, AShapeThatOnlyTheBaseHitsIsExitSix) {
+  const MemorySource source = llama(2, 96);
+  Words words("int4_weight_only");
+  words.request.rules = words.rules.get();
+  Plan plan = make_plan(source, words.request);
+  try {
+    require_runnable(plan);
+    FAIL() << "expected an error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::Skipped);
+    EXPECT_THAT(e.what(), HasSubstr("model.layers.0.self_attn.q_proj.weight"));
+    EXPECT_THAT(e.what(), HasSubstr("128"));
+    EXPECT_THAT(e.what(), HasSubstr("--allow-skipped"));
+  }
+  words.request.allow_skipped = true;
+  plan = make_plan(source, words.request);
+  EXPECT_TRUE(plan.problems.empty());
+  EXPECT_EQ(find(plan, "model.layers.0.self_attn.q_proj.weight").action,
+            Action::Skip);
+  const auto config = nlohmann::json::parse(
+      output_config_json(source, words.request, plan));
+  EXPECT_TRUE(config["quantization_config"].is_null())
+      << "nothing is quantized, so nothing is claimed";
+}
+
+TEST(PlanTest, AShapeThatARuleHitsIsExitTwo) {
+  const MemorySource source = llama(1, 96);
+  const Words words(
+      "int8_weight_only",
+      {{rule("re:.*q_proj.*", parse_config_words("int4_weight_only")), 1}});
+  const Plan plan = make_plan(source, words.request);
+  try {
+    require_runnable(plan);
+    FAIL() << "expected an error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::Usage);
+    EXPECT_THAT(e.what(), HasSubstr("q_proj"));
+  }
+}
+
+TEST(PlanTest, ARuleWithoutATensorIsAnErrorWithASuggestion) {
+  const MemorySource source = llama(1, 64);
+  const Words words("int8_weight_only",
+                    {{rule("model.layers.0.mlp.down_porj", nullptr), 0}});
+  const Plan plan = make_plan(source, words.request);
+  ASSERT_EQ(plan.problems.size(), 1u);
+  EXPECT_EQ(plan.problems[0].kind, ErrorKind::Usage);
+  EXPECT_THAT(plan.problems[0].message,
+              HasSubstr("did you mean model.layers.0.mlp.down_proj"));
+}
+
+TEST(PlanTest, ARuleOnTheTiedHeadUntiesIt) {
+  const MemorySource source = llama(1, 64);
+  const ConfigPtr int8 = parse_config_words("int8_weight_only");
+  const Words words("int8_weight_only", {{rule("lm_head", int8), 1}});
+  const Plan plan = make_plan(source, words.request);
+  EXPECT_TRUE(plan.problems.empty());
+  EXPECT_EQ(find(plan, "lm_head.weight").action, Action::Quantize);
+  EXPECT_EQ(find(plan, "model.embed_tokens.weight").action, Action::Keep);
+  const auto config = nlohmann::json::parse(
+      output_config_json(source, words.request, plan));
+  EXPECT_EQ(config["tie_word_embeddings"], false);
+  EXPECT_EQ(config["own_field"][1]["a"], 2);
+  EXPECT_EQ(config["quantization_config"]["quant_type"]["default"]["_type"],
+            "FqnToConfig");
+}
+
+TEST(PlanTest, ANullRuleOnTheTiedHeadKeepsTheTie) {
+  const MemorySource source = llama(1, 64);
+  const Words words("int8_weight_only", {{rule("lm_head", nullptr), 0}});
+  const Plan plan = make_plan(source, words.request);
+  EXPECT_TRUE(plan.problems.empty());
+  EXPECT_EQ(find(plan, "lm_head.weight").action, Action::Tie);
+}
+
+TEST(PlanTest, UnknownArchitectureNeedsThePermission) {
+  MemorySource source(R"({"architectures": ["OwnModel"]})");
+  source.add("block.0.dense.weight", DType::BFloat16, {64, 64});
+  source.add("block.0.norm.weight", DType::BFloat16, {64});
+  Words words("int8_weight_only");
+  Plan plan = make_plan(source, words.request);
+  ASSERT_EQ(plan.problems.size(), 1u);
+  EXPECT_EQ(plan.problems[0].kind, ErrorKind::Usage);
+  EXPECT_THAT(plan.problems[0].message, HasSubstr("OwnModel"));
+  words.request.allow_unknown_names = true;
+  plan = make_plan(source, words.request);
+  EXPECT_TRUE(plan.problems.empty());
+  EXPECT_EQ(find(plan, "block.0.dense.weight").action, Action::Quantize);
+}
+
+TEST(PlanTest, APatternLeavesNormsAlone) {
+  const MemorySource source = llama(1, 64);
+  const Words words("",
+                    {{rule("re:model\\.layers\\.0\\..*",
+                           parse_config_words("int8_weight_only")),
+                      1}});
+  const Plan plan = make_plan(source, words.request);
+  EXPECT_TRUE(plan.problems.empty());
+  EXPECT_EQ(find(plan, "model.layers.0.input_layernorm.weight").action,
+            Action::Keep);
+  EXPECT_EQ(find(plan, "model.layers.0.mlp.down_proj.weight").action,
+            Action::Quantize);
+}
+
+TEST(PlanTest, EveryShardCarriesTheWholeMetadata) {
+  const MemorySource source = llama(2, 64);
+  Words words("int8_weight_only");
+  words.request.shard_bytes = 10000;
+  const Plan plan = make_plan(source, words.request);
+  std::set<std::string> metadata;
+  for (const Shard& shard : plan.shards) {
+    metadata.insert(
+        nlohmann::json::parse(shard.header.substr(8))["__metadata__"].dump());
+  }
+  EXPECT_EQ(metadata.size(), 1u);
+  const auto entries = nlohmann::json::parse(*metadata.begin());
+  EXPECT_EQ(entries["format"], "pt");
+  EXPECT_THAT(entries["tensor_names"].get<std::string>(),
+              HasSubstr("model.layers.1.mlp.down_proj.weight"));
+  EXPECT_TRUE(nlohmann::json::parse(entries["mantissa"].get<std::string>())
+                  .is_object());
+}
+
+}  // namespace
+}  // namespace mantissa

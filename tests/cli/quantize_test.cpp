@@ -1,0 +1,289 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include <mantissa/core/tensor_view.h>
+#include <mantissa/primitives/float_casts.h>
+
+#include "support/exchange.h"
+#include "support/run_tool.h"
+#include "support/temp_dir.h"
+
+namespace mantissa {
+namespace {
+
+namespace fs = std::filesystem;
+using support::run_tool;
+using support::ToolResult;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+HostTensor weights(Shape shape, int seed) {
+  HostTensor tensor(DType::BFloat16, std::move(shape));
+  for (std::int64_t i = 0; i < tensor.numel(); ++i) {
+    const auto x = static_cast<double>(i * 7 + seed);
+    tensor.as<std::uint16_t>()[i] =
+        float_to_bfloat16(static_cast<float>(std::sin(x) * 0.05));
+  }
+  return tensor;
+}
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// All files of a directory, by relative name.
+std::map<std::string, std::string> contents(const fs::path& directory) {
+  std::map<std::string, std::string> out;
+  for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+    if (!entry.is_regular_file()) continue;
+    out[fs::relative(entry.path(), directory).string()] = read(entry.path());
+  }
+  return out;
+}
+
+class QuantizeTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    fs::create_directory(model());
+    std::map<std::string, HostTensor> tensors = {
+        {"model.embed_tokens.weight", weights({96, 64}, 1)},
+        {"model.norm.weight", weights({64}, 2)}};
+    for (int i = 0; i < 3; ++i) {
+      const std::string layer = "model.layers." + std::to_string(i) + ".";
+      tensors[layer + "input_layernorm.weight"] = weights({64}, 3 + i);
+      tensors[layer + "self_attn.q_proj.weight"] = weights({64, 64}, 4 + i);
+      tensors[layer + "mlp.down_proj.weight"] = weights({64, 128}, 5 + i);
+    }
+    support::save_tensors(model() / "model.safetensors", tensors);
+    std::ofstream(model() / "config.json")
+        << R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama",
+               "num_hidden_layers": 3, "tie_word_embeddings": true})";
+    std::ofstream(model() / "tokenizer.json") << "{}";
+  }
+
+  fs::path model() const { return directory_.path() / "model"; }
+  fs::path out(const std::string& name = "out") const {
+    return directory_.path() / name;
+  }
+
+  ToolResult quantize(std::vector<std::string> words,
+                      const std::string& name = "out") {
+    std::vector<std::string> all = {
+        "quantize", model().string(), "-o", out(name).string()};
+    all.insert(all.end(), words.begin(), words.end());
+    return run_tool(all);
+  }
+
+  support::TempDir directory_;
+};
+
+TEST_F(QuantizeTest, WritesADirectoryThatVerifies) {
+  const ToolResult result = quantize({"-c", "int8_weight_only"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("6 tensors quantized, 6 kept, 0 skipped"));
+  EXPECT_EQ(result.err, "");
+  const auto files = contents(out());
+  EXPECT_EQ(files.count("model.safetensors"), 1u);
+  EXPECT_EQ(files.count("tokenizer.json"), 1u);
+  EXPECT_EQ(files.size(), 3u) << "nothing but weights, config and companions";
+  EXPECT_FALSE(fs::exists(out().string() + ".partial"));
+
+}
+
+TEST_F(QuantizeTest, BytesDoNotDependOnWorkersOrInstructionSet) {
+  for (const char* config : {"int8_weight_only",
+                             "int8_weight_only:granularity=per_tensor()",
+                             "intx_weight_only:weight_dtype=int4,"
+                             "granularity=per_group(32)",
+                             "int4_weight_only:group_size=32",
+                             "intx_weight_only:weight_dtype=int3,"
+                             "mapping_type=ASYMMETRIC"}) {
+    SCOPED_TRACE(config);
+    ASSERT_EQ(quantize({"-c", config, "-j", "1"}, "one").exit_code, 0);
+    for (const char* workers : {"2", "8"}) {
+      ASSERT_EQ(quantize({"-c", config, "-j", workers}, "many").exit_code, 0);
+      EXPECT_EQ(contents(out("one")), contents(out("many")));
+      fs::remove_all(out("many"));
+    }
+    ::setenv("MANTISSA_CPU", "scalar", 1);
+    ASSERT_EQ(quantize({"-c", config}, "many").exit_code, 0);
+    ::unsetenv("MANTISSA_CPU");
+    EXPECT_EQ(contents(out("one")), contents(out("many")));
+    fs::remove_all(out("one"));
+    fs::remove_all(out("many"));
+  }
+}
+
+TEST_F(QuantizeTest, PlanExitsAsQuantizeWould) {
+  const std::vector<std::string> words = {"-c", "int4_weight_only"};
+  const ToolResult quantized = quantize(words);
+  const ToolResult planned =
+      run_tool({"plan", model().string(), "-c", "int4_weight_only"});
+  EXPECT_EQ(quantized.exit_code, 6);
+  EXPECT_EQ(planned.exit_code, 6);
+  EXPECT_EQ(planned.err, quantized.err);
+  EXPECT_THAT(planned.err, HasSubstr("--group-size"));
+  EXPECT_THAT(planned.err, HasSubstr("--allow-skipped"));
+  EXPECT_FALSE(fs::exists(out()));
+  EXPECT_FALSE(fs::exists(out().string() + ".partial"));
+}
+
+TEST_F(QuantizeTest, SkippedTensorsAreRecordedAsNull) {
+  const ToolResult result = quantize(
+      {"-c", "int4_weight_only", "--allow-skipped"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("3 tensors quantized"));
+  EXPECT_THAT(result.out, HasSubstr("3 skipped"));
+  const auto config = nlohmann::json::parse(read(out() / "config.json"));
+  const auto& rules = config["quantization_config"]["quant_type"]["default"]
+                            ["_data"]["fqn_to_config"];
+  EXPECT_TRUE(rules["model.layers.2.self_attn.q_proj"].is_null());
+  EXPECT_EQ(rules["_default"]["_type"], "Int4WeightOnlyConfig");
+}
+
+TEST_F(QuantizeTest, JsonHasASchemaVersion) {
+  const ToolResult result =
+      run_tool({"plan", model().string(), "-c", "int8_weight_only", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto plan = nlohmann::json::parse(result.out);
+  EXPECT_EQ(plan["schema_version"], 1);
+  EXPECT_EQ(plan["tensors"].size(), 12u);
+  EXPECT_EQ(plan["counts"]["quantize"], 6);
+}
+
+TEST_F(QuantizeTest, RefusesToOverwrite) {
+  ASSERT_EQ(quantize({"-c", "int8_weight_only"}).exit_code, 0);
+  const auto before = contents(out());
+  ToolResult result = quantize({"-c", "intx_weight_only"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--force"));
+  EXPECT_EQ(contents(out()), before);
+  result = quantize({"-c", "intx_weight_only", "--force"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(contents(out()), before);
+  EXPECT_FALSE(fs::exists(out().string() + ".partial"));
+}
+
+TEST_F(QuantizeTest, APartialOutputNeedsRestart) {
+  fs::create_directory(out().string() + ".partial");
+  std::ofstream(out().string() + ".partial/rest") << "old";
+  ToolResult result = quantize({"-c", "int8_weight_only"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--restart"));
+  EXPECT_EQ(quantize({"-c", "int8_weight_only", "--resume"}).exit_code, 2);
+  result = quantize({"-c", "int8_weight_only", "--restart"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_FALSE(fs::exists(out() / "rest"));
+}
+
+TEST_F(QuantizeTest, RefusesPlacesAroundTheInput) {
+  const ToolResult inside = run_tool({"quantize", model().string(), "-c",
+                                      "int8_weight_only", "-o",
+                                      (model() / "q").string()});
+  EXPECT_EQ(inside.exit_code, 2);
+  EXPECT_THAT(inside.err, HasSubstr("inside"));
+  const ToolResult same = run_tool({"quantize", model().string(), "-c",
+                                    "int8_weight_only", "--force", "-o",
+                                    (model() / "..//model").string()});
+  EXPECT_EQ(same.exit_code, 2);
+  const ToolResult around = run_tool({"quantize", model().string(), "-c",
+                                      "int8_weight_only", "--force", "-o",
+                                      directory_.path().string()});
+  EXPECT_EQ(around.exit_code, 2);
+  EXPECT_TRUE(fs::exists(model() / "model.safetensors"));
+  const ToolResult nowhere = run_tool({"quantize", model().string(), "-c",
+                                       "int8_weight_only", "-o",
+                                       out("no/such").string()});
+  EXPECT_EQ(nowhere.exit_code, 3);
+}
+
+TEST_F(QuantizeTest, NonFiniteWeightsAreNamedOrKept) {
+  auto tensors = support::load_tensors(model() / "model.safetensors");
+  HostTensor bad = weights({64, 64}, 9);
+  bad.as<std::uint16_t>()[130] = 0x7fc0;
+  tensors["model.layers.1.self_attn.q_proj.weight"] = bad;
+  support::save_tensors(model() / "model.safetensors", tensors);
+  ToolResult result = quantize({"-c", "int8_weight_only"});
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_THAT(result.err,
+              HasSubstr("model.layers.1.self_attn.q_proj.weight"));
+  EXPECT_THAT(result.err, HasSubstr("130"));
+  EXPECT_FALSE(fs::exists(out()));
+  result = quantize(
+      {"-c", "int8_weight_only", "--allow-nonfinite", "--restart"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto config = nlohmann::json::parse(read(out() / "config.json"));
+  EXPECT_TRUE(config["quantization_config"]["quant_type"]["default"]["_data"]
+                    ["fqn_to_config"]["model.layers.1.self_attn.q_proj"]
+                        .is_null());
+}
+
+TEST_F(QuantizeTest, RulesInTheirOrder) {
+  const ToolResult result = quantize(
+      {"-c", "int8_weight_only", "--ignore", "glob:model.layers.0.*",
+       "--tensor-type", "down_proj=int4_weight_only:group_size=32", "--tensor-type",
+       "layers.2=none"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("3 tensors quantized"));
+  const auto tensors = support::load_tensors(out() / "model.safetensors");
+  EXPECT_EQ(tensors.count("model.layers.0.mlp.down_proj.weight"), 1u);
+  EXPECT_EQ(tensors.at("model.layers.1.mlp.down_proj._weight_qdata").shape(),
+            (Shape{64, 64}));
+}
+
+TEST_F(QuantizeTest, MessagesOfBadWords) {
+  const struct {
+    std::vector<std::string> words;
+    const char* message;
+  } cases[] = {
+      {{}, "-c is missing"},
+      {{"-c", "int8_weight_onyl"}, "int8_weight_only"},
+      {{"-c", "int8_weight_only", "--group-size", "x"}, "--group-size"},
+      {{"-c", "int8_weight_only", "--tensor-type", "abc"}, "REGEX=CONFIG"},
+      {{"-c", "int8_weight_only", "--ignore", "re:("}, "re:("},
+      {{"-c", "int8_weight_only", "--ignore", "nothing"}, "matches no"},
+      {{"-c", "int8_weight_only", "--shard-size", "5XB"}, "--shard-size"},
+      {{"-c", "int8_weight_only", "--dtype", "int8"}, "--dtype"},
+      {{"-c", "int8_weight_only", "-j", "-1"}, "-j"},
+      {{"-c", "int8_weight_only", "--report", "x"},
+       "not available in this version"},
+      {{"-c", "int8_static_activation_int8_weight"},
+       "not available in this version"},
+      {{"-c", "no_such_file.json"}, "no_such_file.json"},
+  };
+  for (const auto& test : cases) {
+    const ToolResult result = quantize(test.words);
+    EXPECT_EQ(result.exit_code, 2) << test.message << "\n" << result.err;
+    EXPECT_THAT(result.err, HasSubstr(test.message));
+    EXPECT_FALSE(fs::exists(out())) << test.message;
+  }
+}
+
+TEST_F(QuantizeTest, CastsWithDtype) {
+  ASSERT_EQ(run_tool({"convert", model().string(), "--dtype", "float32", "-o",
+                      out().string()})
+                .exit_code,
+            0);
+  const auto before = support::load_tensors(model() / "model.safetensors");
+  for (const auto& [name, tensor] :
+       support::load_tensors(out() / "model.safetensors")) {
+    ASSERT_EQ(tensor.dtype(), DType::Float32);
+    EXPECT_EQ(tensor.as<float>()[5],
+              bfloat16_to_float(before.at(name).as<std::uint16_t>()[5]));
+  }
+  const auto config = nlohmann::json::parse(read(out() / "config.json"));
+  EXPECT_EQ(config["dtype"], "float32");
+}
+
+}  // namespace
+}  // namespace mantissa
