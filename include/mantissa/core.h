@@ -12,4 +12,5 @@
 #include <mantissa/formats/nf4_tensor.h>
 #include <mantissa/formats/registry.h>
 #include <mantissa/primitives/convert.h>
+#include <mantissa/primitives/float8.h>
 #include <mantissa/primitives/float_casts.h>

@@ -1,5 +1,6 @@
 #include <mantissa/formats/registry.h>
 
+#include "formats/float8_tensor.h"
 #include "formats/int4_tensor.h"
 #include "formats/int4_tile_packed_to_4d_tensor.h"
 #include "formats/int8_tensor.h"
@@ -17,6 +18,7 @@ constexpr Format kFormats[] = {
     {"Int4TilePackedTo4dTensor",
      "4-bit groups in the tiles of tinygemm's CUDA kernels",
      parse_int4_tile_packed},
+    {"Float8Tensor", "float8 codes with scales per block", parse_float8_tensor},
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
+#include "kernels/absmax_runs.h"
 #include "kernels/convert.h"
 #include "kernels/group_minmax.h"
 #include "kernels/quantize_affine.h"
+#include "kernels/quantize_float8.h"
 #include "kernels/quantize_int4.h"
 #include "kernels/select.h"
 
@@ -8,10 +10,12 @@ namespace mantissa::kernels {
 
 std::vector<KernelInfo> all_kernels(const Caps& caps) {
   std::vector<KernelInfo> out;
+  list_absmax_runs(caps, out);
   list_convert(caps, out);
   list_find_nonfinite(caps, out);
   list_group_minmax(caps, out);
   list_quantize_affine(caps, out);
+  list_quantize_float8(caps, out);
   list_quantize_int4(caps, out);
   return out;
 }

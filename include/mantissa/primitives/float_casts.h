@@ -71,6 +71,9 @@ template <int kExponentBits,
           MiniFloatSpecials kSpecials>
 struct MiniFloat {
   static constexpr int kBits = 1 + kExponentBits + kMantissaBits;
+  static constexpr int kMantissaWidth = kMantissaBits;
+  static constexpr int kExponentBias = kBias;
+  static constexpr MiniFloatSpecials kSpecialCodes = kSpecials;
   static constexpr std::uint8_t kSignBit = 1u << (kBits - 1);
   static constexpr std::uint8_t kMagnitudeMask = kSignBit - 1;
   /// The code of the largest finite value.

@@ -37,13 +37,23 @@ void store_code(std::byte* data,
   }
 }
 
+// Element `index` of a dense array at any alignment.
+template <class T>
+T load_bits(const std::byte* from, std::int64_t index) {
+  T value;
+  std::memcpy(
+      &value, from + index * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
+
 template <class T, class Out>
 void load_numbers(const std::byte* from,
                   std::int64_t begin,
                   std::int64_t count,
                   Out* out) {
-  const T* in = reinterpret_cast<const T*>(from) + begin;
-  for (std::int64_t i = 0; i < count; ++i) out[i] = static_cast<Out>(in[i]);
+  for (std::int64_t i = 0; i < count; ++i) {
+    out[i] = static_cast<Out>(load_bits<T>(from, begin + i));
+  }
 }
 
 template <int kWidth, class Out, class Decode>
@@ -63,9 +73,9 @@ void load_halves(const std::byte* from,
                  std::int64_t count,
                  Out* out,
                  const Decode& decode) {
-  const auto* in = reinterpret_cast<const std::uint16_t*>(from) + begin;
   for (std::int64_t i = 0; i < count; ++i) {
-    out[i] = static_cast<Out>(decode(in[i]));
+    out[i] =
+        static_cast<Out>(decode(load_bits<std::uint16_t>(from, begin + i)));
   }
 }
 
