@@ -14,3 +14,4 @@
 #include <mantissa/primitives/convert.h>
 #include <mantissa/primitives/float8.h>
 #include <mantissa/primitives/float_casts.h>
+#include <mantissa/primitives/nf4.h>

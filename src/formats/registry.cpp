@@ -5,6 +5,7 @@
 #include "formats/int4_tile_packed_to_4d_tensor.h"
 #include "formats/int8_tensor.h"
 #include "formats/intx_unpacked_to_int8_tensor.h"
+#include "formats/nf4_tensor.h"
 
 namespace mantissa {
 namespace {
@@ -19,6 +20,9 @@ constexpr Format kFormats[] = {
      "4-bit groups in the tiles of tinygemm's CUDA kernels",
      parse_int4_tile_packed},
     {"Float8Tensor", "float8 codes with scales per block", parse_float8_tensor},
+    {"NF4Tensor",
+     "4-bit quantiles with twice quantized scales",
+     parse_nf4_tensor},
 };
 
 }  // namespace
