@@ -21,6 +21,8 @@ constexpr AddCommand kCommands[] = {
     add_convert_command,
     add_configs_command,
     add_inspect_command,
+    add_verify_command,
+    add_diff_command,
     add_kernels_command,
     add_doctor_command,
 };

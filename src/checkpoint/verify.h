@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <mantissa/checkpoint/source.h>
+
+namespace mantissa {
+
+/// How bad a finding is, from the mildest.
+enum class Severity {
+  Note,       ///< worth knowing; the checkpoint is sound
+  Wrong,      ///< well-formed, but does not mean what it should
+  Malformed,  ///< cannot be read
+};
+
+/// One thing that verify() found.
+struct Finding {
+  Severity severity;
+  std::string tensor;  ///< "" when it is about the whole checkpoint
+  std::string what;
+};
+
+/// Whether NaN and infinity in tensors that are not quantized are wrong.
+enum class NonfinitePolicy { Wrong, Allowed };
+
+struct VerifyOptions {
+  int workers = 1;
+  NonfinitePolicy nonfinite = NonfinitePolicy::Wrong;
+};
+
+/// What was checked and what was found.
+struct VerifyReport {
+  std::int64_t tensors = 0;    ///< logical tensors whose values were read
+  std::int64_t quantized = 0;  ///< of these
+  std::int64_t bytes = 0;
+  std::vector<Finding> findings;  ///< the whole checkpoint first, then by name
+
+  /// The worst severity; Note when nothing was found.
+  Severity worst() const;
+};
+
+/// Checks a checkpoint that could be opened (which validates headers and
+/// index): metadata against tensors, every value against its format,
+/// config.json against what is stored.
+VerifyReport verify(const CheckpointSource& source,
+                    const VerifyOptions& options);
+
+}  // namespace mantissa

@@ -1,0 +1,233 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <map>
+#include <optional>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <mantissa/checkpoint/source.h>
+#include <mantissa/core/error.h>
+#include <mantissa/core/worker_pool.h>
+
+#include "checkpoint/diff.h"
+#include "checkpoint/quoted.h"
+#include "cli/command.h"
+#include "cli/table.h"
+
+namespace mantissa::cli {
+namespace {
+
+constexpr std::size_t kWorst = 20;
+
+struct Options {
+  std::string a;
+  std::string b;
+  int threads = default_workers();
+  bool all = false;
+  bool json = false;
+  std::optional<double> min_sqnr;
+};
+
+std::string format_sqnr(double sqnr) {
+  if (std::isfinite(sqnr)) return fmt::format("{:.2f} dB", sqnr);
+  return sqnr > 0 ? "exact" : "-inf";
+}
+
+// Truncated: only equal directions print as 1.
+std::string format_cosine(const TensorDiff& tensor) {
+  if (tensor.differing == 0) return "1";
+  return fmt::format("{:.6f}", std::floor(tensor.cosine * 1e6) / 1e6);
+}
+
+// Why the threshold is missed, "" when it is met.
+std::string missed(const DiffReport& report, const Options& options) {
+  if (!options.min_sqnr) return {};
+  if (!report.tensors.empty() && report.tensors[0].sqnr() < *options.min_sqnr) {
+    return fmt::format("{} has {}, below --min-sqnr {}",
+                       quoted_name(report.tensors[0].name),
+                       format_sqnr(report.tensors[0].sqnr()),
+                       *options.min_sqnr);
+  }
+  if (!report.incomparable.empty()) {
+    return fmt::format("{} cannot be compared",
+                       quoted_name(report.incomparable[0].name));
+  }
+  if (!report.only_a.empty()) {
+    return fmt::format("{} is missing in B", quoted_name(report.only_a[0]));
+  }
+  return {};
+}
+
+nlohmann::ordered_json finite_or_null(double value) {
+  if (std::isfinite(value)) return value;
+  return nullptr;
+}
+
+std::string as_json(const DiffReport& report, const std::string& missed) {
+  using Json = nlohmann::ordered_json;
+  Json json = {{"schema_version", 1},
+               {"compared", report.tensors.size()},
+               {"equal", report.equal()},
+               {"total_sqnr_db", finite_or_null(report.total_sqnr())},
+               {"missed", missed},
+               {"only_in_a", report.only_a},
+               {"only_in_b", report.only_b},
+               {"incomparable", Json::array()},
+               {"tensors", Json::array()}};
+  for (const Incomparable& tensor : report.incomparable) {
+    json["incomparable"].push_back(
+        {{"name", tensor.name}, {"why", tensor.why}});
+  }
+  for (const TensorDiff& tensor : report.tensors) {
+    json["tensors"].push_back({{"name", tensor.name},
+                               {"stored_a", tensor.stored_a},
+                               {"stored_b", tensor.stored_b},
+                               {"values", tensor.values},
+                               {"differing", tensor.differing},
+                               {"nonfinite", tensor.nonfinite},
+                               {"sqnr_db", finite_or_null(tensor.sqnr())},
+                               {"cosine", tensor.cosine},
+                               {"max_error", tensor.max_error},
+                               {"max_error_index", tensor.max_at}});
+  }
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+std::string list_names(const char* where,
+                       const std::vector<std::string>& names,
+                       const Options& options) {
+  if (names.empty()) return {};
+  std::string text = fmt::format("{} {}:\n", names.size(), where);
+  const std::size_t shown =
+      options.all ? names.size() : std::min(names.size(), kWorst);
+  for (std::size_t i = 0; i < shown; ++i) text += "  " + names[i] + '\n';
+  if (shown < names.size()) {
+    text += fmt::format("  ... and {} more (--all)\n", names.size() - shown);
+  }
+  return text;
+}
+
+std::string tensor_table(const DiffReport& report, const Options& options) {
+  Table table({"tensor", "A", "B", "SQNR", "cosine", "max error"}, {3, 4, 5});
+  std::size_t shown = 0;
+  std::size_t left = 0;
+  for (const TensorDiff& tensor : report.tensors) {
+    if (!options.all && (tensor.differing == 0 || shown == kWorst)) {
+      ++left;
+      continue;
+    }
+    ++shown;
+    table.add({tensor.name,
+               tensor.stored_a,
+               tensor.stored_b,
+               format_sqnr(tensor.sqnr()),
+               format_cosine(tensor),
+               fmt::format("{:.4g}", tensor.max_error)});
+  }
+  if (shown == 0) return {};
+  std::string text = table.text();
+  if (left > 0) text += fmt::format("... and {} more (--all)\n", left);
+  return text + '\n';
+}
+
+// One row for each way a tensor is stored in A and in B.
+std::string kind_table(const DiffReport& report) {
+  struct Kind {
+    std::int64_t tensors = 0;
+    double signal = 0;
+    double noise = 0;
+    double worst = std::numeric_limits<double>::infinity();
+    double max_error = 0;
+  };
+  std::map<std::pair<std::string, std::string>, Kind> kinds;
+  for (const TensorDiff& tensor : report.tensors) {
+    Kind& kind = kinds[{tensor.stored_a, tensor.stored_b}];
+    ++kind.tensors;
+    kind.signal += tensor.signal;
+    kind.noise += tensor.noise;
+    kind.worst = std::min(kind.worst, tensor.sqnr());
+    kind.max_error = std::max(kind.max_error, tensor.max_error);
+  }
+  Table table({"A", "B", "tensors", "SQNR", "worst", "max error"},
+              {2, 3, 4, 5});
+  for (const auto& [stored, kind] : kinds) {
+    TensorDiff sum;
+    sum.signal = kind.signal;
+    sum.noise = kind.noise;
+    table.add({stored.first,
+               stored.second,
+               format_count(kind.tensors),
+               format_sqnr(sum.sqnr()),
+               format_sqnr(kind.worst),
+               fmt::format("{:.4g}", kind.max_error)});
+  }
+  return table.text() + '\n';
+}
+
+std::string as_text(const DiffReport& report, const Options& options) {
+  std::string text = tensor_table(report, options);
+  if (!report.tensors.empty()) text += kind_table(report);
+  std::vector<std::string> incomparable;
+  for (const Incomparable& tensor : report.incomparable) {
+    incomparable.push_back(tensor.name + ": " + tensor.why);
+  }
+  text += list_names("not comparable", incomparable, options);
+  text += list_names("only in A", report.only_a, options);
+  text += list_names("only in B", report.only_b, options);
+  const auto compared = static_cast<std::int64_t>(report.tensors.size());
+  text += report.equal() == compared
+              ? fmt::format("{} tensors compared, all equal\n",
+                            format_count(compared))
+              : fmt::format(
+                    "{} tensors compared, {} equal, SQNR {} over all values\n",
+                    format_count(compared),
+                    format_count(report.equal()),
+                    format_sqnr(report.total_sqnr()));
+  return text;
+}
+
+int run_diff(const Options& options) {
+  const auto source_a = open_checkpoint(options.a);
+  const auto source_b = open_checkpoint(options.b);
+  const LogicalCheckpoint a(*source_a, TensorNames::Loading);
+  const LogicalCheckpoint b(*source_b, TensorNames::Loading);
+  const DiffReport report = diff(a, b, options.threads);
+  const std::string reason = missed(report, options);
+  const std::string text =
+      options.json ? as_json(report, reason) : as_text(report, options);
+  std::fputs(text.c_str(), stdout);
+  if (reason.empty()) return 0;
+  throw Error(ErrorKind::Quality, "diff: " + reason);
+}
+
+}  // namespace
+
+void add_diff_command(CLI::App& app, Run& run) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "diff",
+      "Compare two checkpoints tensor by tensor, across formats and dtypes; "
+      "exit 0 also when they differ");
+  command->add_option("A", options->a, "The reference")->required();
+  command->add_option("B", options->b, "What is compared with it")->required();
+  command->add_flag(
+      "--all", options->all, "Every tensor, not only the worst that differ");
+  command->add_option("--min-sqnr",
+                      options->min_sqnr,
+                      "Exit 5 when a tensor is below this many dB, missing in "
+                      "B or not comparable");
+  command->add_flag("--json", options->json, "Machine-readable output");
+  command
+      ->add_option("-j,--threads",
+                   options->threads,
+                   "Threads that read values (default: all processors)")
+      ->check(CLI::Range(1, 1024));
+  command->callback(
+      [options, &run] { run = [options] { return run_diff(*options); }; });
+}
+
+}  // namespace mantissa::cli
