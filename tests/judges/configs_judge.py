@@ -8,6 +8,7 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 import types
 import warnings
 from collections import OrderedDict
@@ -586,6 +587,78 @@ def judge_transformers(probe):
     )
 
 
+def cpu_configs():
+    """Configs whose weight torchao can build on a CPU."""
+    for granularity in (PerRow(), PerTensor(), PerGroup(32)):
+        yield Int8WeightOnlyConfig(granularity=granularity)
+    yield Int8DynamicActivationInt8WeightConfig()
+    yield Int8DynamicActivationInt8WeightConfig(
+        act_mapping_type=MappingType.ASYMMETRIC,
+        granularity=[PerTensor(), PerRow()],
+        reduce_range=True,
+    )
+    for bits in (1, 3, 4, 8):
+        for mapping in (MappingType.SYMMETRIC, MappingType.ASYMMETRIC):
+            yield IntxWeightOnlyConfig(
+                weight_dtype=getattr(torch, f"int{bits}"),
+                granularity=PerGroup(32),
+                mapping_type=mapping,
+            )
+    yield IntxWeightOnlyConfig(scale_dtype=torch.float16)
+    yield Int8DynamicActivationIntxWeightConfig(
+        weight_dtype=torch.int4, weight_scale_dtype=torch.float32
+    )
+    yield Int8DynamicActivationIntxWeightConfig(weight_granularity=PerAxis(0))
+
+
+def judge_weights(probe):
+    """quantize_ with a config against choose() and encode() with its JSON."""
+    from safetensors.torch import load_file, save_file
+    from torchao.prototype.safetensors.safetensors_support import (
+        flatten_tensor_state_dict,
+    )
+
+    count = fields = 0
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = folder + "/in.safetensors", folder + "/out.safetensors"
+        for dtype in (torch.bfloat16, torch.float16, torch.float32):
+            weight = torch.randn(48, 160).to(dtype)
+            weight[3] = 0
+            weight[5, 7] = 300
+            save_file({"weight": weight}, source)
+            for config in cpu_configs():
+                model = nn.Sequential(nn.Linear(160, 48, bias=False))
+                model[0].weight = nn.Parameter(weight.clone())
+                quantize_(model, config)
+                tensors, metadata = flatten_tensor_state_dict(
+                    model.state_dict()
+                )
+                entry = json.loads(metadata["0.weight"])
+                answer = probe.ask(
+                    op="encode",
+                    config=config_to_dict(config),
+                    to=target,
+                    **{"from": source},
+                )
+                assert answer.get("format") == entry["_type"], (config, answer)
+                assert ordered(answer["attributes"]) == ordered(
+                    entry["_data"]
+                ), (config, answer, entry)
+                ours = load_file(target)
+                assert len(ours) == len(tensors)
+                for name, value in ours.items():
+                    theirs = tensors["0._weight_" + name]
+                    assert value.dtype == theirs.dtype, (config, name)
+                    assert value.shape == theirs.shape, (config, name)
+                    assert torch.equal(
+                        value.contiguous().view(torch.uint8),
+                        theirs.contiguous().view(torch.uint8),
+                    ), (config, dtype, name)
+                    fields += 1
+                count += 1
+    print(f"weights: {count} quantized weights, {fields} fields byte-equal")
+
+
 def main():
     torch.manual_seed(0)
     probe = Probe(sys.argv[1])
@@ -593,6 +666,7 @@ def main():
     judge_defaults(probe)
     judge_words(probe)
     judge_removed(probe)
+    judge_weights(probe)
     judge_fqn(probe)
     judge_transformers(probe)
 

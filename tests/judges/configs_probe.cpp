@@ -1,11 +1,14 @@
 // Answers one JSON request a line, for configs_judge.py.
 #include <iostream>
+#include <map>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
 #include <mantissa/configs.h>
 #include <mantissa/core/error.h>
+
+#include "support/exchange.h"
 
 namespace {
 
@@ -54,6 +57,26 @@ Json decide(const Json& request) {
   return out;
 }
 
+// Encodes tensor "weight" of a file as a config says: the fields go to another
+// file, the attributes into the answer.
+Json encode_weight(const Json& request) {
+  const auto tensors =
+      support::load_tensors(request["from"].get<std::string>());
+  const ConstTensorView weight = tensors.at("weight").view();
+  const ConfigPtr config = parse_config_json(request["config"].dump()).config;
+  const WeightChoice choice = config->choose(weight.shape, weight.dtype);
+  if (!choice.encoding) return {{"refusal", choice.refusal}};
+  const EncodedTensor encoded = encode(choice.encoding, weight);
+  std::map<std::string, HostTensor> out;
+  const auto fields = choice.encoding->fields();
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    out.emplace(fields[i].name, encoded.fields[i]);
+  }
+  support::save_tensors(request["to"].get<std::string>(), out);
+  return {{"format", choice.encoding->format_name()},
+          {"attributes", Json::parse(choice.encoding->attributes_json())}};
+}
+
 Json answer(const Json& request) {
   const std::string op = request["op"];
   if (op == "defaults") return all_defaults();
@@ -63,6 +86,7 @@ Json answer(const Json& request) {
   if (op == "words")
     return read(parse_config(request["text"].get<std::string>()));
   if (op == "decide") return decide(request);
+  if (op == "encode") return encode_weight(request);
   return {{"error", "unknown op"}};
 }
 
