@@ -155,7 +155,18 @@ WeightChoice Float8DynamicActivationFloat8WeightConfig::choose(
     }
   }
   if (auto no = rules::refuse_dtype(type(), dtype)) return *no;
-  throw_not_available(type());
+  Float8Spec spec;
+  spec.float8_dtype = weight_dtype;
+  spec.granularity = pair.weight;
+  spec.mm_config = mm_config_of(*this, pair);
+  spec.kernel_preference = kernel_preference;
+  spec.act_quant_kwargs =
+      QuantizeTensorToFloat8Kwargs{.float8_dtype = activation_dtype,
+                                   .granularity = pair.activation,
+                                   .hp_value_lb = activation_value_lb,
+                                   .hp_value_ub = activation_value_ub,
+                                   .kernel_preference = kernel_preference};
+  return {make_float8_encoding(shape, dtype, spec), {}, {}};
 }
 
 }  // namespace mantissa

@@ -40,7 +40,11 @@ WeightChoice Float8WeightOnlyConfig::choose(const Shape& shape,
   if (auto no = rules::refuse_rank(type(), shape, 3)) return *no;
   if (auto no = rules::refuse_dtype(type(), dtype)) return *no;
   if (auto no = rules::refuse_granularity(shape.back(), scales)) return *no;
-  throw_not_available(type());
+  return {
+      make_float8_encoding(
+          shape, dtype, {.float8_dtype = weight_dtype, .granularity = scales}),
+      {},
+      {}};
 }
 
 }  // namespace mantissa

@@ -283,6 +283,16 @@ TEST(ChooseTest, FormatsOfEveryConfig) {
           "granularity=[per_tensor,per_row],act_mapping_type=ASYMMETRIC"}) {
       EXPECT_EQ(chosen(words, shape), "Int8Tensor") << words;
     }
+    for (const char* words :
+         {"float8_weight_only",
+          "float8_weight_only:weight_dtype=float8_e5m2,granularity=per_tensor",
+          "float8_weight_only:granularity=per_group(64)",
+          "float8_dynamic_activation_float8_weight",
+          "float8_dynamic_activation_float8_weight:granularity=per_row",
+          "float8_dynamic_activation_float8_weight:granularity="
+          "[per_block(1x128),per_block(128x128)]"}) {
+      EXPECT_EQ(chosen(words, shape), "Float8Tensor") << words;
+    }
     EXPECT_EQ(chosen("int4_weight_only", shape), "Int4Tensor");
     EXPECT_EQ(chosen("int4_weight_only:int4_packing_format=tile_packed_to_4d,"
                      "int4_choose_qparams_algorithm=hqq",
@@ -340,6 +350,28 @@ TEST(ChooseTest, ParametersReachTheFormat) {
               AllOf(HasSubstr("float8_e4m3fn"), HasSubstr("[1, 128]")));
   EXPECT_THAT(encoding("int4_weight_only:group_size=32")->attributes_json(),
               HasSubstr("[1, 32]"));
+  EXPECT_EQ(
+      encoding("float8_dynamic_activation_float8_weight:granularity=per_row")
+          ->attributes_json(),
+      R"({"block_size": [1, 1024], "mm_config": {"_type": "Float8MMConfig", )"
+      R"("_data": {"emulate": false, "use_fast_accum": true, )"
+      R"("pad_inner_dim": false}}, "act_quant_kwargs": {"_type": )"
+      R"("QuantizeTensorToFloat8Kwargs", "_data": {"float8_dtype": {"_type": )"
+      R"("torch.dtype", "_data": "float8_e4m3fn"}, "granularity": {"_type": )"
+      R"("PerRow", "_data": {"dim": -1}}, "mm_config": null, "hp_value_lb": )"
+      R"(null, "hp_value_ub": null, "kernel_preference": {"_type": )"
+      R"("KernelPreference", "_data": "AUTO"}}}, "kernel_preference": )"
+      R"({"_type": "KernelPreference", "_data": "AUTO"}, "dtype": {"_type": )"
+      R"("torch.dtype", "_data": "bfloat16"}})");
+  EXPECT_THAT(encoding("float8_dynamic_activation_float8_weight:granularity="
+                       "[per_block(1x128),per_block(128x128)],"
+                       "activation_value_ub=12.5,kernel_preference=torch")
+                  ->attributes_json(),
+              AllOf(HasSubstr(R"("use_fast_accum": false)"),
+                    HasSubstr(R"("hp_value_ub": 12.5)"),
+                    HasSubstr(R"("_data": "TORCH"}}}, "kernel_preference": )"
+                              R"({"_type": "KernelPreference", "_data": )"
+                              R"("TORCH")")));
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ from torchao.quantization import (
     PerTensor,
     quantize_,
 )
+from torchao.quantization import quant_api
 from torchao.quantization.granularity import PerBlock
 from torchao.quantization.quantize_.common import KernelPreference
 from torchao.quantization.quantize_.common.quantization_step import (
@@ -609,6 +610,27 @@ def cpu_configs():
         weight_dtype=torch.int4, weight_scale_dtype=torch.float32
     )
     yield Int8DynamicActivationIntxWeightConfig(weight_granularity=PerAxis(0))
+    for granularity in (PerTensor(), PerRow(), PerGroup(32)):
+        for dtype in (torch.float8_e4m3fn, torch.float8_e5m2):
+            yield Float8WeightOnlyConfig(
+                weight_dtype=dtype, granularity=granularity
+            )
+    yield Float8DynamicActivationFloat8WeightConfig()
+    yield Float8DynamicActivationFloat8WeightConfig(
+        granularity=PerRow(),
+        activation_value_lb=0.5,
+        activation_value_ub=12.5,
+        kernel_preference=KernelPreference.TORCH,
+    )
+
+
+def takes(config, dtype):
+    """False for what torchao asserts against and we refuse."""
+    return (
+        dtype == torch.bfloat16
+        or not isinstance(config, Float8DynamicActivationFloat8WeightConfig)
+        or isinstance(config.granularity[0], PerTensor)
+    )
 
 
 def judge_weights(probe):
@@ -618,15 +640,28 @@ def judge_weights(probe):
         flatten_tensor_state_dict,
     )
 
-    count = fields = 0
+    # torchao asks for a GPU before it builds a dynamic float8 weight.
+    quant_api._check_hardware_support = lambda granularities: None
+    count = fields = refused = 0
     with tempfile.TemporaryDirectory() as folder:
         source, target = folder + "/in.safetensors", folder + "/out.safetensors"
         for dtype in (torch.bfloat16, torch.float16, torch.float32):
-            weight = torch.randn(48, 160).to(dtype)
-            weight[3] = 0
-            weight[5, 7] = 300
-            save_file({"weight": weight}, source)
             for config in cpu_configs():
+                weight = torch.randn(48, 160).to(dtype)
+                weight[5, 7] = 300
+                if "Float8" not in type(config).__name__:
+                    weight[3] = 0  # NaN in torchao's float8
+                save_file({"weight": weight}, source)
+                if not takes(config, dtype):
+                    answer = probe.ask(
+                        op="encode",
+                        config=config_to_dict(config),
+                        to=target,
+                        **{"from": source},
+                    )
+                    assert "bfloat16" in answer["refusal"], answer
+                    refused += 1
+                    continue
                 model = nn.Sequential(nn.Linear(160, 48, bias=False))
                 model[0].weight = nn.Parameter(weight.clone())
                 quantize_(model, config)
@@ -656,7 +691,10 @@ def judge_weights(probe):
                     ), (config, dtype, name)
                     fields += 1
                 count += 1
-    print(f"weights: {count} quantized weights, {fields} fields byte-equal")
+    print(
+        f"weights: {count} quantized weights, {fields} fields byte-equal, "
+        f"{refused} refused as torchao does"
+    )
 
 
 def main():
