@@ -1,10 +1,10 @@
 """A converted GGUF model against Transformers' own GGUF loader.
 
 usage: gguf_model_judge.py GGUF DIRECTORY...
-       gguf_model_judge.py --probe PROBE GGUF
+       gguf_model_judge.py --tool MANTISSA GGUF
 
 DIRECTORY is what a conversion of GGUF wrote; its dtype stands in config.json.
-With --probe the directories (default dtype and float32) are made here. For each
+With --tool `mantissa convert` makes two here (default dtype and float32). For each
 one: every tensor, the logits and the greedy text equal those of the model that
 Transformers loads from the GGUF file in the same dtype.
 """
@@ -100,19 +100,19 @@ def main():
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     arguments = sys.argv[1:]
-    if arguments[0] != "--probe":
+    if arguments[0] != "--tool":
         gguf = Path(arguments[0])
         for directory in arguments[1:]:
             judge(gguf, directory)
         return
-    probe, gguf = arguments[1], Path(arguments[2])
+    tool, gguf = arguments[1], Path(arguments[2])
     if not gguf.exists():
         print(f"skipped: no {gguf} (tools/setup.sh --models)")
         sys.exit(77)
     with tempfile.TemporaryDirectory() as folder:
-        for dtype in ("default", "float32"):
-            directory = os.path.join(folder, dtype)
-            subprocess.run([probe, "directory", gguf, directory, dtype],
+        for words in ([], ["--dtype", "float32"]):
+            directory = os.path.join(folder, "".join(words) or "default")
+            subprocess.run([tool, "convert", gguf, "-o", directory, *words],
                            check=True)
             judge(gguf, directory)
 
