@@ -8,6 +8,7 @@
 #include <mantissa/checkpoint/source.h>
 
 #include "checkpoint/logical_checkpoint.h"
+#include "checkpoint/name_groups.h"
 
 namespace mantissa {
 
@@ -43,13 +44,7 @@ std::string quantization_scheme(const LogicalCheckpoint& checkpoint);
 double bits_per_value(std::int64_t bytes, std::int64_t values);
 
 /// Tensors whose names differ in numbers only and that are stored alike.
-struct TensorGroup {
-  std::string pattern;  ///< "model.layers.[0-29].mlp.up_proj.weight"
-  std::vector<std::size_t> members;  ///< indices, in order
-};
-
-/// Groups in order of their first member.
-std::vector<TensorGroup> group_tensors(
+std::vector<NameGroup> group_tensors(
     const std::vector<LogicalTensor>& tensors);
 
 }  // namespace mantissa

@@ -1,102 +1,21 @@
-#include <algorithm>
-#include <charconv>
-#include <set>
-#include <string_view>
-#include <tuple>
-
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "checkpoint/inspect.h"
 
 namespace mantissa {
-namespace {
 
-// A name cut at its dots, and which of the pieces are numbers.
-std::vector<std::string_view> components(std::string_view name) {
-  std::vector<std::string_view> parts;
-  while (true) {
-    const std::size_t dot = name.find('.');
-    parts.push_back(name.substr(0, dot));
-    if (dot == name.npos) return parts;
-    name.remove_prefix(dot + 1);
-  }
-}
-
-bool is_number(std::string_view part) {
-  // Nine digits fit 32 bits; longer ones are words.
-  return !part.empty() && part.size() <= 9 &&
-         part.find_first_not_of("0123456789") == part.npos &&
-         (part.size() == 1 || part[0] != '0');
-}
-
-int number(std::string_view part) {
-  int value = 0;
-  std::from_chars(part.data(), part.data() + part.size(), value);
-  return value;
-}
-
-std::string key_of(const LogicalTensor& tensor) {
-  std::string key;
-  for (const std::string_view part : components(tensor.name)) {
-    key += is_number(part) ? std::string_view("#") : part;
-    key += '.';
-  }
-  return fmt::format("{}\n{}\n{}\n{}",
-                     key,
-                     tensor.stored,
-                     fmt::join(tensor.shape, ","),
-                     tensor.bytes);
-}
-
-// "[0-3,7]", or the number alone.
-std::string spell(const std::set<int>& numbers) {
-  if (numbers.size() == 1) return std::to_string(*numbers.begin());
-  std::string text;
-  for (auto at = numbers.begin(); at != numbers.end();) {
-    const int first = *at;
-    int last = first;
-    while (++at != numbers.end() && *at == last + 1) ++last;
-    if (!text.empty()) text += ',';
-    text += last > first ? fmt::format("{}-{}", first, last)
-                         : std::to_string(first);
-  }
-  return '[' + text + ']';
-}
-
-std::string pattern_of(const std::vector<LogicalTensor>& tensors,
-                       const std::vector<std::size_t>& members) {
-  const auto first = components(tensors[members[0]].name);
-  std::vector<std::set<int>> numbers(first.size());
-  for (const std::size_t member : members) {
-    const auto parts = components(tensors[member].name);
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (is_number(parts[i])) numbers[i].insert(number(parts[i]));
-    }
-  }
-  std::string pattern;
-  for (std::size_t i = 0; i < first.size(); ++i) {
-    if (i > 0) pattern += '.';
-    pattern += numbers[i].empty() ? std::string(first[i]) : spell(numbers[i]);
-  }
-  return pattern;
-}
-
-}  // namespace
-
-std::vector<TensorGroup> group_tensors(
+std::vector<NameGroup> group_tensors(
     const std::vector<LogicalTensor>& tensors) {
-  std::vector<TensorGroup> groups;
-  std::unordered_map<std::string, std::size_t> by_key;
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const auto [entry, added] =
-        by_key.try_emplace(key_of(tensors[i]), groups.size());
-    if (added) groups.push_back({});
-    groups[entry->second].members.push_back(i);
+  std::vector<NamedKind> names;
+  for (const LogicalTensor& tensor : tensors) {
+    names.push_back({tensor.name,
+                     fmt::format("{}\n{}\n{}",
+                                 tensor.stored,
+                                 fmt::join(tensor.shape, ","),
+                                 tensor.bytes)});
   }
-  for (TensorGroup& group : groups) {
-    group.pattern = pattern_of(tensors, group.members);
-  }
-  return groups;
+  return group_names(names);
 }
 
 }  // namespace mantissa

@@ -8,7 +8,6 @@
 
 #include "cli/command.h"
 #include "cli/measured_quality.h"
-#include "cli/table.h"
 
 namespace mantissa::cli {
 namespace {
@@ -17,19 +16,6 @@ struct Options {
   bool json = false;
   bool all = false;
 };
-
-// What a config costs and keeps on the demo model, as measured.
-std::string bits_of(const ConfigInfo& info) {
-  const MeasuredQuality* measured = find_measured(info.short_name);
-  return measured == nullptr
-             ? ""
-             : fmt::format("{:.2f}", measured->bits_per_weight);
-}
-
-std::string sqnr_of(const ConfigInfo& info) {
-  const MeasuredQuality* measured = find_measured(info.short_name);
-  return measured == nullptr ? "" : fmt::format("{:.1f}", measured->sqnr_db);
-}
 
 std::string configs_json() {
   nlohmann::ordered_json out = {{"schema_version", 1},
@@ -52,29 +38,38 @@ std::string configs_json() {
   return out.dump(2) + "\n";
 }
 
+std::string entry_of(const ConfigInfo& info) {
+  std::string out(info.short_name);
+  if (const MeasuredQuality* measured = find_measured(info.short_name)) {
+    out += fmt::format(": {:.2f} bits a weight, SQNR {:.1f} dB as {}",
+                       measured->bits_per_weight,
+                       measured->sqnr_db,
+                       measured->words);
+  }
+  if (info.availability == Availability::Later) {
+    out += ": not available in this version";
+  }
+  return out + fmt::format("\n  makes     {}\n  fits      {}\n  fits not  {}\n\n",
+                           info.summary,
+                           info.fits,
+                           info.fits_not);
+}
+
 std::string configs_text(const Options& options) {
-  Table table({"name", "bits/weight", "SQNR dB", "makes", "fits", "fits not"},
-              {1, 2});
+  std::string out;
   std::string later;
   for (const ConfigInfo& info : configs()) {
-    if (info.availability == Availability::Later) {
+    const bool now = info.availability == Availability::Now;
+    if (now || options.all) out += entry_of(info);
+    if (!now) {
       later += fmt::format("{}{}", later.empty() ? "" : ", ", info.short_name);
-      if (!options.all) continue;
     }
-    table.add({std::string(info.short_name),
-               bits_of(info),
-               sqnr_of(info),
-               std::string(info.summary),
-               std::string(info.fits),
-               std::string(info.fits_not)});
   }
-  std::string out = table.text();
   out += fmt::format(
-      "\nBits and SQNR: the weights that the config quantizes in {}.\n"
       "Set fields as NAME:field=value,field=value; torchao's names and "
-      "defaults.\n",
+      "defaults.\nBits and median SQNR: the quantized weights of {}.\n",
       kMeasuredModel);
-  if (!options.all) out += "Read and written, not yet made: " + later + ".\n";
+  if (!options.all) out += "Read and written, not yet made: " + later + "\n";
   return out;
 }
 

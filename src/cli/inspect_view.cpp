@@ -83,7 +83,7 @@ struct Node {
 
 Node build_tree(const std::vector<LogicalTensor>& tensors) {
   Node root;
-  for (const TensorGroup& group : group_tensors(tensors)) {
+  for (const NameGroup& group : group_tensors(tensors)) {
     std::vector<Node*> path = {&root};
     std::string_view rest = group.pattern;
     while (!rest.empty()) {
@@ -160,7 +160,7 @@ std::string inspect_groups(const Inspection& inspection) {
   const std::int64_t whole = checkpoint_totals(tensors).bytes;
   Table table({"tensor", "", "shape", "stored as", "bits", "size", "share"},
               {1, 4, 5, 6});
-  for (const TensorGroup& group : group_tensors(tensors)) {
+  for (const NameGroup& group : group_tensors(tensors)) {
     Sums sums;
     for (const std::size_t member : group.members) sums.add(tensors[member]);
     const LogicalTensor& first = tensors[group.members[0]];

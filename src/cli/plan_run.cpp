@@ -107,10 +107,13 @@ std::string result_text(const Plan& plan,
     skipped += planned.action == Action::Skip ? 1 : 0;
   }
   const auto total = static_cast<std::int64_t>(plan.tensors.size());
+  const std::string what =
+      encoded + skipped == 0
+          ? fmt::format("{} tensors written", total)
+          : fmt::format("{} tensors quantized, {} kept, {} skipped", encoded,
+                        total - encoded - skipped, skipped);
   std::string out = fmt::format(
-      "{}: {} tensors quantized, {} kept, {} skipped; {} -> {} ({:.1f} %) in "
-      "{:.2f} s\n",
-      options.out.string(), encoded, total - encoded - skipped, skipped,
+      "{}: {}; {} -> {} ({:.1f} %) in {:.2f} s\n", options.out.string(), what,
       format_bytes(plan.source_bytes), format_bytes(plan.output_bytes),
       plan.source_bytes == 0 ? 0.0
                              : 100.0 * static_cast<double>(plan.output_bytes) /

@@ -1,6 +1,5 @@
 #include "cli/plan_view.h"
 
-#include <cctype>
 #include <map>
 #include <set>
 
@@ -10,6 +9,7 @@
 #include <mantissa/core/version.h>
 
 #include "checkpoint/loaders.h"
+#include "checkpoint/name_groups.h"
 #include "cli/table.h"
 
 namespace mantissa::cli {
@@ -25,67 +25,58 @@ std::int64_t output_bytes(const PlannedTensor& planned) {
   return bytes;
 }
 
-// "model.layers.17.mlp" -> "model.layers.*.mlp".
-std::string without_numbers(const std::string& name) {
-  std::string out;
-  std::size_t begin = 0;
-  while (begin <= name.size()) {
-    std::size_t end = name.find('.', begin);
-    if (end == std::string::npos) end = name.size();
-    const std::string part = name.substr(begin, end - begin);
-    const bool number =
-        !part.empty() && part.find_first_not_of("0123456789") ==
-                             std::string::npos;
-    out += (begin > 0 ? "." : "") + (number ? std::string("*") : part);
-    begin = end + 1;
-  }
-  return out;
-}
-
 std::string target_of(const PlannedTensor& planned) {
   if (planned.action == Action::Tie) return "";
   if (is_encoded(planned)) return std::string(planned.encoding->format_name());
   return std::string(safetensors_name(planned.tensor.dtype));
 }
 
-struct Group {
-  std::int64_t count = 0;
-  std::int64_t source_bytes = 0;
-  std::int64_t output_bytes = 0;
-  const PlannedTensor* first = nullptr;
-};
+// What must be equal for tensors to share a line.
+std::string kind_of(const PlannedTensor& planned) {
+  return fmt::format("{}|{}|{}|{}|{}",
+                     to_string(planned.tensor.shape),
+                     name(planned.action),
+                     planned.stored_type,
+                     target_of(planned),
+                     planned.reason);
+}
+
+std::vector<NameGroup> groups_of(const Plan& plan, bool one_line_each) {
+  std::vector<NamedKind> names;
+  for (const PlannedTensor& planned : plan.tensors) {
+    names.push_back({planned.tensor.name, kind_of(planned)});
+  }
+  if (!one_line_each) return group_names(names);
+  std::vector<NameGroup> groups;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    groups.push_back({names[i].name, {i}});
+  }
+  return groups;
+}
 
 Table tensor_table(const Plan& plan, bool one_line_each) {
-  std::vector<std::pair<std::string, Group>> groups;
-  std::map<std::string, std::size_t> index;
-  for (const PlannedTensor& planned : plan.tensors) {
-    const std::string shown = one_line_each
-                                  ? planned.tensor.name
-                                  : without_numbers(planned.tensor.name);
-    const std::string key =
-        fmt::format("{}|{}|{}|{}|{}", shown, to_string(planned.tensor.shape),
-                    name(planned.action), target_of(planned), planned.reason);
-    const auto [at, added] = index.emplace(key, groups.size());
-    if (added) groups.push_back({shown, {}});
-    Group& group = groups[at->second].second;
-    if (group.first == nullptr) group.first = &planned;
-    ++group.count;
-    group.source_bytes += planned.source_bytes;
-    group.output_bytes += output_bytes(planned);
-  }
-  Table table({"count", "tensor", "shape", "action", "from", "to", "size",
-               "->", "reason"},
-              {0, 6, 7});
-  for (const auto& [shown, group] : groups) {
-    table.add({std::to_string(group.count),
-               shown,
-               to_string(group.first->tensor.shape),
-               std::string(name(group.first->action)),
-               group.first->stored_type,
-               target_of(*group.first),
-               format_bytes(group.source_bytes),
-               format_bytes(group.output_bytes),
-               group.first->reason});
+  Table table({"tensor", "", "shape", "action", "from", "to", "size", "->",
+               "reason"},
+              {1, 6, 7});
+  for (const NameGroup& group : groups_of(plan, one_line_each)) {
+    const PlannedTensor& first = plan.tensors[group.members.front()];
+    std::int64_t before = 0;
+    std::int64_t after = 0;
+    for (const std::size_t member : group.members) {
+      before += plan.tensors[member].source_bytes;
+      after += output_bytes(plan.tensors[member]);
+    }
+    table.add({group.pattern,
+               group.members.size() > 1
+                   ? fmt::format("x{}", group.members.size())
+                   : "",
+               to_string(first.tensor.shape),
+               std::string(name(first.action)),
+               first.stored_type,
+               target_of(first),
+               format_bytes(before),
+               format_bytes(after),
+               first.reason});
   }
   return table;
 }

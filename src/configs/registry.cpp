@@ -30,7 +30,7 @@ constexpr ConfigRow kRows[] = {
      kNow,
      "granularity",
      "int8 weights, one scale per row (or tensor, or group)",
-     "anything: safest loss of size, runs on CPUs and GPUs; expert weights",
+     "anything: safest loss of size, runs on CPUs and GPUs",
      "where 8 bits a weight are too many",
      make<Int8WeightOnlyConfig>},
     {"Int8DynamicActivationInt8WeightConfig",

@@ -53,7 +53,7 @@ TEST(TensorGroups, FoldLayersThatAreAlike) {
   const LogicalCheckpoint checkpoint(source, TensorNames::Stored);
   std::vector<std::string> patterns;
   std::size_t members = 0;
-  for (const TensorGroup& group : group_tensors(checkpoint.tensors())) {
+  for (const NameGroup& group : group_tensors(checkpoint.tensors())) {
     patterns.push_back(group.pattern);
     members += group.members.size();
   }
