@@ -77,10 +77,11 @@ for directory in int8 intx-int4-g32 int4-g64; do
   show verify $directory
 done
 
-heading "What did it cost? diff compares each tensor, the worst first."
+heading "What did it cost? diff compares each tensor; the three worst are shown."
 for directory in int8 intx-int4-g32 int4-g64; do
   printf '   $ mantissa diff bf16 %s\n' "$directory"
-  "$tool" diff bf16 $directory 2>&1 | head -8 | sed 's/^/   /'
+  "$tool" diff bf16 $directory 2>&1 |
+    awk 'NR <= 4 || /tensors compared/ {print "   " $0}'
 done
 
 cat <<'TEXT'
