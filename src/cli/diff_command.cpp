@@ -30,6 +30,7 @@ struct Options {
   bool all = false;
   bool json = false;
   std::optional<double> min_sqnr;
+  std::string dtype = "float32";
 };
 
 std::string format_sqnr(double sqnr) {
@@ -190,9 +191,18 @@ std::string as_text(const DiffReport& report, const Options& options) {
   return text;
 }
 
+DType parse_dtype(const std::string& word) {
+  const auto dtype = dtype_from_name(word);
+  if (dtype) return *dtype;
+  throw Error(ErrorKind::Usage,
+              "--dtype: expected float32, bfloat16 or float16, got " +
+                  quoted_name(word));
+}
+
 int run_diff(const Options& options) {
-  const auto source_a = open_checkpoint(options.a);
-  const auto source_b = open_checkpoint(options.b);
+  const OpenOptions open{.dtype = parse_dtype(options.dtype)};
+  const auto source_a = open_checkpoint(options.a, open);
+  const auto source_b = open_checkpoint(options.b, open);
   const LogicalCheckpoint a(*source_a, TensorNames::Loading);
   const LogicalCheckpoint b(*source_b, TensorNames::Loading);
   const DiffReport report = diff(a, b, options.threads);
@@ -220,6 +230,12 @@ void add_diff_command(CLI::App& app, Run& run) {
                       options->min_sqnr,
                       "Exit 5 when a tensor is below this many dB, missing in "
                       "B or not comparable");
+  command
+      ->add_option("--dtype",
+                   options->dtype,
+                   "What GGUF weights are rounded to first: float32 (not "
+                   "at all), bfloat16 or float16")
+      ->capture_default_str();
   command->add_flag("--json", options->json, "Machine-readable output");
   command
       ->add_option("-j,--threads",

@@ -81,6 +81,14 @@ TEST_F(TwoCheckpoints, DiffThresholdIsExitFive) {
   EXPECT_EQ(run_tool({"diff", a(), a(), "--min-sqnr", "99"}).exit_code, 0);
 }
 
+TEST_F(TwoCheckpoints, DiffRefusesOtherDtypes) {
+  for (const char* dtype : {"int8", "half"}) {
+    const ToolResult result = run_tool({"diff", a(), b(), "--dtype", dtype});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.err, HasSubstr("expected float32, bfloat16 or float16"));
+  }
+}
+
 TEST_F(TwoCheckpoints, DiffWritesJson) {
   const auto json =
       nlohmann::json::parse(run_tool({"diff", a(), b(), "--json"}).out);
