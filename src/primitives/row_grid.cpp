@@ -27,8 +27,8 @@ bool RowGrid::starts_block(std::int64_t row) const {
 }
 
 RowGrid make_row_grid(std::string_view owner,
-                          const Shape& shape,
-                          const Shape& block) {
+                      const Shape& shape,
+                      const Shape& block) {
   bool fits = block.size() == shape.size();
   for (std::size_t d = 0; fits && d < shape.size(); ++d) {
     fits = block[d] >= 1 && shape[d] % block[d] == 0;
@@ -53,8 +53,8 @@ RowGrid make_row_grid(std::string_view owner,
 }
 
 RowGrid row_grid_of_scale(std::string_view owner,
-                              const Shape& shape,
-                              const Shape& scale_shape) {
+                          const Shape& shape,
+                          const Shape& scale_shape) {
   if (numel(scale_shape) == 1 && numel(shape) > 0) {
     return make_row_grid(owner, shape, shape);
   }

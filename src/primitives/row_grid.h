@@ -28,13 +28,13 @@ struct RowGrid {
 /// Throws Error(Usage), led by `owner`, unless `block` has the rank of `shape`
 /// and each extent of it is positive and divides.
 RowGrid make_row_grid(std::string_view owner,
-                          const Shape& shape,
-                          const Shape& block);
+                      const Shape& shape,
+                      const Shape& block);
 
 /// The grid whose blocks have one element each in a tensor of shape `grid`;
 /// one-element tensors fit every shape. Throws as make_row_grid().
 RowGrid row_grid_of_scale(std::string_view owner,
-                              const Shape& shape,
-                              const Shape& scale_shape);
+                          const Shape& shape,
+                          const Shape& scale_shape);
 
 }  // namespace mantissa
