@@ -1,5 +1,6 @@
 #include "formats/affine_encoding.h"
 
+#include <algorithm>
 #include <string>
 
 #include <fmt/format.h>
@@ -7,8 +8,10 @@
 #include <mantissa/core/error.h>
 #include <mantissa/primitives/affine.h>
 
+#include "formats/act_pre_scale.h"
 #include "formats/dense_slice.h"
 #include "formats/fields.h"
+#include "kernels/dequantize_affine.h"
 #include "primitives/elements.h"
 
 namespace mantissa {
@@ -21,50 +24,36 @@ bool weight_dtype(DType dtype) {
          dtype == DType::Float16;
 }
 
-// Values of one group. promote(kOut, scale dtype) is kOut or float32, so the
-// product is rounded once, to kOut.
-template <DType kOut, class Element>
-void decode_group(const std::int8_t* q,
-                  std::int64_t count,
-                  float scale,
-                  float zero_point,
-                  Element* out) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float value = dequantize_affine_element(
-        static_cast<float>(q[i]), zero_point, scale, DType::Float32, kOut);
-    if constexpr (kOut == DType::Float32) {
-      out[i] = value;
-    } else if constexpr (kOut == DType::BFloat16) {
-      out[i] = float_to_bfloat16(value);
-    } else {
-      out[i] = float_to_float16(value);
-    }
-  }
-}
+constexpr std::int64_t kChunkGroups = 8192;  // parameters stay in the cache
 
-template <DType kOut, class Element>
-void decode_all(const RowBlocks& blocks,
-                const MatrixShape& shape,
-                std::span<const ConstTensorView> fields,
-                bool has_zero_point,
-                Element* out) {
-  const std::int8_t* q = fields[kQdata].as<std::int8_t>();
-  const std::int64_t group = blocks.group();
-  for (std::int64_t row = 0; row < shape.matrices * shape.rows; ++row) {
+// Decodes rows [row, row + rows) of the weight seen as [numel / K, K].
+void decode_rows(const RowBlocks& blocks,
+                 const MatrixShape& shape,
+                 std::span<const ConstTensorView> fields,
+                 bool has_zero_point,
+                 std::int64_t row,
+                 std::int64_t rows,
+                 HostTensor& out) {
+  std::vector<float> scale;
+  std::vector<float> zero_point;
+  for (std::int64_t r = row; r < row + rows; ++r) {
     const std::int64_t first =
-        blocks.first_block(row / shape.rows, row % shape.rows);
-    for (std::int64_t g = 0; g < blocks.groups(); ++g) {
+        blocks.first_block(r / shape.rows, r % shape.rows);
+    for (std::int64_t g = first; g < first + blocks.groups(); ++g) {
       const double zero =
-          has_zero_point ? load_element(fields[kZeroPoint], first + g) : 0.0;
-      const std::int64_t at = row * shape.columns + g * group;
-      decode_group<kOut>(
-          q + at,
-          group,
-          static_cast<float>(load_element(fields[kScale], first + g)),
-          static_cast<float>(zero),
-          out + at);
+          has_zero_point ? load_element(fields[kZeroPoint], g) : 0.0;
+      scale.push_back(static_cast<float>(load_element(fields[kScale], g)));
+      zero_point.push_back(round_to(out.dtype(), static_cast<float>(zero)));
     }
   }
+  const std::int64_t at = row * shape.columns;
+  kernels::dequantize_affine(out.dtype(),
+                             {fields[kQdata].as<std::int8_t>() + at,
+                              rows * blocks.groups(),
+                              blocks.group(),
+                              scale.data(),
+                              zero_point.data(),
+                              out.data() + at * (bit_width(out.dtype()) / 8)});
 }
 
 std::string describe_codes(ConstTensorView qdata, IntegerRange range) {
@@ -99,19 +88,13 @@ HostTensor AffineEncoding::decode(
   HostTensor out(dtype(), shape());
   const RowBlocks blocks = this->blocks();
   const MatrixShape matrices = matrix_shape(shape());
-  const bool zero = layout_.zero_point_dtype.has_value();
-  switch (dtype()) {
-    case DType::Float32:
-      decode_all<DType::Float32>(
-          blocks, matrices, fields, zero, out.as<float>());
-      break;
-    case DType::BFloat16:
-      decode_all<DType::BFloat16>(
-          blocks, matrices, fields, zero, out.as<std::uint16_t>());
-      break;
-    default:
-      decode_all<DType::Float16>(
-          blocks, matrices, fields, zero, out.as<std::uint16_t>());
+  const bool zero_point = layout_.zero_point_dtype.has_value();
+  const std::int64_t all = matrices.matrices * matrices.rows;
+  const std::int64_t step = std::max<std::int64_t>(
+      1, kChunkGroups / std::max<std::int64_t>(1, blocks.groups()));
+  for (std::int64_t row = 0; row < all; row += step) {
+    const std::int64_t rows = std::min(step, all - row);
+    decode_rows(blocks, matrices, fields, zero_point, row, rows, out);
   }
   return out;
 }
@@ -134,12 +117,9 @@ EncodedTensor AffineEncoding::slice(std::span<const ConstTensorView> fields,
   const bool columns = d + 1 == shape().size();
   for (FieldLayout& extra : layout.extra) {
     const ConstTensorView& field = fields[out.size()];
-    const auto last = static_cast<std::int64_t>(field.shape.size()) - 1;
-    // What multiplies activations [.., K] is cut along with the columns.
-    const bool per_column = extra.name == "act_pre_scale" && last >= 0 &&
-                            field.shape.back() == shape().back();
-    out.push_back(columns && per_column ? slice_dense(field, last, begin, end)
-                                        : fields::copied(field));
+    out.push_back(columns && extra.name == "act_pre_scale"
+                      ? act_pre_scale::sliced(field, begin, end)
+                      : fields::copied(field));
     extra.shape = out.back().shape();
   }
   Shape cut_shape = shape();

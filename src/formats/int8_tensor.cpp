@@ -7,6 +7,7 @@
 
 #include <mantissa/core/error.h>
 
+#include "formats/act_pre_scale.h"
 #include "formats/affine_encoder.h"
 #include "formats/affine_encoding.h"
 #include "formats/attributes.h"
@@ -148,12 +149,16 @@ std::optional<QuantizeTensorToInt8Kwargs> read_kwargs(
   return out;
 }
 
-void check_extra(const FieldLayout& field) {
+// Throws Error(Input) for a field that no activation can use.
+void check_extra(const FieldLayout& field, std::int64_t k) {
+  if (field.name == "act_pre_scale") {
+    act_pre_scale::check(kName, field, k);
+    return;
+  }
   const bool zero = field.name == "act_quant_zero_point";
-  const bool real = is_high_precision(field.dtype);
   const bool integer =
       field.dtype == DType::Int8 || field.dtype == DType::Int32;
-  if (zero ? real || integer : real) return;
+  if (is_high_precision(field.dtype) || (zero && integer)) return;
   throw Error(ErrorKind::Input,
               fmt::format("{}: {}: expected a {} dtype, got {}",
                           kName,
@@ -180,7 +185,7 @@ std::shared_ptr<const Encoding> make_int8_encoding(const Shape& shape,
     const HostTensor& value = **values[i];
     layout.extra.push_back(
         {std::string(kExtra[i]), value.dtype(), value.shape()});
-    check_extra(layout.extra.back());
+    check_extra(layout.extra.back(), shape.back());
     parts.extra.push_back(value);
   }
   return std::make_shared<Int8Encoding>(
@@ -206,13 +211,13 @@ std::shared_ptr<const Encoding> parse_int8_tensor(
   AffineLayout layout = parse_affine_layout(
       kName, block, dtype, ZeroPointKind::OptionalInt8, fields);
   layout.range = code_range(parts.reduce_range);
+  const Shape shape = fields::require(kName, fields, "qdata").shape;
   for (const std::string_view name : kExtra) {
     const FieldLayout* field = fields::find(fields, name);
     if (field == nullptr) continue;
-    check_extra(*field);
+    check_extra(*field, shape.back());
     layout.extra.push_back(*field);
   }
-  const Shape shape = fields::require(kName, fields, "qdata").shape;
   return std::make_shared<Int8Encoding>(
       shape, dtype, std::move(layout), std::move(parts));
 }

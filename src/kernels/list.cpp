@@ -1,5 +1,6 @@
 #include "kernels/absmax_runs.h"
 #include "kernels/convert.h"
+#include "kernels/dequantize_affine.h"
 #include "kernels/group_minmax.h"
 #include "kernels/quantize_affine.h"
 #include "kernels/quantize_float8.h"
@@ -12,6 +13,7 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   std::vector<KernelInfo> out;
   list_absmax_runs(caps, out);
   list_convert(caps, out);
+  list_dequantize_affine(caps, out);
   list_find_nonfinite(caps, out);
   list_group_minmax(caps, out);
   list_quantize_affine(caps, out);

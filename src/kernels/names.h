@@ -8,12 +8,16 @@ namespace mantissa::kernels {
 // Words of kernel names (style: `<op>_<activation>_<weight>_<target>`). An
 // encoder serves every input dtype and has no weight word: `<op>_<target>`.
 
-/// Operators that encode weights.
-inline constexpr std::array<std::string_view, 4> kEncoderOps = {
-    "absmax_runs",      // largest magnitude of each run of elements
-    "group_minmax",     // minimum and maximum of each group of columns
-    "quantize_affine",  // integer codes of each group of columns
-    "quantize_float8",  // float8 codes of runs that have one scale each
+/// Operators on weights in memory: encoders, decoders, conversions.
+inline constexpr std::array<std::string_view, 8> kEncoderOps = {
+    "absmax_runs",        // largest magnitude of each run of elements
+    "convert",            // one floating dtype to another
+    "dequantize_affine",  // values of integer codes
+    "find_nonfinite",     // first NaN or infinity
+    "group_minmax",       // minimum and maximum of each group of columns
+    "quantize_affine",    // integer codes of each group of columns
+    "quantize_float8",    // float8 codes of runs that have one scale each
+    "quantize_int4",      // 4-bit codes with their parameters
 };
 
 /// Instruction sets and reference forms.

@@ -37,9 +37,10 @@ Groups check_arguments(const ConstTensorView& input,
                             to_string(block_size),
                             to_string(input.shape)));
   }
-  if (range.min >= range.max) {
+  if (range.min >= range.max || range.min < -32768 || range.max > 32767) {
     throw Error(ErrorKind::Usage,
-                fmt::format("{}: range: expected min < max, got {} and {}",
+                fmt::format("{}: range: expected min < max within 16 bits, got "
+                            "{} and {}",
                             kOp,
                             range.min,
                             range.max));
@@ -88,8 +89,16 @@ float hqq_next_scale(std::span<const float> group,
   thread_local std::vector<float> squares;
   products.resize(group.size());
   squares.resize(group.size());
+  const auto low = static_cast<float>(range.min);
+  const auto high = static_cast<float>(range.max);
+  // hqq_code() without branches: adding 1.5 * 2^23 rounds small values, and
+  // finite values over a positive scale are never NaN.
+  constexpr float kRound = 12582912.0f;
   for (std::size_t i = 0; i < group.size(); ++i) {
-    const float code = hqq_code(group[i], scale, range);
+    float code = group[i] / scale;
+    code = code < low ? low : code;
+    code = high < code ? high : code;
+    code = (code + kRound) - kRound;
     products[i] = group[i] * code;
     squares[i] = code * code;
   }

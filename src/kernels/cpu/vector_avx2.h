@@ -57,6 +57,34 @@ struct Avx2 {
 
   static inline Float multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
 
+  static inline Float subtract(Float a, Float b) { return _mm256_sub_ps(a, b); }
+
+  // Signed bytes as floats.
+  static inline Float load_codes(const int8_t* q) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(
+        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(q))));
+  }
+
+  // Values rounded half to even as they are stored; NaN stays NaN.
+  template <Element kElement>
+  static inline void store(Float v, void* out) {
+    if constexpr (kElement == Element::F32) {
+      _mm256_storeu_ps(static_cast<float*>(out), v);
+    } else if constexpr (kElement == Element::F16) {
+      _mm_storeu_si128(
+          static_cast<__m128i*>(out),
+          _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    } else {
+      const Int high = _mm256_srli_epi32(
+          _mm256_castps_si256(round_to<Element::Bf16>(v)), 16);
+      const Int nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+      const Int word = _mm256_blendv_epi8(high, _mm256_set1_epi32(0x7fc0), nan);
+      _mm_storeu_si128(static_cast<__m128i*>(out),
+                       _mm_packus_epi32(_mm256_castsi256_si128(word),
+                                        _mm256_extracti128_si256(word, 1)));
+    }
+  }
+
   static inline Float clamp(Float v, Float low, Float high) {
     return _mm256_min_ps(_mm256_max_ps(v, low), high);
   }

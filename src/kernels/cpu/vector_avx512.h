@@ -57,6 +57,33 @@ struct Avx512 {
 
   static inline Float multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
 
+  static inline Float subtract(Float a, Float b) { return _mm512_sub_ps(a, b); }
+
+  // Signed bytes as floats.
+  static inline Float load_codes(const int8_t* q) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(q))));
+  }
+
+  // Values rounded half to even as they are stored; NaN stays NaN.
+  template <Element kElement>
+  static inline void store(Float v, void* out) {
+    if constexpr (kElement == Element::F32) {
+      _mm512_storeu_ps(out, v);
+    } else if constexpr (kElement == Element::F16) {
+      _mm256_storeu_si256(
+          static_cast<__m256i*>(out),
+          _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    } else {
+      const Int high = _mm512_srli_epi32(
+          _mm512_castps_si512(round_to<Element::Bf16>(v)), 16);
+      const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+      _mm256_storeu_si256(static_cast<__m256i*>(out),
+                          _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(
+                              high, nan, _mm512_set1_epi32(0x7fc0))));
+    }
+  }
+
   static inline Float clamp(Float v, Float low, Float high) {
     return _mm512_min_ps(_mm512_max_ps(v, low), high);
   }

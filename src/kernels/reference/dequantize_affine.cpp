@@ -1,0 +1,28 @@
+#include <mantissa/primitives/affine.h>
+
+#include "kernels/common/element_dtype.h"
+#include "kernels/dequantize_affine_args.h"
+
+namespace mantissa::kernels {
+
+void run_dequantize_affine_ref(Element out, const DequantizeAffineArgs& args) {
+  const DType dtype = to_dtype(out);
+  for (std::int64_t i = 0; i < args.groups * args.group; ++i) {
+    const std::int64_t g = i / args.group;
+    // promote(dtype, scale's dtype) is dtype or float32: one rounding.
+    const float value = dequantize_affine_element(static_cast<float>(args.q[i]),
+                                                  args.zero_point[g],
+                                                  args.scale[g],
+                                                  DType::Float32,
+                                                  dtype);
+    if (out == Element::F32) {
+      static_cast<float*>(args.out)[i] = value;
+    } else {
+      static_cast<std::uint16_t*>(args.out)[i] = out == Element::Bf16
+                                                     ? float_to_bfloat16(value)
+                                                     : float_to_float16(value);
+    }
+  }
+}
+
+}  // namespace mantissa::kernels
