@@ -82,6 +82,7 @@ TensorDiff compare(const LogicalCheckpoint& a,
   diff.name = x.name;
   diff.stored_a = x.stored;
   diff.stored_b = y.stored;
+  diff.floating = is_floating_point(x.dtype) && is_floating_point(y.dtype);
   return diff;
 }
 
@@ -133,6 +134,7 @@ double DiffReport::total_sqnr() const {
   double signal = 0;
   double noise = 0;
   for (const TensorDiff& tensor : tensors) {
+    if (!tensor.floating) continue;
     if (tensor.nonfinite > 0) return -kInfinity;
     signal += tensor.signal;
     noise += tensor.noise;

@@ -15,6 +15,7 @@ struct TensorDiff {
   std::string name;
   std::string stored_a;
   std::string stored_b;
+  bool floating = true;  ///< counts in total_sqnr(); indices do not
   std::int64_t values = 0;
   std::int64_t differing = 0;
   double signal = 0;  ///< sum of a^2
@@ -43,7 +44,7 @@ struct DiffReport {
   std::vector<std::string> only_b;
 
   std::int64_t equal() const;
-  /// Over all values of all compared tensors.
+  /// Over all values of all floating tensors.
   double total_sqnr() const;
 };
 

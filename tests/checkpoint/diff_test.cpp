@@ -132,6 +132,16 @@ TEST(Diff, WorstFirstAndWhatIsMissing) {
   EXPECT_NEAR(report.total_sqnr(), 10 * std::log10(29 / 1.0001), 1e-6);
 }
 
+TEST(Diff, IndicesDoNotCountInTheTotal) {
+  HostTensor ids(DType::Int64, {4});
+  ids.as<std::int64_t>()[3] = 1000;
+  MemorySource a;
+  MemorySource b;
+  a.add("w", floats({1, 1})).add("ids", ids);
+  b.add("w", floats({1, 0})).add("ids", ids);
+  EXPECT_DOUBLE_EQ(diff_of(a, b).total_sqnr(), 10 * std::log10(2.0));
+}
+
 TEST(Diff, DecodesTorchaoTensors) {
   const HostTensor w = smooth_weight({16, 64}, 0);
   const EncodedTensor encoded = encode_as("int4_weight_only:group_size=32", w);
