@@ -4,12 +4,16 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <memory>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include <mantissa/formats/int4_tensor.h>
+#include <mantissa/formats/int4_tile_packed_to_4d_tensor.h>
 #include <mantissa/formats/int8_tensor.h>
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/primitives/float_casts.h>
@@ -39,10 +43,10 @@ std::map<std::string, std::string> page_bytes(const std::string& page) {
   return fields;
 }
 
-std::string hex(const HostTensor& tensor) {
+std::string hex(std::span<const std::byte> bytes) {
   std::string text;
   char digits[3];
-  for (const std::byte byte : tensor.view().bytes()) {
+  for (const std::byte byte : bytes) {
     std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
     text += digits;
   }
@@ -68,9 +72,32 @@ void expect_page(const std::string& page,
   ASSERT_EQ(expected.size(), fields.size()) << page;
   for (std::size_t i = 0; i < fields.size(); ++i) {
     ASSERT_TRUE(expected.contains(fields[i].name)) << fields[i].name;
-    EXPECT_EQ(hex(encoded.fields[i]), expected.at(fields[i].name))
+    EXPECT_EQ(hex(encoded.fields[i].view().bytes()), expected.at(fields[i].name))
         << page << ": " << fields[i].name;
   }
+}
+
+TEST(DocsExample, Int4Tensor) {
+  expect_page("int4_tensor.md",
+              make_int4_encoding(
+                  {2, 8}, DType::BFloat16, Int4Spec{.group_size = 4}));
+}
+
+TEST(DocsExample, Int4TilePackedTo4dTensor) {
+  HostTensor weight(DType::BFloat16, {8, 1024});
+  for (int i = 0; i < 8 * 1024; ++i) {
+    weight.as<std::uint16_t>()[i] =
+        float_to_bfloat16(static_cast<float>(i % 16 - 8));
+  }
+  const auto encoding = make_int4_tile_packed_encoding(
+      weight.shape(), weight.dtype(), Int4TilePackedSpec{.group_size = 32});
+  const EncodedTensor encoded = encode(encoding, weight.view());
+  const auto expected = page_bytes("int4_tile_packed_to_4d_tensor.md");
+  // qdata [1, 8, 32, 4] of 4 bytes; scale_and_zero [32, 8, 2] of 2 bytes.
+  EXPECT_EQ(hex(encoded.fields[0].view().bytes().subspan(12 * 4 * 4, 4)),
+            expected.at("qdata[0][0][12][0]"));
+  EXPECT_EQ(hex(encoded.fields[1].view().bytes().subspan(3 * 2 * 2, 4)),
+            expected.at("scale_and_zero[0][3]"));
 }
 
 TEST(DocsExample, Int8Tensor) {
