@@ -7,6 +7,7 @@
 #include <mantissa/checkpoint/source.h>
 
 #include "checkpoint/loading_names.h"
+#include "support/cpu_clock.h"
 #include "support/temp_dir.h"
 
 namespace mantissa {
@@ -14,7 +15,7 @@ namespace {
 
 using support::LargeCheckpoint;
 using support::LargeKind;
-using Clock = std::chrono::steady_clock;
+using Clock = support::CpuClock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();

@@ -8,6 +8,8 @@
 #include <mantissa/configs/name_rules.h>
 #include <mantissa/core/error.h>
 
+#include "support/cpu_clock.h"
+
 namespace mantissa {
 namespace {
 
@@ -192,7 +194,7 @@ TEST(RuleSetTest, HundredThousandNamesTakeWellUnderASecond) {
          fmt::format("c{}", i)});
   }
   const RuleSet set = rules(specs);
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = support::CpuClock::now();
   int matched = 0;
   for (int i = 0; i < 100000; ++i) {
     const std::string name =
@@ -202,7 +204,7 @@ TEST(RuleSetTest, HundredThousandNamesTakeWellUnderASecond) {
     matched += set.decide(name).matched;
   }
   const std::chrono::duration<double> took =
-      std::chrono::steady_clock::now() - start;
+      support::CpuClock::now() - start;
   EXPECT_EQ(matched, 50000);
   EXPECT_LT(took.count(), 1.0);
 }
