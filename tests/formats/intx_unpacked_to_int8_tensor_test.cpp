@@ -88,7 +88,7 @@ TEST(IntxTensorTest, HqqEqualsThePrimitive) {
   }
 }
 
-RC_GTEST_PROP(IntxTensorProperty, CodesStayInRangeAndErrorInAStep, ()) {
+RC_GTEST_PROP(IntxTensorProperty, CodesStayInRangeAndErrorsInAStep, ()) {
   const auto bits = *rc::gen::inRange(2, 9);
   const auto seed = *rc::gen::inRange(0u, 1000u);
   const auto target =

@@ -1,8 +1,9 @@
 """Int8Tensor and IntxUnpackedToInt8Tensor against torchao's, byte by byte.
 
 affine_formats_judge.py PROBE
-Every field, the metadata entry of flatten_tensor_state_dict and the
-dequantized weight are compared, on each instruction set level of this machine.
+Every field, of slices and experts too, the metadata entry that
+flatten_tensor_state_dict writes and the dequantized weight are compared, on
+each instruction set level of this machine.
 """
 import json
 import os
@@ -156,6 +157,30 @@ def intx_cases(tensors):
                                 mapping_type=MappingType[m]), 4, m)
 
 
+def cut_cases(tensors):
+    """Slices and experts, where torchao's own are right."""
+    for d in DTYPES:
+        w, e = tensors[f"w.{d}"], tensors[f"e.{d}"]
+        for g in (PerRow(), PerGroup(32), PerTensor()):
+            want = Int8Tensor.from_hp(w, g)
+            cuts = [(0, 3, 10), (1, 64, 128)]
+            for dim, begin, end in cuts:
+                case, part = int8_case(f"w.{d}", g, want.narrow(
+                    dim, begin, end - begin))
+                yield dict(case, slice=[dim, begin, end]), part
+        for g in (PerRow(), PerGroup(64)):
+            case, part = int8_case(f"e.{d}", g, Int8Tensor.from_hp(e, g)[2])
+            yield dict(case, select=2), part
+        for g, block in ((PerGroup(32), [1, 32]), (PerAxis(0), [1, 192])):
+            want = IntxUnpackedToInt8Tensor.from_hp(w, block, torch.int4)
+            for dim, begin, end in [(0, 3, 10), (1, 64, 128)]:
+                if dim == 1 and block[1] == 192:
+                    continue  # torchao refuses a part of a block
+                case, part = intx_case(f"w.{d}", g, want.narrow(
+                    dim, begin, end - begin), 4, "SYMMETRIC")
+                yield dict(case, slice=[dim, begin, end]), part
+
+
 def run_probe(probe, cases, tensors, level):
     with tempfile.TemporaryDirectory() as d:
         d = pathlib.Path(d)
@@ -210,7 +235,7 @@ def main(probe):
     for name, dtype in DTYPES.items():
         tensors[f"w.{name}"] = weight(40, 192, dtype)
         tensors[f"e.{name}"] = weight(40, 192, dtype, 1).reshape(4, 10, 192)
-    pairs = [*int8_cases(tensors), *intx_cases(tensors)]
+    pairs = [*int8_cases(tensors), *intx_cases(tensors), *cut_cases(tensors)]
     cases = [dict(case, name=f"c{i}") for i, (case, _) in enumerate(pairs)]
     levels = [None, "scalar", "avx2"]
     fields = 0

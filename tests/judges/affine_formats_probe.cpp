@@ -56,15 +56,27 @@ std::string reparsed(const Encoding& encoding) {
   return again->attributes_json();
 }
 
+// The slice or the expert that a case asks for.
+EncodedTensor cut(const Json& c, const EncodedTensor& whole) {
+  if (c.contains("select")) {
+    return whole.encoding->select(whole.views(), c["select"]);
+  }
+  if (!c.contains("slice")) return whole;
+  const auto s = c["slice"].get<std::vector<std::int64_t>>();
+  return whole.encoding->slice(whole.views(), s[0], s[1], s[2]);
+}
+
 void run_case(const Json& c, const Tensors& in, Tensors& out, Json& meta) {
   const std::string name = c["name"];
   const HostTensor& w = in.at(c["input"]);
   attributes::Reader r("case", c.dump());
-  const auto encoding =
+  const auto encoding_of_weight =
       c["format"] == "int8"
           ? make_int8_encoding(w.shape(), w.dtype(), int8_spec(r, in))
           : make_intx_encoding(w.shape(), w.dtype(), intx_spec(r));
-  const EncodedTensor encoded = encode(encoding, w.view());
+  const EncodedTensor whole = encode(encoding_of_weight, w.view());
+  const EncodedTensor encoded = cut(c, whole);
+  const auto& encoding = encoded.encoding;
   const auto fields = encoding->fields();
   Json& entry = meta[name];
   entry["type"] = encoding->format_name();
