@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cctype>
+#include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -68,6 +70,15 @@ std::string first_bytes(const fs::path& path) {
   return bytes;
 }
 
+// A plausible header size, then '{'. Asked first: the size may begin with the
+// bytes of a pickle.
+bool looks_like_safetensors(std::string_view bytes) {
+  if (bytes.size() <= 8 || bytes[8] != '{') return false;
+  std::uint64_t size = 0;
+  std::memcpy(&size, bytes.data(), sizeof(size));
+  return size <= static_cast<std::uint64_t>(HeaderLimits{}.header_bytes);
+}
+
 // What is recognized by its first bytes but not read.
 void refuse_recognized(const fs::path& path, std::string_view bytes) {
   if (bytes.starts_with("PK\x03\x04")) {
@@ -109,13 +120,13 @@ std::unique_ptr<CheckpointSource> open_file(const fs::path& path,
   const std::string name = path.filename().string();
   const std::string bytes = first_bytes(path);
   if (bytes.starts_with("GGUF")) return open_gguf_model(path, options);
-  refuse_recognized(path, bytes);
+  const bool safetensors = looks_like_safetensors(bytes);
+  if (!safetensors) refuse_recognized(path, bytes);
   if (name.ends_with(".safetensors.index.json")) {
     return SafetensorsSource::from_index(path, surroundings(path));
   }
   if (name.ends_with(".gguf")) return open_gguf_model(path, options);
-  const bool header = bytes.size() > 8 && bytes[8] == '{';
-  if (header || name.ends_with(".safetensors")) {
+  if (safetensors || name.ends_with(".safetensors")) {
     return std::make_unique<SafetensorsSource>(path, surroundings(path));
   }
   if (name.ends_with(".json")) {

@@ -82,6 +82,19 @@ TEST(OpenCheckpoint, ContentDecidesBeforeTheName) {
                  AllOf(HasSubstr("torch.save"), HasSubstr("save_file")));
 }
 
+TEST(OpenCheckpoint, HeaderSizeIsNotTakenForAPickle) {
+  // A header of 0x0280 bytes begins with the bytes of a pickle, 80 02.
+  std::string header =
+      R"({"w":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})";
+  for (const std::size_t size : {0x0280U, 0x0380U, 0x0480U, 0x0580U}) {
+    header.resize(size, ' ');
+    const TempDir dir;
+    const fs::path path =
+        dir.write("model.safetensors", raw_safetensors(header, 2));
+    EXPECT_THAT(names(*open_checkpoint(path)), ElementsAre("w"));
+  }
+}
+
 TEST(OpenCheckpoint, DirectoryTakesTheModelFile) {
   const TempDir dir;
   dir.write("model.safetensors", one("model"));
