@@ -5,6 +5,7 @@
 
 #include <mantissa/primitives/float8.h>
 
+#include "formats/affine_encoder.h"
 #include "formats/float8_tensor.h"
 #include "kernels/absmax_runs.h"
 #include "kernels/quantize_float8.h"
@@ -18,10 +19,7 @@ enum Field : std::size_t { kQdata, kScale };
 // whole blocks; higher ones need a pass of their own over the tensor.
 constexpr std::int64_t kMaxLocalRows = 128;
 
-// The larger of two magnitudes; NaN wins.
-void fold(float& best, float magnitude) {
-  if (magnitude > best || std::isnan(magnitude)) best = magnitude;
-}
+void fold(float& best, float magnitude) { best = std::max(best, magnitude); }
 
 // What both encoders do with a block of rows.
 class Float8EncoderBase : public Encoder {
@@ -39,12 +37,18 @@ class Float8EncoderBase : public Encoder {
     return block.matrix * matrix_shape(grid_.shape).rows + block.row;
   }
 
-  // The largest magnitude of every run, [rows, runs].
-  std::vector<float> magnitudes(ConstTensorView rows,
-                                std::int64_t count) const {
-    std::vector<float> out(static_cast<std::size_t>(count * grid_.runs));
-    kernels::absmax_runs(
-        dtype_, {rows.data, grid_.run, count * grid_.runs, out.data()});
+  // The largest magnitude of every run, [rows, runs]. Throws Error(Input) that
+  // names the first NaN or infinity.
+  std::vector<float> magnitudes(const RowBlock& block,
+                                ConstTensorView rows) const {
+    const std::int64_t runs = block.rows * grid_.runs;
+    std::vector<float> out(static_cast<std::size_t>(runs));
+    kernels::absmax_runs(dtype_, {rows.data, grid_.run, runs, out.data()});
+    for (const float magnitude : out) {
+      if (!std::isfinite(magnitude)) {
+        refuse_nonfinite("Float8Tensor", grid_.shape, block, rows);
+      }
+    }
     return out;
   }
 
@@ -110,7 +114,7 @@ class LocalFloat8Encoder final : public Float8EncoderBase {
               ConstTensorView rows,
               FieldSink& sink) const override {
     if (block.rows == 0) return;
-    const std::vector<float> magnitude = magnitudes(rows, block.rows);
+    const std::vector<float> magnitude = magnitudes(block, rows);
     std::vector<float> scales(magnitude.size() /
                               static_cast<std::size_t>(block_rows_));
     for (std::int64_t i = 0; i < block.rows; ++i) {
@@ -147,7 +151,7 @@ class TwoPassFloat8Encoder final : public Float8EncoderBase {
   bool wants_pass() const override { return !observed_; }
 
   void observe(const RowBlock& block, ConstTensorView rows) override {
-    const std::vector<float> magnitude = magnitudes(rows, block.rows);
+    const std::vector<float> magnitude = magnitudes(block, rows);
     auto next = magnitude.begin();
     for (std::int64_t i = 0; i < block.rows; ++i) {
       float* best = scale_row(first_row(block) + i);

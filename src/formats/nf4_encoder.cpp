@@ -5,6 +5,7 @@
 
 #include <mantissa/primitives/nf4.h>
 
+#include "formats/affine_encoder.h"
 #include "formats/nf4_tensor.h"
 #include "kernels/absmax_runs.h"
 #include "kernels/common/load_element.h"
@@ -35,7 +36,8 @@ HostTensor as_field(DType dtype, const std::vector<float>& values) {
 class NF4Encoder final : public Encoder {
  public:
   NF4Encoder(const Shape& shape, DType dtype, const NF4Spec& spec)
-      : shape_(matrix_shape(shape)),
+      : full_shape_(shape),
+        shape_(matrix_shape(shape)),
         dtype_(dtype),
         spec_(spec),
         table_(nf4_table(dtype)),
@@ -62,9 +64,13 @@ class NF4Encoder final : public Encoder {
 
   void observe(const RowBlock& block, ConstTensorView rows) override {
     const std::int64_t count = block.rows * shape_.columns / spec_.block_size;
-    kernels::absmax_runs(
-        dtype_,
-        {rows.data, spec_.block_size, count, scalers_.data() + first(block)});
+    float* scalers = scalers_.data() + first(block);
+    kernels::absmax_runs(dtype_, {rows.data, spec_.block_size, count, scalers});
+    if (!std::all_of(scalers, scalers + count, [](float s) {
+          return std::isfinite(s);
+        })) {
+      refuse_nonfinite("NF4Tensor", full_shape_, block, rows);
+    }
   }
 
   void end_pass() override {
@@ -149,6 +155,7 @@ class NF4Encoder final : public Encoder {
     write(kTable, {table_.begin(), table_.end()});
   }
 
+  Shape full_shape_;
   MatrixShape shape_;
   DType dtype_;
   NF4Spec spec_;

@@ -271,6 +271,16 @@ TEST(Float8TensorTest, RefusesCutsInsideABlock) {
       HasSubstr("3-D"));
 }
 
+TEST(Float8TensorTest, RefusesNanAndInfinityInTheWeight) {
+  HostTensor w = awkward_weight(DType::BFloat16, {16, 64});
+  w.as<std::uint16_t>()[67] = 0x7f80;
+  w.as<std::uint16_t>()[900] = 0x7fc0;
+  EXPECT_THAT(message(ErrorKind::Input, [&] { encoded(w, PerRow{}); }),
+              HasSubstr("weight[1, 3] is NaN or infinite"));
+  EXPECT_THAT(message(ErrorKind::Input, [&] { encoded(w, PerTensor{}); }),
+              HasSubstr("weight[1, 3] is NaN or infinite"));
+}
+
 TEST(Float8TensorTest, FindsBadValues) {
   const HostTensor w = awkward_weight(DType::BFloat16, {8, 32});
   EncodedTensor t = encoded(w, PerRow{});

@@ -158,6 +158,14 @@ TEST(NF4TensorTest, SlicesOfScalerBlocks) {
       HasSubstr("3-D"));
 }
 
+TEST(NF4TensorTest, RefusesNanAndInfinityInTheWeight) {
+  HostTensor w = awkward_weight(DType::BFloat16, {16, 64});
+  w.as<std::uint16_t>()[67] = 0x7f80;
+  w.as<std::uint16_t>()[900] = 0x7fc0;
+  EXPECT_THAT(message(ErrorKind::Input, [&] { encoded(w, kSmall); }),
+              HasSubstr("weight[1, 3] is NaN or infinite"));
+}
+
 TEST(NF4TensorTest, FindsBadValues) {
   const HostTensor w = awkward_weight(DType::Float32, {16, 64});
   EncodedTensor t = encoded(w, kSmall);

@@ -129,5 +129,26 @@ RC_GTEST_PROP(Float8Test, ErrorIsAtMostHalfAStep, ()) {
   }
 }
 
+// Values of the grid come back exactly, whatever the power of two.
+RC_GTEST_PROP(Float8Test, GridValuesComeBack, ()) {
+  const auto codes = *rc::gen::container<std::vector<std::uint8_t>>(
+      16, rc::gen::inRange<std::uint8_t>(0, 0x7f));
+  const int power = *rc::gen::inRange(-40, 40);
+  std::vector<float> values = {std::ldexp(448.0f, power)};
+  for (const std::uint8_t code : codes) {
+    values.push_back(std::ldexp(-Float8E4M3FN::decode(code), power));
+  }
+  const HostTensor x = tensor({1, 17}, values);
+  const HostTensor scale = choose_scale_float8(x.view(), {1, 17}, {});
+  RC_ASSERT(scale.as<float>()[0] == std::ldexp(1.0f, power));
+  const HostTensor q =
+      quantize_affine_float8(x.view(), scale.view(), DType::Float8E4M3FN);
+  const HostTensor back =
+      dequantize_affine_float8(q.view(), scale.view(), DType::Float32);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    RC_ASSERT(back.as<float>()[i] == values[i]);
+  }
+}
+
 }  // namespace
 }  // namespace mantissa

@@ -46,8 +46,9 @@ struct Float8Spec {
 /// Float8Tensor for a weight [N, K] or [E, N, K] of float32, bfloat16 or
 /// float16: fields `qdata` (float8, the weight's shape) and `scale` (float32,
 /// shape / block size). A block whose scale would be 0 gets the smallest normal
-/// float32. Throws Error(Usage) when the granularity does not fit the shape or
-/// a dtype is not allowed.
+/// float32. The encoder throws Error(Input), naming the element, for NaN or
+/// infinity in the weight. Throws Error(Usage) when the granularity does not
+/// fit the shape or a dtype is not allowed.
 std::shared_ptr<const Encoding> make_float8_encoding(Shape shape,
                                                      DType dtype,
                                                      const Float8Spec& spec);

@@ -17,7 +17,8 @@ struct NF4Spec {
 /// NF4Tensor (QLoRA) for a weight of at most 2 dimensions, of float32, bfloat16
 /// or float16. With B = numel / block_size: fields `quantized_data` uint8
 /// [numel / 2], `quantized_scalers` int8 [B], `quantization_factor` dtype
-/// [B / scaler_block_size], `scaler_mean` dtype [], `nf4` dtype [16]. Throws
+/// [B / scaler_block_size], `scaler_mean` dtype [], `nf4` dtype [16]. The
+/// encoder throws Error(Input), naming the element, for NaN or infinity. Throws
 /// Error(Usage) when the block sizes do not divide or the dtype is not allowed.
 std::shared_ptr<const Encoding> make_nf4_encoding(Shape shape,
                                                   DType dtype,
