@@ -14,6 +14,7 @@
 #include "checkpoint/gguf_llama.h"
 #include "checkpoint/gguf_tokenizer.h"
 #include "checkpoint/hash.h"
+#include "checkpoint/quoted.h"
 
 namespace mantissa {
 namespace {
@@ -80,6 +81,8 @@ class GgufModelSource final : public CheckpointSource {
     const GgmlTypeInfo& type = *stored(index).type;
     const DType dtype = tensors_[index].dtype;
     const std::int64_t value_bytes = bit_width(dtype) / 8;
+    check_range(index, row, rows, stored(index).shape.back() * value_bytes,
+                out.size());
     std::byte* to = out.data();
     visit_rows(index, row, rows, [&](std::span<const std::byte> bytes) {
       const auto blocks =
@@ -93,6 +96,7 @@ class GgufModelSource final : public CheckpointSource {
                         std::int64_t row,
                         std::int64_t rows,
                         std::span<std::byte> out) const override {
+    check_range(index, row, rows, stored(index).row_bytes, out.size());
     std::byte* to = out.data();
     visit_rows(index, row, rows, [&](std::span<const std::byte> bytes) {
       std::memcpy(to, bytes.data(), bytes.size());
@@ -103,6 +107,23 @@ class GgufModelSource final : public CheckpointSource {
  private:
   const GgufTensor& stored(std::size_t index) const {
     return file_.tensors()[model_.tensors[index].source];
+  }
+
+  // read_llama() lets only vectors and matrices through.
+  void check_range(std::size_t index,
+                   std::int64_t row,
+                   std::int64_t rows,
+                   std::int64_t row_bytes,
+                   std::size_t bytes) const {
+    const Shape& shape = tensors_.at(index).shape;
+    const std::int64_t total = shape.size() > 1 ? shape[0] : 1;
+    if (row < 0 || rows < 0 || row > total || rows > total - row ||
+        static_cast<std::int64_t>(bytes) != rows * row_bytes) {
+      throw Error(ErrorKind::Unexpected,
+                  fmt::format("tensor {}: {} bytes for rows {} to {} of {}",
+                              quoted_name(tensors_[index].name), bytes, row,
+                              row + rows, to_string(shape)));
+    }
   }
 
   // Calls visit(bytes) with the blocks of the rows, in Hugging Face's order.

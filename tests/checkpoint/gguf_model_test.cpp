@@ -1,4 +1,5 @@
 #include <cstring>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,15 @@ std::string text_of(const CheckpointSource& source, const std::string& name) {
     if (companion.name == name) return companion.text;
   }
   return "";
+}
+
+ErrorKind kind_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.kind();
+  }
+  throw std::runtime_error("no error");
 }
 
 // Blocks of Q8_0 with scale 1 and codes that count up over the tensor.
@@ -118,6 +128,22 @@ TEST(GgufModel, RowsOfQueriesAndKeysAreReordered) {
   const auto v = read_floats(*source, "model.layers.0.self_attn.v_proj.weight",
                              1, 1);
   EXPECT_EQ(v[0], 5 + 64.0f / 1024);
+}
+
+TEST(GgufModel, RangesOutsideATensorAreErrors) {
+  const TempDir dir;
+  const auto source = open_bytes(dir, RawGguf::tiny_llama());
+  std::vector<std::byte> out(2 * 64 * 4);
+  const auto read = [&](std::int64_t row, std::int64_t rows, std::size_t size) {
+    return kind_of([&] {
+      source->read_rows(0, row, rows, std::span(out).first(size));
+    });
+  };
+  EXPECT_EQ(read(7, 2, 512), ErrorKind::Unexpected);
+  EXPECT_EQ(read(-1, 2, 512), ErrorKind::Unexpected);
+  EXPECT_EQ(read(0, 2, 511), ErrorKind::Unexpected);
+  EXPECT_EQ(kind_of([&] { source->read_stored_rows(0, 0, 1, out); }),
+            ErrorKind::Unexpected);
 }
 
 TEST(GgufModel, BlocksMoveAsWholeRows) {
