@@ -145,6 +145,9 @@ double DiffReport::total_sqnr() const {
 DiffReport diff(const LogicalCheckpoint& a,
                 const LogicalCheckpoint& b,
                 int workers) {
+  for (const LogicalCheckpoint* side : {&a, &b}) {
+    if (side->torchao() != nullptr) side->torchao()->require_sound();
+  }
   DiffReport report;
   const std::vector<Pair> pairs = match(a, b, report);
   std::vector<std::variant<TensorDiff, Incomparable>> results(pairs.size());

@@ -49,6 +49,8 @@ struct DiffReport {
 };
 
 /// Compares tensors of the same loading name, whatever they are stored as.
+/// Throws Error(Input) when a tensor of either side is malformed or of a format
+/// that this version lacks.
 DiffReport diff(const LogicalCheckpoint& a,
                 const LogicalCheckpoint& b,
                 int workers);

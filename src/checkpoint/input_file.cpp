@@ -56,9 +56,9 @@ void InputFile::read_at(std::int64_t offset, std::span<std::byte> out) const {
   const auto wanted = static_cast<std::int64_t>(out.size());
   if (offset < 0 || offset > size_ || wanted > size_ - offset) {
     fail(path_,
-         fmt::format("bytes {} to {} are outside the file of {} bytes",
+         fmt::format("{} bytes at byte {} are outside the file of {} bytes",
+                     wanted,
                      offset,
-                     offset + wanted,
                      size_));
   }
   while (!out.empty()) {

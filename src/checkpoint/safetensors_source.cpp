@@ -174,19 +174,24 @@ void SafetensorsSource::read_rows(std::size_t index,
                                   std::span<std::byte> out) const {
   const SourceTensor& tensor = tensors_.at(index);
   // Extents beside a zero may be huge: no arithmetic on them.
-  if (tensor.stored_bytes == 0 && out.empty()) return;
-  const std::int64_t width = tensor.shape.empty() ? 1 : tensor.shape.back();
+  const bool none = tensor.stored_bytes == 0;
+  const std::int64_t width =
+      none || tensor.shape.empty() ? 1 : tensor.shape.back();
   const std::int64_t row_bits = width * bit_width(tensor.dtype);
-  const std::int64_t total = row_count(tensor.shape);
-  if (row < 0 || rows < 0 || row > total || rows > total - row ||
-      row * row_bits % 8 != 0 || rows * row_bits % 8 != 0 ||
-      static_cast<std::int64_t>(out.size()) != rows * row_bits / 8) {
+  const std::int64_t total = none ? 0 : row_count(tensor.shape);
+  const bool inside = row >= 0 && rows >= 0 && row <= total &&
+                      rows <= total - row && row * row_bits % 8 == 0 &&
+                      rows * row_bits % 8 == 0;
+  if (none ? !out.empty()
+           : !inside ||
+                 out.size() != static_cast<std::size_t>(rows * row_bits / 8)) {
     throw Error(ErrorKind::Unexpected,
-                fmt::format("tensor {}: {} bytes for rows {} to {} of {} {}",
+                fmt::format("tensor {}: {} bytes for {} rows from row {} of "
+                            "{} {}",
                             quoted_name(tensor.name),
                             out.size(),
+                            rows,
                             row,
-                            row + rows,
                             tensor.stored_type,
                             to_string(tensor.shape)));
   }

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <mantissa/core/error.h>
 #include <mantissa/primitives/convert.h>
 
 #include "support/memory_source.h"
@@ -156,6 +157,24 @@ TEST(Diff, DecodesTorchaoTensors) {
   EXPECT_EQ(report.tensors[0].noise, expected.noise);
   EXPECT_GT(report.tensors[0].sqnr(), 15);
   EXPECT_LT(report.tensors[0].sqnr(), 40);
+}
+
+TEST(Diff, RefusesMalformedTensors) {
+  MemorySource a;
+  a.add("m._weight_qdata", HostTensor(DType::Int8, {2, 2}))
+      .set_metadata({{"tensor_names", R"(["m.weight"])"},
+                     {"m.weight", R"({"_type": "StrangeTensor", "_data": {},
+                         "_tensor_data_names": ["qdata"]})"}});
+  const MemorySource b;
+  for (const bool first : {true, false}) {
+    try {
+      first ? diff_of(a, b) : diff_of(b, a);
+      FAIL() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Input);
+      EXPECT_THAT(error.what(), testing::HasSubstr("StrangeTensor"));
+    }
+  }
 }
 
 TEST(Diff, FusesExpertsUnderTheirLoadingNames) {

@@ -62,6 +62,7 @@ TEST(SafetensorsSource, RefusesRowsOutside) {
   EXPECT_THROW(read(source, 0, -1, 1, 2), Error);
   EXPECT_THROW(read(source, 0, 0, 1, 3), Error);
   EXPECT_THROW(read(source, 0, INT64_MAX, 2, 4), Error);
+  EXPECT_THROW(read(source, 2, 0, INT64_MAX, 2), Error);
 }
 
 TEST(SafetensorsSource, PackedRowsMustBeWholeBytes) {
