@@ -17,11 +17,11 @@ std::vector<std::byte> run(const DequantizeAffineKernel& kernel,
                            DequantizeAffineArgs args) {
   const auto bytes =
       static_cast<std::size_t>(kGroups * args.group * element_bytes(out));
-  std::vector<std::byte> result(bytes + 1, std::byte{0x5a});
-  args.out = result.data();
+  std::vector<std::byte> result(bytes + 2, std::byte{0x5a});
+  args.out = result.data() + 1;
   kernel.run(out, args);
+  EXPECT_EQ(result.front(), std::byte{0x5a}) << kernel.name;
   EXPECT_EQ(result.back(), std::byte{0x5a}) << kernel.name;
-  result.pop_back();
   return result;
 }
 
