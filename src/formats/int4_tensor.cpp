@@ -13,39 +13,14 @@
 #include "formats/attributes.h"
 #include "formats/dense_slice.h"
 #include "formats/fields.h"
+#include "formats/int4_tensor_encoder.h"
 #include "kernels/common/nibbles.h"
-#include "kernels/quantize_int4.h"
 #include "primitives/int4_decode.h"
 
 namespace mantissa {
 namespace {
 
-using kernels::Int4Rule;
-using kernels::kOffsetBinary;
-using kernels::NibbleOrder;
-using kernels::QuantizeInt4Problem;
-
 constexpr std::string_view kName = "Int4Tensor";
-
-// Byte i of a row holds column 2i in its low nibble and column 2i + 1 in its
-// high one, both two's complement:
-//
-//   bit   7 6 5 4   3 2 1 0
-//         col 2i+1  col 2i
-constexpr NibbleOrder kOrder = NibbleOrder::LowFirst;
-
-enum Field : std::size_t { kQdata, kScale, kZeroPoint, kActPreScale };
-
-// An element of a field in one of the three weight dtypes.
-void store(DType dtype, std::byte* field, std::int64_t index, float value) {
-  if (dtype == DType::Float32) {
-    reinterpret_cast<float*>(field)[index] = value;
-  } else {
-    reinterpret_cast<std::uint16_t*>(field)[index] =
-        dtype == DType::BFloat16 ? float_to_bfloat16(value)
-                                 : float_to_float16(value);
-  }
-}
 
 float load(ConstTensorView field, std::int64_t index) {
   if (field.dtype == DType::Float32) return field.as<float>()[index];
@@ -114,7 +89,6 @@ class Int4Encoding final : public Encoding {
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 
-  const Int4Spec& spec() const { return spec_; }
   MatrixShape matrices() const { return matrix_shape(shape()); }
   std::int64_t groups() const { return shape().back() / spec_.group_size; }
 
@@ -147,115 +121,37 @@ std::string Int4Encoding::attributes_json() const {
   return attributes::dump(data);
 }
 
-class Int4Encoder final : public Encoder {
- public:
-  explicit Int4Encoder(const Int4Encoding& encoding)
-      : dtype_(encoding.dtype()),
-        shape_(encoding.matrices()),
-        groups_(encoding.groups()),
-        problem_{encoding.dtype(),
-                 encoding.spec().group_size,
-                 encoding.spec().activation_dtype == DType::BFloat16
-                     ? Int4Rule::Asymmetric
-                     : Int4Rule::Symmetric} {}
-
-  void encode(const RowBlock& block,
-              ConstTensorView rows,
-              FieldSink& sink) const override;
-
- private:
-  // A block of scale or zero_point, [groups, rows], into its columns of the
-  // field [groups, N] of one matrix.
-  void write_columns(Field field,
-                     const RowBlock& block,
-                     const HostTensor& values,
-                     FieldSink& sink) const;
-
-  DType dtype_;
-  MatrixShape shape_;
-  std::int64_t groups_;
-  QuantizeInt4Problem problem_;
-};
-
-void Int4Encoder::encode(const RowBlock& block,
-                         ConstTensorView rows,
-                         FieldSink& sink) const {
-  const std::int64_t k = shape_.columns;
-  const auto& kernel = kernels::select_quantize_int4(problem_);
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(k));
-  std::vector<float> scale(static_cast<std::size_t>(groups_));
-  std::vector<float> zero(static_cast<std::size_t>(groups_));
-  HostTensor qdata(DType::Int8, {block.rows, k / 2});
-  HostTensor scales(dtype_, {groups_, block.rows});
-  HostTensor zeros(dtype_, {groups_, block.rows});
-  const std::int64_t row_bytes = k * bit_width(dtype_) / 8;
-  for (std::int64_t r = 0; r < block.rows; ++r) {
-    kernel.run(problem_,
-               {rows.data + r * row_bytes,
-                groups_,
-                codes.data(),
-                scale.data(),
-                zero.data()});
-    kernels::pack_nibbles<kOrder>(
-        codes.data(), k, kOffsetBinary, qdata.as<std::uint8_t>() + r * (k / 2));
-    for (std::int64_t g = 0; g < groups_; ++g) {
-      const std::int64_t at = g * block.rows + r;
-      store(dtype_, scales.data(), at, scale[static_cast<std::size_t>(g)]);
-      store(dtype_, zeros.data(), at, zero[static_cast<std::size_t>(g)]);
-    }
-  }
-  sink.write(kQdata,
-             (block.matrix * shape_.rows + block.row) * (k / 2),
-             qdata.view().bytes());
-  write_columns(kScale, block, scales, sink);
-  write_columns(kZeroPoint, block, zeros, sink);
-}
-
-void Int4Encoder::write_columns(Field field,
-                                const RowBlock& block,
-                                const HostTensor& values,
-                                FieldSink& sink) const {
-  if (values.nbytes() == 0) return;
-  const std::int64_t element = bit_width(dtype_) / 8;
-  const std::int64_t offset =
-      (block.matrix * groups_ * shape_.rows + block.row) * element;
-  if (block.rows == shape_.rows) {
-    sink.write(field, offset, values.view().bytes());
-    return;
-  }
-  sink.write_runs(field,
-                  offset,
-                  block.rows * element,
-                  shape_.rows * element,
-                  values.view().bytes());
-}
-
 std::unique_ptr<Encoder> Int4Encoding::make_encoder() const {
   if (act_pre_scale_) {
     throw Error(ErrorKind::Usage,
                 "Int4Tensor: encode: act_pre_scale comes from calibration, "
                 "not from a weight; encode without it");
   }
-  return std::make_unique<Int4Encoder>(*this);
+  return make_int4_encoder(matrices(), dtype(), spec_);
 }
+
+// Where the groups of a row are in scale and zero_point.
+struct RowGroups {
+  std::int64_t first;
+  std::int64_t stride;
+  std::int64_t count;
+  std::int64_t size;
+};
 
 // All codes of one row to values; `table` is refilled for each group.
 template <class Element>
 void decode_row(std::span<const ConstTensorView> fields,
                 const std::uint8_t* codes,
-                std::int64_t group_size,
-                std::int64_t groups,
-                std::int64_t first_scale,
-                std::int64_t scale_stride,
+                const RowGroups& groups,
                 Element* out) {
   Element table[16];
-  for (std::int64_t g = 0; g < groups; ++g) {
-    const std::int64_t at = first_scale + g * scale_stride;
-    int4_values(fields[kScale].dtype,
-                load(fields[kScale], at),
-                load(fields[kZeroPoint], at),
+  for (std::int64_t g = 0; g < groups.count; ++g) {
+    const std::int64_t at = groups.first + g * groups.stride;
+    int4_values(fields[kInt4Scale].dtype,
+                load(fields[kInt4Scale], at),
+                load(fields[kInt4ZeroPoint], at),
                 table);
-    for (std::int64_t i = 0; i < group_size; ++i) *out++ = table[*codes++];
+    for (std::int64_t i = 0; i < groups.size; ++i) *out++ = table[*codes++];
   }
 }
 
@@ -264,20 +160,15 @@ HostTensor Int4Encoding::decode(std::span<const ConstTensorView> fields) const {
   const auto [matrices, n, k] = this->matrices();
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(k));
   for (std::int64_t row = 0; row < matrices * n; ++row) {
-    kernels::unpack_nibbles<kOrder>(
-        fields[kQdata].as<std::uint8_t>() + row * (k / 2),
+    kernels::unpack_nibbles<kInt4Order>(
+        fields[kInt4Qdata].as<std::uint8_t>() + row * (k / 2),
         k,
-        kOffsetBinary,
+        kernels::kOffsetBinary,
         codes.data());
-    const std::int64_t scale = row / n * groups() * n + row % n;
+    const RowGroups row_groups{
+        row / n * groups() * n + row % n, n, groups(), spec_.group_size};
     const auto decode_as = [&](auto* values) {
-      decode_row(fields,
-                 codes.data(),
-                 spec_.group_size,
-                 groups(),
-                 scale,
-                 n,
-                 values + row * k);
+      decode_row(fields, codes.data(), row_groups, values + row * k);
     };
     if (dtype() == DType::Float32) {
       decode_as(out.as<float>());
@@ -291,7 +182,7 @@ HostTensor Int4Encoding::decode(std::span<const ConstTensorView> fields) const {
 EncodedTensor Int4Encoding::with(Shape shape,
                                  std::vector<HostTensor> fields) const {
   std::optional<FieldLayout> act_pre_scale = act_pre_scale_;
-  if (act_pre_scale) act_pre_scale->shape = fields[kActPreScale].shape();
+  if (act_pre_scale) act_pre_scale->shape = fields[kInt4ActPreScale].shape();
   return {std::make_shared<Int4Encoding>(
               std::move(shape), dtype(), spec_, std::move(act_pre_scale)),
           std::move(fields)};
@@ -323,13 +214,13 @@ EncodedTensor Int4Encoding::slice(std::span<const ConstTensorView> fields,
   const std::int64_t byte_unit = columns ? 2 : 1;
   std::vector<HostTensor> cut;
   cut.push_back(
-      slice_dense(fields[kQdata], dim, begin / byte_unit, end / byte_unit));
-  for (const Field field : {kScale, kZeroPoint}) {
+      slice_dense(fields[kInt4Qdata], dim, begin / byte_unit, end / byte_unit));
+  for (const Int4Field field : {kInt4Scale, kInt4ZeroPoint}) {
     cut.push_back(slice_dense(
         fields[field], scale_dim, begin / scale_unit, end / scale_unit));
   }
   if (act_pre_scale_) {
-    const ConstTensorView& field = fields[kActPreScale];
+    const ConstTensorView& field = fields[kInt4ActPreScale];
     cut.push_back(columns ? act_pre_scale::sliced(field, begin, end)
                           : fields::copied(field));
   }
@@ -342,17 +233,17 @@ EncodedTensor Int4Encoding::select(std::span<const ConstTensorView> fields,
                                    std::int64_t index) const {
   fields::check_select(kName, shape(), index);
   std::vector<HostTensor> cut;
-  for (const Field field : {kQdata, kScale, kZeroPoint}) {
+  for (const Int4Field field : {kInt4Qdata, kInt4Scale, kInt4ZeroPoint}) {
     cut.push_back(fields::copied(select_dense(fields[field], index)));
   }
-  if (act_pre_scale_) cut.push_back(fields::copied(fields[kActPreScale]));
+  if (act_pre_scale_) cut.push_back(fields::copied(fields[kInt4ActPreScale]));
   return with(Shape(shape().begin() + 1, shape().end()), std::move(cut));
 }
 
 std::string Int4Encoding::check_values(
     std::span<const ConstTensorView> fields) const {
   const std::vector<FieldLayout> layouts = this->fields();
-  for (std::size_t field = kScale; field < fields.size(); ++field) {
+  for (std::size_t field = kInt4Scale; field < fields.size(); ++field) {
     std::string wrong =
         fields::describe_nonfinite(layouts[field].name, fields[field]);
     if (!wrong.empty()) return wrong;

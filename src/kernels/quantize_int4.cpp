@@ -74,41 +74,48 @@ void run(const QuantizeInt4Problem& problem,
   }
 }
 
-const QuantizeInt4Steps& choose(DType dtype,
-                                const QuantizeInt4Steps& bf16,
-                                const QuantizeInt4Steps& f16,
-                                const QuantizeInt4Steps& f32) {
-  if (dtype == DType::BFloat16) return bf16;
-  return dtype == DType::Float16 ? f16 : f32;
+// The loops of one instruction set for each dtype of x.
+struct StepsOf {
+  const QuantizeInt4Steps& bf16;
+  const QuantizeInt4Steps& f16;
+  const QuantizeInt4Steps& f32;
+};
+
+void run(const QuantizeInt4Problem& problem,
+         const QuantizeInt4Args& args,
+         const StepsOf& steps) {
+  switch (problem.dtype) {
+    case DType::BFloat16:
+      return run(problem, args, steps.bf16);
+    case DType::Float16:
+      return run(problem, args, steps.f16);
+    default:
+      return run(problem, args, steps.f32);
+  }
 }
 
 void run_avx512(const QuantizeInt4Problem& problem,
                 const QuantizeInt4Args& args) {
-  run(problem,
-      args,
-      choose(problem.dtype,
-             kQuantizeInt4StepsAvx512Bf16,
-             kQuantizeInt4StepsAvx512F16,
-             kQuantizeInt4StepsAvx512F32));
+  const StepsOf steps{kQuantizeInt4StepsAvx512Bf16,
+                      kQuantizeInt4StepsAvx512F16,
+                      kQuantizeInt4StepsAvx512F32};
+  run(problem, args, steps);
 }
 
 void run_avx2(const QuantizeInt4Problem& problem,
-              const QuantizeInt4Args& args) {
-  run(problem,
-      args,
-      choose(problem.dtype,
-             kQuantizeInt4StepsAvx2Bf16,
-             kQuantizeInt4StepsAvx2F16,
-             kQuantizeInt4StepsAvx2F32));
+                const QuantizeInt4Args& args) {
+  const StepsOf steps{kQuantizeInt4StepsAvx2Bf16,
+                      kQuantizeInt4StepsAvx2F16,
+                      kQuantizeInt4StepsAvx2F32};
+  run(problem, args, steps);
 }
 
-void run_ref(const QuantizeInt4Problem& problem, const QuantizeInt4Args& args) {
-  run(problem,
-      args,
-      choose(problem.dtype,
-             kQuantizeInt4StepsRefBf16,
-             kQuantizeInt4StepsRefF16,
-             kQuantizeInt4StepsRefF32));
+void run_ref(const QuantizeInt4Problem& problem,
+                const QuantizeInt4Args& args) {
+  const StepsOf steps{kQuantizeInt4StepsRefBf16,
+                      kQuantizeInt4StepsRefF16,
+                      kQuantizeInt4StepsRefF32};
+  run(problem, args, steps);
 }
 
 const char* refuses_avx512(const QuantizeInt4Problem& problem,
