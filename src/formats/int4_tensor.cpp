@@ -127,7 +127,7 @@ std::unique_ptr<Encoder> Int4Encoding::make_encoder() const {
                 "Int4Tensor: encode: act_pre_scale comes from calibration, "
                 "not from a weight; encode without it");
   }
-  return make_int4_encoder(matrices(), dtype(), spec_);
+  return make_int4_encoder(shape(), dtype(), spec_);
 }
 
 // Where the groups of a row are in scale and zero_point.

@@ -4,6 +4,7 @@
 
 #include <mantissa/primitives/float_casts.h>
 
+#include "formats/affine_encoder.h"
 #include "kernels/quantize_int4.h"
 
 namespace mantissa {
@@ -25,10 +26,11 @@ void store(DType dtype, std::byte* field, std::int64_t index, float value) {
 
 class Int4Encoder final : public Encoder {
  public:
-  Int4Encoder(const MatrixShape& shape, DType dtype, const Int4Spec& spec)
+  Int4Encoder(const Shape& shape, DType dtype, const Int4Spec& spec)
       : dtype_(dtype),
-        shape_(shape),
-        groups_(shape.columns / spec.group_size),
+        full_shape_(shape),
+        shape_(matrix_shape(shape)),
+        groups_(shape_.columns / spec.group_size),
         problem_{dtype,
                  spec.group_size,
                  spec.activation_dtype == DType::BFloat16
@@ -48,6 +50,7 @@ class Int4Encoder final : public Encoder {
                      FieldSink& sink) const;
 
   DType dtype_;
+  Shape full_shape_;
   MatrixShape shape_;
   std::int64_t groups_;
   QuantizeInt4Problem problem_;
@@ -56,6 +59,7 @@ class Int4Encoder final : public Encoder {
 void Int4Encoder::encode(const RowBlock& block,
                          ConstTensorView rows,
                          FieldSink& sink) const {
+  refuse_nonfinite("Int4Tensor", full_shape_, block, rows);
   const std::int64_t k = shape_.columns;
   const auto& kernel = kernels::select_quantize_int4(problem_);
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(k));
@@ -110,7 +114,7 @@ void Int4Encoder::write_columns(Int4Field field,
 
 }  // namespace
 
-std::unique_ptr<Encoder> make_int4_encoder(const MatrixShape& shape,
+std::unique_ptr<Encoder> make_int4_encoder(const Shape& shape,
                                            DType dtype,
                                            const Int4Spec& spec) {
   return std::make_unique<Int4Encoder>(shape, dtype, spec);

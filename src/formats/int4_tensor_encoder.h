@@ -25,7 +25,7 @@ enum Int4Field : std::size_t {
 constexpr kernels::NibbleOrder kInt4Order = kernels::NibbleOrder::LowFirst;
 
 /// An encoder for weights of this extent and dtype, which fit the spec.
-std::unique_ptr<Encoder> make_int4_encoder(const MatrixShape& shape,
+std::unique_ptr<Encoder> make_int4_encoder(const Shape& shape,
                                            DType dtype,
                                            const Int4Spec& spec);
 

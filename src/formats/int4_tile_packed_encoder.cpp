@@ -6,6 +6,7 @@
 
 #include <mantissa/primitives/float_casts.h>
 
+#include "formats/affine_encoder.h"
 #include "formats/int4_tile_packed_layout.h"
 #include "kernels/common/tinygemm_tiles.h"
 #include "kernels/quantize_int4.h"
@@ -34,8 +35,10 @@ ScaleAndZero tinygemm_form(const HqqGroup& group) {
 // Packs codes row by row; how a row becomes codes is the algorithm's.
 class TilePackedEncoder : public Encoder {
  public:
-  TilePackedEncoder(const TilePackedLayout& layout, ScaleAndZero padding)
-      : layout_(layout), padding_(padding) {}
+  TilePackedEncoder(Shape shape,
+                    const TilePackedLayout& layout,
+                    ScaleAndZero padding)
+      : shape_(std::move(shape)), layout_(layout), padding_(padding) {}
 
   std::int64_t row_multiple() const final { return kTileRows; }
   void encode(const RowBlock& block,
@@ -44,6 +47,9 @@ class TilePackedEncoder : public Encoder {
 
  protected:
   const TilePackedLayout& layout() const { return layout_; }
+  void check_finite(const RowBlock& block, ConstTensorView rows) const {
+    refuse_nonfinite("Int4TilePackedTo4dTensor", shape_, block, rows);
+  }
   /// One row of K weights: codes and parameters of its used groups.
   virtual void encode_row(std::int64_t row,
                           const std::uint16_t* weights,
@@ -51,6 +57,7 @@ class TilePackedEncoder : public Encoder {
                           std::span<ScaleAndZero> parameters) const = 0;
 
  private:
+  Shape shape_;
   TilePackedLayout layout_;
   ScaleAndZero padding_;
 };
@@ -58,6 +65,7 @@ class TilePackedEncoder : public Encoder {
 void TilePackedEncoder::encode(const RowBlock& block,
                                ConstTensorView rows,
                                FieldSink& sink) const {
+  check_finite(block, rows);
   const bool last = block.row + block.rows == layout_.rows;
   const std::int64_t height =
       last ? layout_.padded_rows - block.row : block.rows;
@@ -106,9 +114,9 @@ void TilePackedEncoder::encode(const RowBlock& block,
 
 class TinygemmEncoder final : public TilePackedEncoder {
  public:
-  explicit TinygemmEncoder(const TilePackedLayout& layout)
-      : TilePackedEncoder(layout,
-                          tile_padding(Int4ChooseQParamsAlgorithm::Tinygemm)),
+  TinygemmEncoder(const Shape& shape, const TilePackedLayout& layout)
+      : TilePackedEncoder(
+            shape, layout, tile_padding(Int4ChooseQParamsAlgorithm::Tinygemm)),
         problem_{DType::BFloat16, layout.group_size, Int4Rule::Tinygemm} {}
 
  private:
@@ -140,9 +148,9 @@ class TinygemmEncoder final : public TilePackedEncoder {
 // error is summed group by group in order, so it does not depend on the blocks.
 class HqqEncoder final : public TilePackedEncoder {
  public:
-  explicit HqqEncoder(const TilePackedLayout& layout)
-      : TilePackedEncoder(layout,
-                          tile_padding(Int4ChooseQParamsAlgorithm::Hqq)),
+  HqqEncoder(const Shape& shape, const TilePackedLayout& layout)
+      : TilePackedEncoder(
+            shape, layout, tile_padding(Int4ChooseQParamsAlgorithm::Hqq)),
         groups_(static_cast<std::size_t>(layout.matrices * layout.rows *
                                          layout.used_groups())) {}
 
@@ -183,6 +191,7 @@ class HqqEncoder final : public TilePackedEncoder {
 };
 
 void HqqEncoder::observe(const RowBlock& block, ConstTensorView rows) {
+  check_finite(block, rows);
   std::vector<float> work;
   const auto used = static_cast<std::size_t>(layout().used_groups());
   for (std::int64_t r = 0; r < block.rows; ++r) {
@@ -242,11 +251,13 @@ ScaleAndZero tile_padding(Int4ChooseQParamsAlgorithm algorithm) {
 }
 
 std::unique_ptr<Encoder> make_tile_packed_encoder(
-    const TilePackedLayout& layout, Int4ChooseQParamsAlgorithm algorithm) {
+    const Shape& shape,
+    const TilePackedLayout& layout,
+    Int4ChooseQParamsAlgorithm algorithm) {
   if (algorithm == Int4ChooseQParamsAlgorithm::Hqq) {
-    return std::make_unique<HqqEncoder>(layout);
+    return std::make_unique<HqqEncoder>(shape, layout);
   }
-  return std::make_unique<TinygemmEncoder>(layout);
+  return std::make_unique<TinygemmEncoder>(shape, layout);
 }
 
 }  // namespace mantissa

@@ -41,8 +41,11 @@ struct ScaleAndZero {
 /// What padding holds: the parameters of a group of zeros, with code 0.
 ScaleAndZero tile_padding(Int4ChooseQParamsAlgorithm algorithm);
 
-/// An encoder for a bfloat16 weight; K padded, N padded with the last block.
+/// An encoder for a bfloat16 weight of this shape; K padded, N padded with the
+/// last block.
 std::unique_ptr<Encoder> make_tile_packed_encoder(
-    const TilePackedLayout& layout, Int4ChooseQParamsAlgorithm algorithm);
+    const Shape& shape,
+    const TilePackedLayout& layout,
+    Int4ChooseQParamsAlgorithm algorithm);
 
 }  // namespace mantissa

@@ -151,7 +151,7 @@ std::unique_ptr<Encoder> TilePackedEncoding::make_encoder() const {
                             "not from a weight; encode without it",
                             kName));
   }
-  return make_tile_packed_encoder(layout(), spec_.algorithm);
+  return make_tile_packed_encoder(shape(), layout(), spec_.algorithm);
 }
 
 HostTensor TilePackedEncoding::decode(

@@ -103,15 +103,14 @@ void run_avx512(const QuantizeInt4Problem& problem,
 }
 
 void run_avx2(const QuantizeInt4Problem& problem,
-                const QuantizeInt4Args& args) {
+              const QuantizeInt4Args& args) {
   const StepsOf steps{kQuantizeInt4StepsAvx2Bf16,
                       kQuantizeInt4StepsAvx2F16,
                       kQuantizeInt4StepsAvx2F32};
   run(problem, args, steps);
 }
 
-void run_ref(const QuantizeInt4Problem& problem,
-                const QuantizeInt4Args& args) {
+void run_ref(const QuantizeInt4Problem& problem, const QuantizeInt4Args& args) {
   const StepsOf steps{kQuantizeInt4StepsRefBf16,
                       kQuantizeInt4StepsRefF16,
                       kQuantizeInt4StepsRefF32};

@@ -321,25 +321,16 @@ TEST(Int4TensorFormatTest, FindsNonFiniteValues) {
             "zero_point[1, 1] is NaN or infinite");
 }
 
-TEST(Int4TensorFormatTest, WorkedExample) {
-  // docs/formats/int4_tensor.md: one row of eight columns, two groups of four.
-  HostTensor w(DType::Float32, {1, 8});
-  const float row[] = {-1.0f, 0.5f, 2.0f, 0.0f, 0.25f, 0.25f, 0.25f, 0.25f};
-  std::memcpy(w.data(), row, sizeof(row));
-  const EncodedTensor t =
-      encode(make_int4_encoding({1, 8}, DType::Float32, {4}), w.view());
-  const std::vector<std::uint8_t> bytes(t.fields[0].as<std::uint8_t>(),
-                                        t.fields[0].as<std::uint8_t>() + 4);
-  EXPECT_EQ(bytes, (std::vector<std::uint8_t>{0x08, 0xd7, 0x88, 0x88}));
-  EXPECT_EQ(t.fields[1].as<float>()[0], 0.2f);
-  EXPECT_FLOAT_EQ(t.fields[2].as<float>()[0], 0.6f);
-  EXPECT_EQ(t.fields[1].as<float>()[1], 1e-6f / 15.0f);
-  const HostTensor back = t.decode();
-  EXPECT_FLOAT_EQ(back.as<float>()[0], -1.0f);
-  EXPECT_FLOAT_EQ(back.as<float>()[1], 0.6f);
-  EXPECT_FLOAT_EQ(back.as<float>()[2], 2.0f);
-  EXPECT_NEAR(back.as<float>()[3], 0.0f, 1e-7);
-  EXPECT_EQ(back.as<float>()[4], 0.25f);
+TEST(Int4TensorFormatTest, RefusesNonFiniteWeights) {
+  const HostTensor w = awkward_weight(DType::Float32, {2, 3, 64});
+  w.as<float>()[64 * 4 + 7] = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(
+      message(ErrorKind::Input,
+              [&] {
+                encode(make_int4_encoding(w.shape(), DType::Float32, {32}),
+                       w.view());
+              }),
+      ::testing::AllOf(HasSubstr("Int4Tensor"), HasSubstr("[1, 1, 7]")));
 }
 
 }  // namespace

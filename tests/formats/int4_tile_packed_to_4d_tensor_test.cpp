@@ -347,5 +347,15 @@ TEST(TilePackedFormatTest, FindsNonFiniteValues) {
             "scale_and_zero[1, 1, 1] is NaN or infinite");
 }
 
+TEST(TilePackedFormatTest, RefusesNonFiniteWeights) {
+  const HostTensor w = awkward_weight(kBf16, {9, 1024});
+  w.as<std::uint16_t>()[1024 * 8 + 5] = 0x7fc0;
+  for (const Algorithm algorithm : {Algorithm::Tinygemm, Algorithm::Hqq}) {
+    EXPECT_THAT(message(ErrorKind::Input, [&] { encoded(w, {64, algorithm}); }),
+                ::testing::AllOf(HasSubstr("Int4TilePackedTo4dTensor"),
+                                 HasSubstr("[8, 5]")));
+  }
+}
+
 }  // namespace
 }  // namespace mantissa

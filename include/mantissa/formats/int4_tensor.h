@@ -24,7 +24,8 @@ struct Int4Spec {
 /// scale, as MSLK does. decode() gives code * scale + zero_point rounded once
 /// to the weight's dtype; an `act_pre_scale` read from a file multiplies
 /// activations and is not folded in. Throws Error(Usage) when the shape, a
-/// dtype or the group size is not allowed.
+/// dtype or the group size is not allowed; encoding throws Error(Input) for NaN
+/// and infinity.
 std::shared_ptr<const Encoding> make_int4_encoding(const Shape& shape,
                                                    DType dtype,
                                                    const Int4Spec& spec);

@@ -25,7 +25,7 @@ struct Int4TilePackedSpec {
 /// (code - 8) * scale + zero rounded once to bfloat16, as the kernels do. The
 /// HQQ solver runs in float32 and stops by the mean error over the whole
 /// tensor. Throws Error(Usage) when the shape, the dtype or a parameter is not
-/// allowed.
+/// allowed; encoding throws Error(Input) for NaN and infinity.
 std::shared_ptr<const Encoding> make_int4_tile_packed_encoding(
     const Shape& shape, DType dtype, const Int4TilePackedSpec& spec);
 
