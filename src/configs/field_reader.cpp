@@ -1,5 +1,6 @@
 #include <charconv>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <mantissa/core/error.h>
@@ -54,16 +55,14 @@ void FieldReader::finish() {
                                   "' ignored");
       continue;
     }
-    std::string fields;
-    for (const std::string& name : names) {
-      if (!fields.empty()) fields += ", ";
-      fields += name;
-    }
     const std::string nearest = nearest_name(it.key(), names);
-    throw Error(ErrorKind::Usage,
-                owner_ + ": no field '" + it.key() + "'" +
-                    (nearest.empty() ? "" : "; did you mean " + nearest + "?") +
-                    " (fields: " + fields + ")");
+    throw Error(
+        ErrorKind::Usage,
+        fmt::format("{}: no field '{}'{} (fields: {})",
+                    owner_,
+                    it.key(),
+                    nearest.empty() ? "" : "; did you mean " + nearest + "?",
+                    fmt::join(names, ", ")));
   }
 }
 

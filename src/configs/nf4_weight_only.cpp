@@ -57,7 +57,12 @@ WeightChoice NF4WeightOnlyConfig::choose(const Shape& shape,
                         scaler_block_size),
             "keep it with --ignore, or give smaller block sizes"};
   }
-  throw_not_available(type());
+  return {make_nf4_encoding(shape,
+                            dtype,
+                            {.block_size = block_size,
+                             .scaler_block_size = scaler_block_size}),
+          {},
+          {}};
 }
 
 }  // namespace mantissa

@@ -88,22 +88,23 @@ void upgrade_fields(std::string_view type,
                     std::int64_t current,
                     Json& data,
                     ReadContext& context) {
-  const std::string name(type);
   if (stored == 1 && current == 2) {
     for (const Upgrade& upgrade : kUpgrades) {
       if (upgrade.type != type) continue;
       const std::string misfit = upgrade.from_1_to_2(data);
       if (misfit.empty()) {
-        context.warnings.push_back(
-            name +
-            ": version 1 was read in the terms of version 2; codes and "
-            "scales can differ from those of the older torchao");
+        context.warnings.push_back(fmt::format(
+            "{}: version 1 was read in the terms of version 2; codes and "
+            "scales can differ from those of the older torchao",
+            type));
         return;
       }
-      throw Error(ErrorKind::Usage,
-                  name + ": version 1 with " + misfit +
-                      " has no counterpart in version 2; choose one of today's "
-                      "configs (`mantissa configs`)");
+      throw Error(
+          ErrorKind::Usage,
+          fmt::format("{}: version 1 with {} has no counterpart in version 2; "
+                      "choose one of today's configs (`mantissa configs`)",
+                      type,
+                      misfit));
     }
   }
   throw Error(ErrorKind::Usage,

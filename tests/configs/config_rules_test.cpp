@@ -303,6 +303,10 @@ TEST(ChooseTest, FormatsOfEveryConfig) {
                      shape),
               "Int4Tensor");
   }
+  EXPECT_EQ(chosen("nf4_weight_only", matrix), "NF4Tensor");
+  EXPECT_EQ(
+      chosen("nf4_weight_only:block_size=32,scaler_block_size=128", {64, 64}),
+      "NF4Tensor");
   for (const char* words :
        {"intx_weight_only",
         "intx_weight_only:weight_dtype=int3,granularity=per_group(64),"
