@@ -15,6 +15,7 @@ class MemorySink final : public FieldSink {
   void write(std::size_t field,
              std::int64_t offset,
              std::span<const std::byte> bytes) override {
+    if (bytes.empty()) return;  // memcpy wants a pointer even for 0 bytes
     std::memcpy(fields_[field].data() + offset, bytes.data(), bytes.size());
   }
 
