@@ -9,13 +9,18 @@ using Json = nlohmann::json;
 
 constexpr const char* kTorchao = "torchao and Transformers";
 
-LoaderNote int8_note(const Encoding& encoding, const Json& attributes) {
+LoaderNote int8_note(const Encoding& encoding) {
   if (encoding.shape().size() > 2) {
     return {false, kTorchao, "nothing: torchao's Int8Tensor has no transpose "
                              "for expert weights"};
   }
-  const bool is_static = attributes.contains("act_quant_scale");
-  if (is_static) return {true, "Mantissa alone", "Mantissa alone"};
+  for (const FieldLayout& field : encoding.fields()) {
+    if (field.name == "act_quant_scale") {
+      return {true,
+              "Mantissa alone: Transformers does not load act_quant_scale",
+              "Mantissa alone"};
+    }
+  }
   return {false, kTorchao, "CPU and GPU"};
 }
 
@@ -23,7 +28,8 @@ LoaderNote float8_note(const Json& attributes) {
   const bool dynamic = attributes.contains("act_quant_kwargs") &&
                        !attributes["act_quant_kwargs"].is_null();
   if (!dynamic) return {false, kTorchao, "CPU and GPU"};
-  const Json& granularity = attributes["act_quant_kwargs"]["granularity"];
+  const Json& granularity =
+      attributes.at("act_quant_kwargs").at("_data").at("granularity");
   if (granularity.value("_type", "") == "PerBlock") {
     return {true,
             "Mantissa alone: torchao's reader does not decode PerBlock",
@@ -37,7 +43,7 @@ LoaderNote float8_note(const Json& attributes) {
 LoaderNote loader_note(const Encoding& encoding) {
   const std::string_view format = encoding.format_name();
   const Json attributes = Json::parse(encoding.attributes_json());
-  if (format == "Int8Tensor") return int8_note(encoding, attributes);
+  if (format == "Int8Tensor") return int8_note(encoding);
   if (format == "Float8Tensor") return float8_note(attributes);
   if (format == "IntxUnpackedToInt8Tensor") {
     return {false, kTorchao, "CPU and GPU"};

@@ -1,7 +1,35 @@
 #include "cli/measured_quality.h"
 
 namespace mantissa::cli {
+namespace {
 
-const MeasuredQuality* find_measured(std::string_view) { return nullptr; }
+constexpr MeasuredQuality kMeasured[] = {
+    {"int8_weight_only", "int8_weight_only", 8.06, 41.4},
+    {"int8_dynamic_activation_int8_weight",
+     "int8_dynamic_activation_int8_weight",
+     8.06,
+     41.4},
+    {"int4_weight_only", "int4_weight_only:group_size=64", 4.50, 21.9},
+    {"intx_weight_only",
+     "intx_weight_only:weight_dtype=int4,granularity=per_group(32)",
+     8.75,
+     20.1},
+    {"int8_dynamic_activation_intx_weight",
+     "int8_dynamic_activation_intx_weight:weight_dtype=int4",
+     8.75,
+     20.1},
+    {"float8_weight_only", "float8_weight_only", 8.05, 31.6},
+};
+
+}  // namespace
+
+std::span<const MeasuredQuality> measured_quality() { return kMeasured; }
+
+const MeasuredQuality* find_measured(std::string_view short_name) {
+  for (const MeasuredQuality& row : kMeasured) {
+    if (row.short_name == short_name) return &row;
+  }
+  return nullptr;
+}
 
 }  // namespace mantissa::cli

@@ -106,6 +106,11 @@ TEST_F(QuantizeTest, BytesDoNotDependOnWorkersOrInstructionSet) {
                              "intx_weight_only:weight_dtype=int4,"
                              "granularity=per_group(32)",
                              "int4_weight_only:group_size=32",
+                             "int4_weight_only:group_size=32,"
+                             "int4_packing_format=tile_packed_to_4d,"
+                             "int4_choose_qparams_algorithm=hqq",
+                             "float8_weight_only",
+                             "float8_weight_only:granularity=per_tensor()",
                              "intx_weight_only:weight_dtype=int3,"
                              "mapping_type=ASYMMETRIC"}) {
     SCOPED_TRACE(config);
