@@ -126,7 +126,7 @@ LogicalCheckpoint::LogicalCheckpoint(const CheckpointSource& source,
                                      TensorNames names)
     : source_(source) {
   if (is_torchao_metadata(source.metadata())) {
-    torchao_.emplace(source);
+    torchao_ = std::make_unique<TorchaoCheckpoint>(source);
     add_torchao();
   } else {
     add_plain(names);

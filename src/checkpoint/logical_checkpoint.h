@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,9 +62,7 @@ class LogicalCheckpoint {
   const CheckpointSource& source() const { return source_; }
   const std::vector<LogicalTensor>& tensors() const { return tensors_; }
   /// Null when the source is not of torchao's convention.
-  const TorchaoCheckpoint* torchao() const {
-    return torchao_ ? &*torchao_ : nullptr;
-  }
+  const TorchaoCheckpoint* torchao() const { return torchao_.get(); }
   const LogicalTensor* find(std::string_view name) const;
 
   /// Throws Error(Input) when the tensor is malformed, Error(Usage) when its
@@ -78,7 +75,7 @@ class LogicalCheckpoint {
   LogicalTensor plain_tensor(std::size_t index) const;
 
   const CheckpointSource& source_;
-  std::optional<TorchaoCheckpoint> torchao_;
+  std::unique_ptr<TorchaoCheckpoint> torchao_;
   std::vector<LogicalTensor> tensors_;
   std::unordered_map<std::string_view, std::size_t> by_name_;
 };
