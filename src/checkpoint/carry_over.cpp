@@ -319,6 +319,9 @@ class CarryEncoder final : public Encoder {
 }  // namespace
 
 bool carries_exactly(const SourceTensor& tensor, const Encoding& encoding) {
+  // Every stored type with a route is a block type, "Q8_0"; a plan asks this of
+  // every tensor, so the rest gets the cheap answer.
+  if (!tensor.stored_type.starts_with('Q')) return false;
   return find_route(tensor, encoding).has_value();
 }
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -116,7 +118,9 @@ Shard lay_out_shard(const std::vector<FileTensor*>& files,
                     const std::string& name,
                     const std::map<std::string, std::string>& metadata) {
   std::vector<HeaderEntry> entries;
-  std::unordered_map<std::string, FileTensor*> by_name;
+  std::unordered_map<std::string_view, FileTensor*> by_name;
+  entries.reserve(files.size());
+  by_name.reserve(files.size());
   for (FileTensor* file : files) {
     entries.push_back({file->name, file->dtype, file->shape});
     if (!by_name.emplace(file->name, file).second) {
@@ -153,9 +157,9 @@ void lay_out_files(const CheckpointSource& source,
   const auto meta = metadata(source, recorded_config(request, plan), plan);
   std::int64_t total = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    const Shard shard = lay_out_shard(shards[i], shard_name(i, count), meta);
+    Shard shard = lay_out_shard(shards[i], shard_name(i, count), meta);
     total += shard.file_bytes - static_cast<std::int64_t>(shard.header.size());
-    plan.shards.push_back(shard);
+    plan.shards.push_back(std::move(shard));
   }
   if (count > 1) {
     plan.texts.push_back(

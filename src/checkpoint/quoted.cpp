@@ -1,5 +1,7 @@
 #include "checkpoint/quoted.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace mantissa {
@@ -17,6 +19,12 @@ std::string quoted_name(std::string_view text) {
   }
   if (text.size() > kLongest) out += "...";
   return out + '"';
+}
+
+bool needs_no_escape(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) {
+    return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+  });
 }
 
 }  // namespace mantissa

@@ -9,4 +9,7 @@ namespace mantissa {
 /// escaped and long names shortened.
 std::string quoted_name(std::string_view text);
 
+/// True for printable ASCII that JSON writes as it is between quotes.
+bool needs_no_escape(std::string_view text);
+
 }  // namespace mantissa

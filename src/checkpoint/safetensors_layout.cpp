@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::size_t kLargestHeader = 100'000'000;  // the format's own cap
 
+// Names of tensors need no escapes, and a header holds very many.
 std::string json_string(std::string_view text) {
+  if (needs_no_escape(text)) return '"' + std::string(text) + '"';
   return nlohmann::json(text).dump();
 }
 

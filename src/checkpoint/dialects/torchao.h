@@ -32,7 +32,8 @@ std::string torchao_metadata_entry(const Encoding& encoding);
 /// Builds the `__metadata__` that every shard carries whole.
 class TorchaoMetadata {
  public:
-  /// Adds a logical tensor in order; encoding null: a plain tensor. Throws
+  /// Adds a logical tensor in order; encoding null: a plain tensor. Encodings
+  /// outlive the object: tensors that share one share its text. Throws
   /// Error(Usage) for a name without a dot or a name twice.
   void add(const std::string& name, const Encoding* encoding);
   /// All entries, tensor_names and "format": "pt".
@@ -41,6 +42,7 @@ class TorchaoMetadata {
  private:
   std::map<std::string, std::string> entries_;
   std::vector<std::string> names_;
+  std::unordered_map<const Encoding*, std::string> known_;
 };
 
 /// True when the metadata is of this convention: tensor_names is a JSON list.

@@ -12,6 +12,7 @@ namespace {
 
 // As json.dumps writes a string: everything outside ASCII escaped.
 std::string json_string(std::string_view text) {
+  if (needs_no_escape(text)) return '"' + std::string(text) + '"';
   return nlohmann::json(text).dump(-1, ' ', true);
 }
 
@@ -70,9 +71,12 @@ std::string torchao_metadata_entry(const Encoding& encoding) {
 
 void TorchaoMetadata::add(const std::string& name, const Encoding* encoding) {
   check_dotted(name);
-  std::string entry = encoding == nullptr ? R"({"_type": "Tensor"})"
-                                          : torchao_metadata_entry(*encoding);
-  if (!entries_.emplace(name, std::move(entry)).second) {
+  std::string& known = known_[encoding];
+  if (known.empty()) {
+    known = encoding == nullptr ? R"({"_type": "Tensor"})"
+                                : torchao_metadata_entry(*encoding);
+  }
+  if (!entries_.emplace(name, known).second) {
     throw Error(ErrorKind::Usage,
                 fmt::format("tensor {} is written twice", quoted_name(name)));
   }
