@@ -38,8 +38,8 @@ struct StoredType {
 void read_nibbles(const std::byte* in, Block& out) {
   for (int i = 0; i < kGroup / 2; ++i) {
     const unsigned byte = ggml::byte_at(in, i);
-    out.codes[i] = static_cast<std::int8_t>(
-        static_cast<int>(byte & 15u) - kMiddle);
+    out.codes[i] =
+        static_cast<std::int8_t>(static_cast<int>(byte & 15u) - kMiddle);
     out.codes[i + kGroup / 2] =
         static_cast<std::int8_t>(static_cast<int>(byte >> 4) - kMiddle);
   }
@@ -167,8 +167,8 @@ std::optional<Route> find_route(const SourceTensor& tensor,
 // rounds as d * (code + 8) + m does whenever float32 holds it too. Where it
 // does not, the codes of the block decide; false when one would differ.
 bool find_zero_point(const Block& block, float& zero) {
-  const double exact = static_cast<double>(block.m) +
-                       static_cast<double>(kMiddle) * block.d;
+  const double exact =
+      static_cast<double>(block.m) + static_cast<double>(kMiddle) * block.d;
   zero = static_cast<float>(exact);
   if (static_cast<double>(zero) == exact) return true;
   return std::all_of(
@@ -238,7 +238,8 @@ class CarryEncoder final : public Encoder {
     std::vector<std::int8_t> codes(size(block.rows * shape_.columns));
     std::vector<float> scales(size(block.rows * groups()));
     for_each_group(block, in, [&](auto row, auto g, const Block& group) {
-      std::copy_n(group.codes, kGroup,
+      std::copy_n(group.codes,
+                  kGroup,
                   codes.begin() + row * shape_.columns + g * kGroup);
       scales[size(row * groups() + g)] = group.d;
     });
@@ -268,11 +269,14 @@ class CarryEncoder final : public Encoder {
       const std::size_t at = size(g * block.rows + row);
       scales[at] = group.d;
       if (!find_zero_point(group, zeros[at])) {
-        fail(block, row, g,
+        fail(block,
+             row,
+             g,
              fmt::format("d = {} and m = {} have no float32 zero point that "
                          "keeps the values; convert the model first, then "
                          "quantize what was converted",
-                         group.d, group.m));
+                         group.d,
+                         group.m));
       }
     });
     const std::int64_t first = block.matrix * shape_.rows + block.row;
@@ -283,7 +287,10 @@ class CarryEncoder final : public Encoder {
     for (const auto& [field, values] :
          {std::pair(route_.fields.scale, &scales),
           std::pair(*route_.fields.zero_point, &zeros)}) {
-      sink.write_runs(field, column, block.rows * 4, shape_.rows * 4,
+      sink.write_runs(field,
+                      column,
+                      block.rows * 4,
+                      shape_.rows * 4,
                       std::as_bytes(std::span(*values)));
     }
   }
@@ -293,8 +300,10 @@ class CarryEncoder final : public Encoder {
                          std::int64_t group,
                          const std::string& what) const {
     throw Error(ErrorKind::Input,
-                fmt::format("{}: row {}, group {}: {}", quoted_name(name_),
-                            block.matrix * shape_.rows + block.row + row, group,
+                fmt::format("{}: row {}, group {}: {}",
+                            quoted_name(name_),
+                            block.matrix * shape_.rows + block.row + row,
+                            group,
                             what));
   }
 

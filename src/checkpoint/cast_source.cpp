@@ -20,9 +20,7 @@ class CastSource final : public CheckpointSource {
   }
 
   std::string kind() const override { return source_->kind(); }
-  const std::vector<SourceTensor>& tensors() const override {
-    return tensors_;
-  }
+  const std::vector<SourceTensor>& tensors() const override { return tensors_; }
 
   void read_rows(std::size_t index,
                  std::int64_t row,

@@ -26,13 +26,12 @@ constexpr GgmlTypeInfo kTypes[] = {
 
 // ggml's numbering; empty where a number was given up.
 constexpr std::string_view kNames[] = {
-    "F32",     "F16",    "Q4_0",    "Q4_1",     "",         "",
-    "Q5_0",    "Q5_1",   "Q8_0",    "Q8_1",     "Q2_K",     "Q3_K",
-    "Q4_K",    "Q5_K",   "Q6_K",    "Q8_K",     "IQ2_XXS",  "IQ2_XS",
-    "IQ3_XXS", "IQ1_S",  "IQ4_NL",  "IQ3_S",    "IQ2_S",    "IQ4_XS",
-    "I8",      "I16",    "I32",     "I64",      "F64",      "IQ1_M",
-    "BF16",    "",       "",        "",         "TQ1_0",    "TQ2_0",
-    "",        "",       "",        "MXFP4",
+    "F32",   "F16",   "Q4_0",    "Q4_1",   "",        "",      "Q5_0",
+    "Q5_1",  "Q8_0",  "Q8_1",    "Q2_K",   "Q3_K",    "Q4_K",  "Q5_K",
+    "Q6_K",  "Q8_K",  "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL",
+    "IQ3_S", "IQ2_S", "IQ4_XS",  "I8",     "I16",     "I32",   "I64",
+    "F64",   "IQ1_M", "BF16",    "",       "",        "",      "TQ1_0",
+    "TQ2_0", "",      "",        "",       "MXFP4",
 };
 
 // Values decoded at a time: they stay in the first-level cache.
@@ -109,10 +108,13 @@ void convert_blocks(const GgmlTypeInfo& type,
     return;
   }
   convert_chunks(
-      type, in, blocks,
+      type,
+      in,
+      blocks,
       [&](const float* values, std::int64_t at, std::int64_t count) {
         if (dtype == DType::Float32) {
-          std::memcpy(out + at * 4, values, static_cast<std::size_t>(count) * 4);
+          std::memcpy(
+              out + at * 4, values, static_cast<std::size_t>(count) * 4);
         } else if (dtype == DType::BFloat16) {
           store_halves(values, count, out + at * 2, float_to_bfloat16);
         } else {

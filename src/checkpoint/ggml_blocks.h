@@ -30,8 +30,8 @@ enum class GgmlType : std::uint32_t {
 /// One readable type: rows of `block_size` values in `block_bytes` bytes.
 struct GgmlTypeInfo {
   GgmlType type;
-  std::string_view name;     ///< "Q4_1"
-  std::int64_t block_size;   ///< values in a block; 1 for plain types
+  std::string_view name;    ///< "Q4_1"
+  std::int64_t block_size;  ///< values in a block; 1 for plain types
   std::int64_t block_bytes;
   /// Decodes `blocks` blocks to float32 with ggml's arithmetic: no fused
   /// multiply-add, every product and sum rounded to float32.

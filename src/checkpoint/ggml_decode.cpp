@@ -47,9 +47,8 @@ void decode_bf16(const std::byte* in, std::int64_t blocks, float* out) {
 void decode_q4_0(const std::byte* in, std::int64_t blocks, float* out) {
   for (; blocks > 0; --blocks, in += 18, out += kBlock) {
     const float d = half_at(in);
-    spread_nibbles(in + 2, out, [&](int q, int) {
-      return d * static_cast<float>(q - 8);
-    });
+    spread_nibbles(
+        in + 2, out, [&](int q, int) { return d * static_cast<float>(q - 8); });
   }
 }
 
@@ -57,9 +56,8 @@ void decode_q4_1(const std::byte* in, std::int64_t blocks, float* out) {
   for (; blocks > 0; --blocks, in += 20, out += kBlock) {
     const float d = half_at(in);
     const float m = half_at(in + 2);
-    spread_nibbles(in + 4, out, [&](int q, int) {
-      return d * static_cast<float>(q) + m;
-    });
+    spread_nibbles(
+        in + 4, out, [&](int q, int) { return d * static_cast<float>(q) + m; });
   }
 }
 

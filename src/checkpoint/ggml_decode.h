@@ -25,7 +25,8 @@ void decode_q5_0(const std::byte* in, std::int64_t blocks, float* out);
 void decode_q5_1(const std::byte* in, std::int64_t blocks, float* out);
 void decode_q8_0(const std::byte* in, std::int64_t blocks, float* out);
 
-// Super-blocks of 256 values in sub-blocks of 16 or 32 with scales of their own:
+// Super-blocks of 256 values in sub-blocks of 16 or 32 with scales of their
+// own:
 //   Q2_K  16 x (lo: scale, hi: minimum), 64 x four 2-bit codes, d, dmin
 //   Q3_K  32 x eight high bits, 64 x four 2-bit codes, 12 B of 6-bit scales, d
 //   Q4_K  d, dmin, 12 B of 6-bit scales and minima, 128 x (lo, hi)
@@ -39,9 +40,9 @@ void decode_q6_k(const std::byte* in, std::int64_t blocks, float* out);
 
 /// A little-endian half float at any address.
 inline float half_at(const std::byte* in) {
-  return float16_to_float(static_cast<std::uint16_t>(
-      std::to_integer<unsigned>(in[0]) |
-      (std::to_integer<unsigned>(in[1]) << 8)));
+  return float16_to_float(
+      static_cast<std::uint16_t>(std::to_integer<unsigned>(in[0]) |
+                                 (std::to_integer<unsigned>(in[1]) << 8)));
 }
 
 inline unsigned byte_at(const std::byte* in, int i) {

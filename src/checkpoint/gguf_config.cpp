@@ -23,7 +23,9 @@ std::optional<std::int64_t> token_id(const GgufMetadata& metadata,
   if (id && *id >= vocabulary) {
     throw Error(ErrorKind::Input,
                 fmt::format("GGUF key {}: {} is not below the {} tokens",
-                            quoted_name(key), *id, vocabulary));
+                            quoted_name(key),
+                            *id,
+                            vocabulary));
   }
   return id;
 }

@@ -23,9 +23,12 @@ void GgufCursor::refill() {
 
 void GgufCursor::read(std::byte* out, std::size_t bytes) {
   if (static_cast<std::int64_t>(bytes) > remaining()) {
-    fail(fmt::format("truncated: {} bytes expected at byte {}, {} left in the "
-                     "file",
-                     bytes, position_, remaining()));
+    fail(
+        fmt::format("truncated: {} bytes expected at byte {}, {} left in the "
+                    "file",
+                    bytes,
+                    position_,
+                    remaining()));
   }
   while (bytes > 0) {
     if (used_ == buffer_.size()) refill();
@@ -51,12 +54,12 @@ std::uint64_t GgufCursor::unsigned_number(int bytes) {
 std::string GgufCursor::string(std::int64_t limit) {
   const std::uint64_t length = unsigned_number(8);
   if (length > static_cast<std::uint64_t>(remaining())) {
-    fail(fmt::format("string length: {} bytes, {} left in the file", length,
-                     remaining()));
+    fail(fmt::format(
+        "string length: {} bytes, {} left in the file", length, remaining()));
   }
   if (length > static_cast<std::uint64_t>(limit)) {
-    fail(fmt::format("string length: {} bytes, expected at most {}", length,
-                     limit));
+    fail(fmt::format(
+        "string length: {} bytes, expected at most {}", length, limit));
   }
   std::string text(static_cast<std::size_t>(length), '\0');
   read(reinterpret_cast<std::byte*>(text.data()), text.size());
@@ -68,7 +71,9 @@ std::int64_t GgufCursor::count(std::int64_t record_bytes, std::int64_t limit) {
   const std::int64_t fit = remaining() / record_bytes;
   if (count > static_cast<std::uint64_t>(fit)) {
     fail(fmt::format("count: {}, the {} bytes left in the file hold at most {}",
-                     count, remaining(), fit));
+                     count,
+                     remaining(),
+                     fit));
   }
   if (count > static_cast<std::uint64_t>(limit)) {
     fail(fmt::format("count: {}, expected at most {}", count, limit));
@@ -78,8 +83,11 @@ std::int64_t GgufCursor::count(std::int64_t record_bytes, std::int64_t limit) {
 
 void GgufCursor::fail(std::string_view what) const {
   throw Error(ErrorKind::Input,
-              fmt::format("{}: {}{}{}", file_.path().string(), subject_,
-                          subject_.empty() ? "" : ": ", what));
+              fmt::format("{}: {}{}{}",
+                          file_.path().string(),
+                          subject_,
+                          subject_.empty() ? "" : ": ",
+                          what));
 }
 
 }  // namespace mantissa

@@ -39,13 +39,15 @@ Counts read_preamble(GgufCursor& in, const GgufLimits& limits) {
   in.set_subject("version");
   const std::uint64_t version = in.unsigned_number(4);
   if (version != kVersion && (version & 0xffff) == 0) {
-    in.fail("the file is big-endian; this version reads little-endian files "
-            "only: convert it with gguf_convert_endian.py");
+    in.fail(
+        "the file is big-endian; this version reads little-endian files "
+        "only: convert it with gguf_convert_endian.py");
   }
   if (version != kVersion) {
-    in.fail(fmt::format("expected 3, found {}; write it again with a current "
-                        "llama.cpp",
-                        version));
+    in.fail(
+        fmt::format("expected 3, found {}; write it again with a current "
+                    "llama.cpp",
+                    version));
   }
   in.set_subject("tensor count");
   const std::int64_t tensors = in.count(kMinTensorBytes, limits.tensors);
@@ -66,9 +68,11 @@ std::int64_t read_alignment(GgufCursor& in,
   }
   if (!std::has_single_bit(*number) ||
       *number > static_cast<std::uint64_t>(limits.alignment)) {
-    in.fail(fmt::format("alignment: expected a power of two of at most {}, "
-                        "found {}",
-                        limits.alignment, *number));
+    in.fail(
+        fmt::format("alignment: expected a power of two of at most {}, "
+                    "found {}",
+                    limits.alignment,
+                    *number));
   }
   return static_cast<std::int64_t>(*number);
 }
@@ -125,7 +129,9 @@ const GgmlTypeInfo& read_type(GgufCursor& in, const std::string& subject) {
   throw Error(ErrorKind::Usage,
               fmt::format("{}: {}: type: {} is not read by this version; it "
                           "reads {}",
-                          in.file().path().string(), subject, name,
+                          in.file().path().string(),
+                          subject,
+                          name,
                           readable_ggml_types()));
 }
 
@@ -135,12 +141,15 @@ void measure(const GgufCursor& in, GgufTensor& tensor) {
   const GgmlTypeInfo& type = *tensor.type;
   const std::int64_t columns = tensor.shape.empty() ? 1 : tensor.shape.back();
   if (columns % type.block_size != 0) {
-    in.fail(fmt::format("row length: {} is not divisible by the {} values of a "
-                        "{} block",
-                        columns, type.block_size, type.name));
+    in.fail(
+        fmt::format("row length: {} is not divisible by the {} values of a "
+                    "{} block",
+                    columns,
+                    type.block_size,
+                    type.name));
   }
-  tensor.row_bytes = multiply(in, "byte size", columns / type.block_size,
-                              type.block_bytes);
+  tensor.row_bytes =
+      multiply(in, "byte size", columns / type.block_size, type.block_bytes);
   std::int64_t elements = 1;
   bool empty = false;
   for (const std::int64_t extent : tensor.shape) {
@@ -151,14 +160,15 @@ void measure(const GgufCursor& in, GgufTensor& tensor) {
     }
   }
   // Rounded up only when the row length itself is zero.
-  const std::int64_t bytes = multiply(
-      in, "byte size", (elements + type.block_size - 1) / type.block_size,
-      type.block_bytes);
+  const std::int64_t bytes =
+      multiply(in,
+               "byte size",
+               (elements + type.block_size - 1) / type.block_size,
+               type.block_bytes);
   tensor.bytes = empty ? 0 : bytes;
 }
 
-std::string read_name(GgufCursor& in,
-                      std::unordered_set<std::string>& names) {
+std::string read_name(GgufCursor& in, std::unordered_set<std::string>& names) {
   std::string name = in.string(kMaxNameBytes);
   if (name.empty()) in.fail("name: empty");
   if (!is_printable_utf8(name)) {
@@ -176,7 +186,8 @@ GgufTensor read_tensor(GgufCursor& in,
   in.set_subject(fmt::format("tensor {}", index));
   GgufTensor tensor;
   tensor.name = read_name(in, names);
-  const std::string subject = fmt::format("tensor {}", quoted_name(tensor.name));
+  const std::string subject =
+      fmt::format("tensor {}", quoted_name(tensor.name));
   in.set_subject(subject);
   tensor.shape = read_shape(in);
   tensor.type = &read_type(in, subject);
@@ -196,15 +207,18 @@ void place_tensors(GgufCursor& in,
   for (GgufTensor& tensor : tensors) {
     in.set_subject(fmt::format("tensor {}", quoted_name(tensor.name)));
     if (tensor.offset != expected) {
-      in.fail(fmt::format("offset: expected {}, found {}", expected,
+      in.fail(fmt::format("offset: expected {}, found {}",
+                          expected,
                           static_cast<std::uint64_t>(tensor.offset)));
     }
     tensor.offset = add(in, start, expected);
     const std::int64_t end = add(in, tensor.offset, tensor.bytes);
     if (end > file_bytes) {
-      in.fail(fmt::format("truncated: the tensor ends at byte {}, the file has "
-                          "{} bytes",
-                          end, file_bytes));
+      in.fail(
+          fmt::format("truncated: the tensor ends at byte {}, the file has "
+                      "{} bytes",
+                      end,
+                      file_bytes));
     }
     expected = pad(in, add(in, expected, tensor.bytes), alignment);
   }
@@ -235,7 +249,9 @@ void GgufFile::read(const GgufTensor& tensor,
   if (begin < 0 || begin > tensor.bytes || bytes > tensor.bytes - begin) {
     throw Error(ErrorKind::Unexpected,
                 fmt::format("GGUF tensor {}: bytes {} to {} of {}",
-                            quoted_name(tensor.name), begin, begin + bytes,
+                            quoted_name(tensor.name),
+                            begin,
+                            begin + bytes,
                             tensor.bytes));
   }
   file_.read_at(tensor.offset + begin, out);

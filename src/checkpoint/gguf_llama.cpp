@@ -25,7 +25,7 @@ struct TensorRow {
   std::string_view stored;  // without ".weight" and the layer
   std::string_view name;
   Extent rows;
-  Extent columns;           // rows again: a vector
+  Extent columns;  // rows again: a vector
   Bias bias = Bias::None;
   bool interleaved = false;
 };
@@ -41,18 +41,38 @@ constexpr std::string_view kNorms[] = {"output_norm", "attn_norm", "ffn_norm"};
 constexpr TensorRow kLayerRows[] = {
     {"attn_norm", "input_layernorm", Extent::Hidden, Extent::Hidden},
     {"ffn_norm", "post_attention_layernorm", Extent::Hidden, Extent::Hidden},
-    {"attn_q", "self_attn.q_proj", Extent::Queries, Extent::Hidden,
-     Bias::Attention, true},
-    {"attn_k", "self_attn.k_proj", Extent::Keys, Extent::Hidden,
-     Bias::Attention, true},
-    {"attn_v", "self_attn.v_proj", Extent::Keys, Extent::Hidden,
+    {"attn_q",
+     "self_attn.q_proj",
+     Extent::Queries,
+     Extent::Hidden,
+     Bias::Attention,
+     true},
+    {"attn_k",
+     "self_attn.k_proj",
+     Extent::Keys,
+     Extent::Hidden,
+     Bias::Attention,
+     true},
+    {"attn_v",
+     "self_attn.v_proj",
+     Extent::Keys,
+     Extent::Hidden,
      Bias::Attention},
-    {"attn_output", "self_attn.o_proj", Extent::Hidden, Extent::Queries,
+    {"attn_output",
+     "self_attn.o_proj",
+     Extent::Hidden,
+     Extent::Queries,
      Bias::Attention},
-    {"ffn_gate", "mlp.gate_proj", Extent::Intermediate, Extent::Hidden,
+    {"ffn_gate",
+     "mlp.gate_proj",
+     Extent::Intermediate,
+     Extent::Hidden,
      Bias::Mlp},
     {"ffn_up", "mlp.up_proj", Extent::Intermediate, Extent::Hidden, Bias::Mlp},
-    {"ffn_down", "mlp.down_proj", Extent::Hidden, Extent::Intermediate,
+    {"ffn_down",
+     "mlp.down_proj",
+     Extent::Hidden,
+     Extent::Intermediate,
      Bias::Mlp},
 };
 
@@ -80,7 +100,8 @@ std::int64_t extent_of(const LlamaShape& shape, Extent extent) {
 [[noreturn]] void fail(ErrorKind kind,
                        std::string_view tensor,
                        const std::string& what) {
-  throw Error(kind, fmt::format("GGUF tensor {}: {}", quoted_name(tensor), what));
+  throw Error(kind,
+              fmt::format("GGUF tensor {}: {}", quoted_name(tensor), what));
 }
 
 // "blk.12.attn_q.weight" in parts; layer -1 outside the layers.
@@ -127,8 +148,10 @@ void check_shape(const LlamaShape& shape,
                              ? Shape{rows}
                              : Shape{rows, extent_of(shape, row.columns)};
   if (tensor.shape != expected) {
-    fail(ErrorKind::Input, tensor.name,
-         fmt::format("shape: expected {}, found {}", to_string(expected),
+    fail(ErrorKind::Input,
+         tensor.name,
+         fmt::format("shape: expected {}, found {}",
+                     to_string(expected),
                      to_string(tensor.shape)));
   }
 }
@@ -142,7 +165,8 @@ LlamaTensor map_tensor(const GgufTensor& tensor,
   const bool biased = row != nullptr && parts.suffix == "bias";
   if (row == nullptr || parts.layer >= shape.layers ||
       (parts.suffix != "weight" && !(biased && row->bias != Bias::None))) {
-    fail(ErrorKind::Usage, tensor.name,
+    fail(ErrorKind::Usage,
+         tensor.name,
          "no tensor of a dense llama model that this version converts");
   }
   const Bias bias = biased ? row->bias : Bias::None;
@@ -180,7 +204,8 @@ void require_all(const GgufFile& file, const LlamaShape& shape) {
           (row.bias == Bias::Mlp && shape.mlp_bias);
       // Transformers' Llama has a bias on all of them or on none.
       if (biased && !names.contains(stem + ".bias")) {
-        fail(ErrorKind::Usage, stem + ".bias",
+        fail(ErrorKind::Usage,
+             stem + ".bias",
              "missing, while others of its kind have a bias; such models are "
              "not converted");
       }
@@ -210,7 +235,8 @@ LlamaModel read_llama(const GgufFile& file) {
     throw Error(ErrorKind::Input,
                 fmt::format("GGUF key \"llama.block_count\": {} layers, the "
                             "file has {} tensors",
-                            shape.layers, tensors.size()));
+                            shape.layers,
+                            tensors.size()));
   }
   for (const GgufTensor& tensor : tensors) {
     if (tensor.name == "token_embd.weight" && tensor.shape.size() == 2) {
@@ -223,8 +249,8 @@ LlamaModel read_llama(const GgufFile& file) {
       if (tensors[i].shape.size() != 1) {
         fail(ErrorKind::Input, tensors[i].name, "expected one dimension");
       }
-      apply_rope_factors(read_floats(file, tensors[i]), shape.head_dim,
-                         shape.rope);
+      apply_rope_factors(
+          read_floats(file, tensors[i]), shape.head_dim, shape.rope);
     } else {
       model.tensors.push_back(map_tensor(tensors[i], i, shape));
     }
@@ -235,7 +261,8 @@ LlamaModel read_llama(const GgufFile& file) {
     throw Error(ErrorKind::Input,
                 fmt::format("GGUF key \"llama.vocab_size\": expected {} (rows "
                             "of token_embd.weight), found {}",
-                            shape.vocabulary, *claimed));
+                            shape.vocabulary,
+                            *claimed));
   }
   return model;
 }

@@ -21,17 +21,18 @@ struct LlamaShape {
   std::int64_t vocabulary = 0;  ///< rows of the embedding
   double rms_norm_eps = 0;
   RopeParameters rope;
-  bool tied = true;             ///< no output.weight
+  bool tied = true;  ///< no output.weight
   bool attention_bias = false;
   bool mlp_bias = false;
 };
 
 /// A GGUF tensor under its Hugging Face name.
 struct LlamaTensor {
-  std::size_t source;      ///< index in GgufFile::tensors()
+  std::size_t source;  ///< index in GgufFile::tensors()
   std::string name;
   /// Rows (elements of a bias) of one head when they are interleaved in the
-  /// file, else 0: row b * (n / 2) + a of a head lies at 2 * a + b, b in {0, 1}.
+  /// file, else 0: row b * (n / 2) + a of a head lies at 2 * a + b, b in {0,
+  /// 1}.
   std::int64_t interleaved = 0;
 };
 

@@ -50,7 +50,8 @@ std::int64_t extent(const GgufMetadata& metadata, std::string_view key) {
   const auto value = metadata.integer(key);
   if (!value) fail(ErrorKind::Input, key, "missing");
   if (*value < 1 || *value > kMaxExtent) {
-    fail(ErrorKind::Input, key,
+    fail(ErrorKind::Input,
+         key,
          fmt::format("expected 1 to {}, found {}", kMaxExtent, *value));
   }
   return *value;
@@ -61,13 +62,15 @@ void check_architecture(const GgufMetadata& metadata) {
   const std::string* architecture = metadata.string(kKey);
   if (architecture == nullptr) fail(ErrorKind::Input, kKey, "missing");
   if (*architecture != "llama") {
-    fail(ErrorKind::Usage, kKey,
+    fail(ErrorKind::Usage,
+         kKey,
          fmt::format("{} is not supported; this version converts: llama "
                      "(dense)",
                      quoted_name(*architecture)));
   }
   if (metadata.integer("llama.expert_count").value_or(0) > 0) {
-    fail(ErrorKind::Usage, "llama.expert_count",
+    fail(ErrorKind::Usage,
+         "llama.expert_count",
          fmt::format("{} experts (Mixtral); this version converts: llama "
                      "(dense)",
                      *metadata.integer("llama.expert_count")));
@@ -81,9 +84,11 @@ void check_known_keys(const GgufMetadata& metadata) {
     const std::string_view name =
         std::string_view(pair.key).substr(kPrefix.size());
     const bool scaling = name.starts_with("rope.scaling.");  // read_rope()
-    if (!scaling && std::find(std::begin(kKnownKeys), std::end(kKnownKeys),
-                              name) == std::end(kKnownKeys)) {
-      fail(ErrorKind::Usage, pair.key,
+    if (!scaling &&
+        std::find(std::begin(kKnownKeys), std::end(kKnownKeys), name) ==
+            std::end(kKnownKeys)) {
+      fail(ErrorKind::Usage,
+           pair.key,
            "not understood; a model that needs it is not converted");
     }
   }
@@ -92,23 +97,28 @@ void check_known_keys(const GgufMetadata& metadata) {
 // Keys that only have one acceptable value.
 void check_variants(const GgufMetadata& metadata, const LlamaShape& shape) {
   if (metadata.boolean("llama.use_parallel_residual").value_or(false)) {
-    fail(ErrorKind::Usage, "llama.use_parallel_residual",
+    fail(ErrorKind::Usage,
+         "llama.use_parallel_residual",
          "true; parallel residuals are not converted");
   }
   if (!metadata.boolean("llama.attention.causal").value_or(true)) {
-    fail(ErrorKind::Usage, "llama.attention.causal",
+    fail(ErrorKind::Usage,
+         "llama.attention.causal",
          "false; only causal models are converted");
   }
   const auto window =
       metadata.integer("llama.attention.sliding_window").value_or(0);
   if (window > 0 && window < shape.positions) {
-    fail(ErrorKind::Usage, "llama.attention.sliding_window",
+    fail(ErrorKind::Usage,
+         "llama.attention.sliding_window",
          fmt::format("{}; sliding attention is not converted", window));
   }
   const std::string* layout = metadata.string("llama.tensor_data_layout");
   if (layout != nullptr && *layout != "Meta AI original pth") {
-    fail(ErrorKind::Usage, "llama.tensor_data_layout",
-         fmt::format("{}; expected \"Meta AI original pth\"", quoted_name(*layout)));
+    fail(ErrorKind::Usage,
+         "llama.tensor_data_layout",
+         fmt::format("{}; expected \"Meta AI original pth\"",
+                     quoted_name(*layout)));
   }
 }
 
@@ -118,21 +128,26 @@ std::int64_t read_head_dim(const GgufMetadata& metadata,
   const auto key = metadata.integer("llama.attention.key_length");
   const auto value = metadata.integer("llama.attention.value_length");
   const auto rope = metadata.integer("llama.rope.dimension_count");
-  const std::int64_t dim =
-      key ? *key : rope ? *rope : shape.hidden / shape.heads;
+  const std::int64_t dim = key    ? *key
+                           : rope ? *rope
+                                  : shape.hidden / shape.heads;
   if (dim < 2 || dim % 2 != 0 || dim > kMaxExtent) {
-    fail(ErrorKind::Input, "llama.attention.key_length",
+    fail(ErrorKind::Input,
+         "llama.attention.key_length",
          fmt::format("expected an even head size, found {}", dim));
   }
   if (rope && *rope != dim) {
-    fail(ErrorKind::Usage, "llama.rope.dimension_count",
+    fail(ErrorKind::Usage,
+         "llama.rope.dimension_count",
          fmt::format("{} of {}: partial rotary embeddings are not converted",
-                     *rope, dim));
+                     *rope,
+                     dim));
   }
   // Without the key, values are as wide as hidden / heads says.
   const std::int64_t value_dim = value.value_or(dim);
   if (value_dim != dim) {
-    fail(ErrorKind::Usage, "llama.attention.value_length",
+    fail(ErrorKind::Usage,
+         "llama.attention.value_length",
          fmt::format("{}: expected the key's {}", value_dim, dim));
   }
   return dim;
@@ -153,9 +168,10 @@ LlamaShape read_llama_keys(const GgufMetadata& metadata) {
                        ? shape.heads
                        : extent(metadata, "llama.attention.head_count_kv");
   if (shape.heads % shape.kv_heads != 0) {
-    fail(ErrorKind::Input, "llama.attention.head_count_kv",
-         fmt::format("{} does not divide the {} heads", shape.kv_heads,
-                     shape.heads));
+    fail(ErrorKind::Input,
+         "llama.attention.head_count_kv",
+         fmt::format(
+             "{} does not divide the {} heads", shape.kv_heads, shape.heads));
   }
   shape.head_dim = read_head_dim(metadata, shape);
   constexpr std::string_view kEps = "llama.attention.layer_norm_rms_epsilon";

@@ -12,15 +12,16 @@
 namespace mantissa {
 namespace {
 
-constexpr std::uint64_t kMaxSigned =
-    std::numeric_limits<std::int64_t>::max();
+constexpr std::uint64_t kMaxSigned = std::numeric_limits<std::int64_t>::max();
 
 [[noreturn]] void wrong_type(std::string_view key,
                              std::string_view expected,
                              const GgufValue& value) {
   throw Error(ErrorKind::Input,
               fmt::format("GGUF key {}: type: expected {}, found {}",
-                          quoted_name(key), expected, kind_name(value)));
+                          quoted_name(key),
+                          expected,
+                          kind_name(value)));
 }
 
 // Empty when the value is no whole number that int64_t holds.
@@ -37,8 +38,9 @@ std::optional<std::vector<std::int64_t>> whole_array(const GgufValue& value) {
   if (const auto* i = std::get_if<std::vector<std::int64_t>>(&value)) return *i;
   const auto* u = std::get_if<std::vector<std::uint64_t>>(&value);
   if (u == nullptr) return std::nullopt;
-  if (std::any_of(u->begin(), u->end(),
-                  [](std::uint64_t v) { return v > kMaxSigned; })) {
+  if (std::any_of(u->begin(), u->end(), [](std::uint64_t v) {
+        return v > kMaxSigned;
+      })) {
     return std::nullopt;
   }
   return std::vector<std::int64_t>(u->begin(), u->end());

@@ -16,8 +16,9 @@ Json byte_level(bool use_regex) {
 }
 
 Json sequence(Json first, Json second) {
-  return {{"type", "Sequence"},
-          {"pretokenizers", Json::array({std::move(first), std::move(second)})}};
+  return {
+      {"type", "Sequence"},
+      {"pretokenizers", Json::array({std::move(first), std::move(second)})}};
 }
 
 Json split(const char* regex) {

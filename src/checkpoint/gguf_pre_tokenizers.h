@@ -7,10 +7,10 @@ namespace mantissa {
 
 /// How `tokenizer.ggml.pre` splits text before the merges.
 struct PreTokenizer {
-  std::string_view name;   ///< llama.cpp's
-  std::string (*json)();   ///< the `pre_tokenizer` object of tokenizer.json
-  bool ignore_merges;      ///< a whole word that is a token wins
-  bool adds_bos;           ///< when `add_bos_token` is absent
+  std::string_view name;  ///< llama.cpp's
+  std::string (*json)();  ///< the `pre_tokenizer` object of tokenizer.json
+  bool ignore_merges;     ///< a whole word that is a token wins
+  bool adds_bos;          ///< when `add_bos_token` is absent
 };
 
 /// The row of a name; null when it is unknown.

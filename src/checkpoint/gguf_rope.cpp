@@ -29,7 +29,8 @@ constexpr double kFactorTolerance = 1e-5;
                           "of type none, linear, yarn (factor and "
                           "original_context_length only) and the factors of "
                           "Llama 3",
-                          subject, what));
+                          subject,
+                          what));
 }
 
 // Every key under rope.scaling must be one that is understood.
@@ -61,8 +62,8 @@ double llama3_factor(double frequency, double factor) {
   const double wavelength = 2 * std::numbers::pi / frequency;
   if (wavelength < kLlama3Positions / kLlama3High) return 1.0;
   if (wavelength > kLlama3Positions / kLlama3Low) return factor;
-  const double smooth = (kLlama3Positions / wavelength - kLlama3Low) /
-                        (kLlama3High - kLlama3Low);
+  const double smooth =
+      (kLlama3Positions / wavelength - kLlama3Low) / (kLlama3High - kLlama3Low);
   return 1.0 / ((1.0 - smooth) / factor + smooth);
 }
 
@@ -114,7 +115,9 @@ void apply_rope_factors(std::span<const float> factors,
     throw Error(ErrorKind::Input,
                 fmt::format("GGUF {}: expected [{}] (half of the head), found "
                             "[{}]",
-                            kTensor, head_dim / 2, factors.size()));
+                            kTensor,
+                            head_dim / 2,
+                            factors.size()));
   }
   const auto is_one = [](float factor) { return factor == 1.0f; };
   if (std::all_of(factors.begin(), factors.end(), is_one)) return;
@@ -123,14 +126,17 @@ void apply_rope_factors(std::span<const float> factors,
   }
   const double factor = factors.back();
   for (std::size_t i = 0; i < factors.size(); ++i) {
-    const double frequency = std::pow(
-        rope.theta, -2.0 * static_cast<double>(i) /
-                        static_cast<double>(head_dim));
+    const double frequency =
+        std::pow(rope.theta,
+                 -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
     const double expected = llama3_factor(frequency, factor);
     if (!(std::abs(factors[i] - expected) <= kFactorTolerance * expected)) {
       refuse(kTensor,
-             fmt::format("factor {} is {}, Llama 3's scaling by {} has {}", i,
-                         factors[i], factor, expected));
+             fmt::format("factor {} is {}, Llama 3's scaling by {} has {}",
+                         i,
+                         factors[i],
+                         factor,
+                         expected));
     }
   }
   rope.type = RopeParameters::Type::Llama3;

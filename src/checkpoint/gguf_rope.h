@@ -14,18 +14,18 @@ struct RopeParameters {
   enum class Type { Default, Linear, Yarn, Llama3 };
   Type type = Type::Default;
   double theta = 10000.0;
-  double factor = 1.0;                   ///< all but Default
-  std::int64_t original_positions = 0;   ///< Yarn, Llama3
-  double low_freq_factor = 1.0;          ///< Llama3
-  double high_freq_factor = 4.0;         ///< Llama3
+  double factor = 1.0;                  ///< all but Default
+  std::int64_t original_positions = 0;  ///< Yarn, Llama3
+  double low_freq_factor = 1.0;         ///< Llama3
+  double high_freq_factor = 4.0;        ///< Llama3
 };
 
 /// "default", "linear", "yarn", "llama3".
 std::string_view rope_type_name(RopeParameters::Type type);
 
 /// Reads `llama.rope.freq_base`, `llama.rope.scaling.*` and
-/// `llama.rope.scale_linear`. Throws Error(Usage) for a scaling that config.json
-/// cannot say, naming the key: it is never dropped.
+/// `llama.rope.scale_linear`. Throws Error(Usage) for a scaling that
+/// config.json cannot say, naming the key: it is never dropped.
 RopeParameters read_rope(const GgufMetadata& metadata);
 
 /// Recognizes the factors of a `rope_freqs.weight` tensor (one per frequency,

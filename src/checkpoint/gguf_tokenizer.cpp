@@ -42,7 +42,8 @@ void check_model(const GgufMetadata& metadata) {
   constexpr std::string_view kKey = "tokenizer.ggml.model";
   const std::string* model = metadata.string(kKey);
   if (model == nullptr || *model != "gpt2") {
-    fail(ErrorKind::Usage, kKey,
+    fail(ErrorKind::Usage,
+         kKey,
          fmt::format("{}; this version converts tokenizers of model gpt2 "
                      "(byte-level BPE)",
                      model == nullptr ? "missing" : quoted_name(*model)));
@@ -55,7 +56,8 @@ const PreTokenizer& find_pre(const GgufMetadata& metadata) {
   const PreTokenizer* found =
       pre == nullptr ? nullptr : find_pre_tokenizer(*pre);
   if (found == nullptr) {
-    fail(ErrorKind::Usage, kKey,
+    fail(ErrorKind::Usage,
+         kKey,
          fmt::format("{}; this version converts the pre-tokenizers {}",
                      pre == nullptr ? "missing" : quoted_name(*pre),
                      pre_tokenizer_names()));
@@ -66,9 +68,10 @@ const PreTokenizer& find_pre(const GgufMetadata& metadata) {
 Vocabulary index_tokens(const std::vector<std::string>& tokens,
                         std::int64_t rows) {
   if (static_cast<std::int64_t>(tokens.size()) > rows) {
-    fail(ErrorKind::Input, kTokens,
-         fmt::format("{} tokens, the embedding has {} rows", tokens.size(),
-                     rows));
+    fail(ErrorKind::Input,
+         kTokens,
+         fmt::format(
+             "{} tokens, the embedding has {} rows", tokens.size(), rows));
   }
   Vocabulary ids;
   ids.reserve(tokens.size());
@@ -77,7 +80,8 @@ Vocabulary index_tokens(const std::vector<std::string>& tokens,
       fail(ErrorKind::Input, kTokens, fmt::format("token {} is not UTF-8", i));
     }
     if (!ids.emplace(tokens[i], static_cast<std::int64_t>(i)).second) {
-      fail(ErrorKind::Input, kTokens,
+      fail(ErrorKind::Input,
+           kTokens,
            fmt::format("token {} {} appears twice", i, quoted_name(tokens[i])));
     }
   }
@@ -93,17 +97,22 @@ void check_merge(std::string_view merge,
                      space + 1 < merge.size() &&
                      merge.find(' ', space + 1) == std::string_view::npos;
   if (!split) {
-    fail(ErrorKind::Input, kMerges,
+    fail(ErrorKind::Input,
+         kMerges,
          fmt::format("merge {} {}: expected two tokens with one space between",
-                     index, quoted_name(merge)));
+                     index,
+                     quoted_name(merge)));
   }
   const std::string_view left = merge.substr(0, space);
   const std::string_view right = merge.substr(space + 1);
   const std::string joined = std::string(left) + std::string(right);
   for (const std::string_view token : {left, right, std::string_view(joined)}) {
     if (!ids.contains(token)) {
-      fail(ErrorKind::Input, kMerges,
-           fmt::format("merge {} {}: {} is no token", index, quoted_name(merge),
+      fail(ErrorKind::Input,
+           kMerges,
+           fmt::format("merge {} {}: {} is no token",
+                       index,
+                       quoted_name(merge),
                        quoted_name(token)));
     }
   }
@@ -117,8 +126,8 @@ std::string json_string(std::string_view text) {
 std::string vocabulary_json(const std::vector<std::string>& tokens) {
   std::string out = "{";
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    out += fmt::format("{}\n      {}: {}", i == 0 ? "" : ",",
-                       json_string(tokens[i]), i);
+    out += fmt::format(
+        "{}\n      {}: {}", i == 0 ? "" : ",", json_string(tokens[i]), i);
   }
   return out + "\n    }";
 }
@@ -126,8 +135,8 @@ std::string vocabulary_json(const std::vector<std::string>& tokens) {
 std::string merges_json(const std::vector<std::string>& merges) {
   std::string out = "[";
   for (std::size_t i = 0; i < merges.size(); ++i) {
-    out += fmt::format("{}\n      {}", i == 0 ? "" : ",",
-                       json_string(merges[i]));
+    out +=
+        fmt::format("{}\n      {}", i == 0 ? "" : ",", json_string(merges[i]));
   }
   return out + "\n    ]";
 }
@@ -138,14 +147,16 @@ Json added_tokens(const GgufMetadata& metadata,
   Json added = Json::array();
   if (!types) return added;
   if (types->size() != tokens.size()) {
-    fail(ErrorKind::Input, kTypes,
+    fail(ErrorKind::Input,
+         kTypes,
          fmt::format("{} types for {} tokens", types->size(), tokens.size()));
   }
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const std::int64_t type = (*types)[i];
     if (type != kControl && type != kUserDefined) continue;
     if (tokens[i].empty()) {
-      fail(ErrorKind::Input, kTokens,
+      fail(ErrorKind::Input,
+           kTokens,
            fmt::format("token {} is special and empty", i));
     }
     Json token;
@@ -214,10 +225,13 @@ std::string tokenizer_json(const GgufMetadata& metadata,
   const auto& tokens = required_strings(metadata, kTokens);
   const auto& merges = required_strings(metadata, kMerges);
   const Json post = post_processor(
-      added_around(metadata, "tokenizer.ggml.add_bos_token", pre.adds_bos,
-                   special.bos, tokens),
-      added_around(metadata, "tokenizer.ggml.add_eos_token", false, special.eos,
+      added_around(metadata,
+                   "tokenizer.ggml.add_bos_token",
+                   pre.adds_bos,
+                   special.bos,
                    tokens),
+      added_around(
+          metadata, "tokenizer.ggml.add_eos_token", false, special.eos, tokens),
       special);
   const Json decoder = {{"type", "ByteLevel"},
                         {"add_prefix_space", true},
@@ -246,8 +260,12 @@ std::string tokenizer_json(const GgufMetadata& metadata,
       "    \"merges\": {}\n"
       "  }}\n"
       "}}\n",
-      added_tokens(metadata, tokens).dump(), pre.json(), post.dump(),
-      decoder.dump(), pre.ignore_merges, vocabulary_json(tokens),
+      added_tokens(metadata, tokens).dump(),
+      pre.json(),
+      post.dump(),
+      decoder.dump(),
+      pre.ignore_merges,
+      vocabulary_json(tokens),
       merges_json(merges));
 }
 
@@ -265,9 +283,9 @@ Json chat_template(const GgufMetadata& metadata) {
   for (const GgufMetadata::Pair& pair : metadata.pairs()) {
     const std::string prefix = std::string(kKey) + ".";
     if (!pair.key.starts_with(prefix)) continue;
-    named.push_back({{"name", pair.key.substr(prefix.size())},
-                     {"template",
-                      checked(pair.key, *metadata.string(pair.key))}});
+    named.push_back(
+        {{"name", pair.key.substr(prefix.size())},
+         {"template", checked(pair.key, *metadata.string(pair.key))}});
   }
   if (named.empty()) return nullptr;
   if (named.size() == 1 && named[0]["name"] == "default") {

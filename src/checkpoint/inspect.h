@@ -44,7 +44,6 @@ std::string quantization_scheme(const LogicalCheckpoint& checkpoint);
 double bits_per_value(std::int64_t bytes, std::int64_t values);
 
 /// Tensors whose names differ in numbers only and that are stored alike.
-std::vector<NameGroup> group_tensors(
-    const std::vector<LogicalTensor>& tensors);
+std::vector<NameGroup> group_tensors(const std::vector<LogicalTensor>& tensors);
 
 }  // namespace mantissa

@@ -11,8 +11,10 @@ constexpr const char* kTorchao = "torchao and Transformers";
 
 LoaderNote int8_note(const Encoding& encoding) {
   if (encoding.shape().size() > 2) {
-    return {false, kTorchao, "nothing: torchao's Int8Tensor has no transpose "
-                             "for expert weights"};
+    return {false,
+            kTorchao,
+            "nothing: torchao's Int8Tensor has no transpose "
+            "for expert weights"};
   }
   for (const FieldLayout& field : encoding.fields()) {
     if (field.name == "act_quant_scale") {

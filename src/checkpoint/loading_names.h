@@ -48,7 +48,7 @@ struct LoadingNames {
   std::string architecture;  ///< "LlamaForCausalLM"; "" when unknown
   bool known = false;        ///< the architecture has a row set
   bool tied_embeddings = false;
-  std::string embedding;     ///< name of the input embedding, "" if none
+  std::string embedding;  ///< name of the input embedding, "" if none
   std::vector<LoadingTensor> tensors;  ///< in source order
 };
 

@@ -6,16 +6,13 @@ namespace mantissa {
 
 LoadingReader::LoadingReader(const CheckpointSource& source,
                              const LoadingTensor& tensor)
-    : source_(source),
-      tensor_(tensor),
-      shape_(matrix_shape(tensor.shape)) {}
+    : source_(source), tensor_(tensor), shape_(matrix_shape(tensor.shape)) {}
 
 std::int64_t LoadingReader::row_bytes(RowForm form) const {
   if (form == RowForm::Delivered) {
     return byte_count(tensor_.dtype, {shape_.columns});
   }
-  const SourceTensor& stored =
-      source_.tensors()[tensor_.pieces.front().source];
+  const SourceTensor& stored = source_.tensors()[tensor_.pieces.front().source];
   const std::int64_t rows = numel(stored.shape) / shape_.columns;
   return rows == 0 ? 0 : stored.stored_bytes / rows;
 }
@@ -49,8 +46,7 @@ void LoadingReader::read(const RowBlock& block,
     const std::int64_t rows =
         matrix_shape(source_.tensors()[piece.source].shape).rows;
     const std::int64_t begin = std::max(block.row, piece.row);
-    const std::int64_t end =
-        std::min(block.row + block.rows, piece.row + rows);
+    const std::int64_t end = std::min(block.row + block.rows, piece.row + rows);
     if (begin >= end) continue;
     read_piece(piece.source,
                begin - piece.row,

@@ -27,7 +27,9 @@ class LoadingReader {
   /// Bytes of one row in a form.
   std::int64_t row_bytes(RowForm form) const;
   /// Fills `out` (exactly block.rows rows) with the rows of the block.
-  void read(const RowBlock& block, RowForm form, std::span<std::byte> out) const;
+  void read(const RowBlock& block,
+            RowForm form,
+            std::span<std::byte> out) const;
 
  private:
   void read_piece(std::size_t source,

@@ -8,8 +8,6 @@
 
 #include <fmt/format.h>
 
-
-
 namespace mantissa {
 namespace {
 

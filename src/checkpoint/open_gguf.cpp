@@ -56,17 +56,18 @@ class GgufModelSource final : public CheckpointSource {
     const DType dtype = delivered_dtype(file_, options);
     for (const LlamaTensor& tensor : model_.tensors) {
       const GgufTensor& stored = file_.tensors()[tensor.source];
-      tensors_.push_back({tensor.name, dtype, stored.shape,
-                          std::string(stored.type->name), stored.bytes});
+      tensors_.push_back({tensor.name,
+                          dtype,
+                          stored.shape,
+                          std::string(stored.type->name),
+                          stored.bytes});
     }
     make_texts(dtype);
     make_fingerprint();
   }
 
   std::string kind() const override { return "GGUF"; }
-  const std::vector<SourceTensor>& tensors() const override {
-    return tensors_;
-  }
+  const std::vector<SourceTensor>& tensors() const override { return tensors_; }
   const std::map<std::string, std::string>& metadata() const override {
     return metadata_;
   }
@@ -81,8 +82,8 @@ class GgufModelSource final : public CheckpointSource {
     const GgmlTypeInfo& type = *stored(index).type;
     const DType dtype = tensors_[index].dtype;
     const std::int64_t value_bytes = bit_width(dtype) / 8;
-    check_range(index, row, rows, stored(index).shape.back() * value_bytes,
-                out.size());
+    check_range(
+        index, row, rows, stored(index).shape.back() * value_bytes, out.size());
     std::byte* to = out.data();
     visit_rows(index, row, rows, [&](std::span<const std::byte> bytes) {
       const auto blocks =
@@ -121,8 +122,11 @@ class GgufModelSource final : public CheckpointSource {
         static_cast<std::int64_t>(bytes) != rows * row_bytes) {
       throw Error(ErrorKind::Unexpected,
                   fmt::format("tensor {}: {} bytes for rows {} to {} of {}",
-                              quoted_name(tensors_[index].name), bytes, row,
-                              row + rows, to_string(shape)));
+                              quoted_name(tensors_[index].name),
+                              bytes,
+                              row,
+                              row + rows,
+                              to_string(shape)));
     }
   }
 
@@ -135,14 +139,18 @@ class GgufModelSource final : public CheckpointSource {
     const GgufTensor& tensor = stored(index);
     const std::int64_t head = model_.tensors[index].interleaved;
     if (head == 0) {
-      visit_plain(tensor, row * tensor.row_bytes, rows * tensor.row_bytes,
-                  visit);
+      visit_plain(
+          tensor, row * tensor.row_bytes, rows * tensor.row_bytes, visit);
     } else if (tensor.shape.size() > 1) {
       visit_heads(tensor, head, tensor.row_bytes, row, rows, visit);
     } else {
       // A bias is one row whose elements move.
-      visit_heads(tensor, head, tensor.type->block_bytes, 0,
-                  rows * tensor.shape[0], visit);
+      visit_heads(tensor,
+                  head,
+                  tensor.type->block_bytes,
+                  0,
+                  rows * tensor.shape[0],
+                  visit);
     }
   }
 
@@ -181,8 +189,7 @@ class GgufModelSource final : public CheckpointSource {
       file_.read(tensor, (unit - first) * unit_bytes, interleaved);
       for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t half = head / 2;
-        const std::int64_t from =
-            2 * ((first + i) % half) + (first + i) / half;
+        const std::int64_t from = 2 * ((first + i) % half) + (first + i) / half;
         std::memcpy(ordered.data() + static_cast<std::size_t>(i) * bytes,
                     interleaved.data() + static_cast<std::size_t>(from) * bytes,
                     bytes);
@@ -203,7 +210,8 @@ class GgufModelSource final : public CheckpointSource {
     companions_ = {
         {"generation_config.json", {}, generation_config_json(special)},
         {"tokenizer.json", {}, std::move(tokenizer.tokenizer_json)},
-        {"tokenizer_config.json", {},
+        {"tokenizer_config.json",
+         {},
          std::move(tokenizer.tokenizer_config_json)},
     };
   }
@@ -240,8 +248,7 @@ class GgufModelSource final : public CheckpointSource {
 }  // namespace
 
 std::unique_ptr<CheckpointSource> open_gguf_model(
-    const std::filesystem::path& path,
-    const OpenOptions& options) {
+    const std::filesystem::path& path, const OpenOptions& options) {
   try {
     return std::make_unique<GgufModelSource>(path, options);
   } catch (const Error& error) {

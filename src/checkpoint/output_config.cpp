@@ -52,10 +52,10 @@ void set_dtype(Json& config, const Plan& plan) {
   for (const PlannedTensor& planned : plan.tensors) {
     if (planned.action != Action::Cast) continue;
     const std::string dtype(name(planned.tensor.dtype));
-    const char* key = config.contains("torch_dtype") &&
-                              !config.contains("dtype")
-                          ? "torch_dtype"
-                          : "dtype";
+    const char* key =
+        config.contains("torch_dtype") && !config.contains("dtype")
+            ? "torch_dtype"
+            : "dtype";
     config[key] = dtype;
     return;
   }

@@ -28,9 +28,9 @@ constexpr const char* kLock = ".lock";
   const ErrorKind kind = code == ENOSPC || code == EDQUOT || code == EFBIG
                              ? ErrorKind::Resources
                              : ErrorKind::Target;
-  throw Error(kind,
-              fmt::format("{}: {}: {}", path.string(), what,
-                          std::strerror(code)));
+  throw Error(
+      kind,
+      fmt::format("{}: {}: {}", path.string(), what, std::strerror(code)));
 }
 
 bool replaces(Existing existing) {
@@ -58,12 +58,12 @@ bool same_file(const struct stat& a, const struct stat& b) {
 
 // True if `inner` or one of its existing parents is `outer`.
 bool is_within(const fs::path& inner, const fs::path& outer) {
-  struct stat target {};
+  struct stat target{};
   if (::stat(outer.c_str(), &target) != 0) return false;
   std::error_code ignored;
   for (fs::path at = fs::weakly_canonical(fs::absolute(inner), ignored);;
        at = at.parent_path()) {
-    struct stat info {};
+    struct stat info{};
     if (::stat(at.c_str(), &info) == 0 && same_file(info, target)) return true;
     if (at == at.parent_path() || at.empty()) return false;
   }
@@ -102,8 +102,7 @@ void check_standing(const fs::path& out, Existing existing) {
                       "only");
     }
   }
-  if (fs::exists(fs::symlink_status(partial, ignored)) &&
-      !restarts(existing)) {
+  if (fs::exists(fs::symlink_status(partial, ignored)) && !restarts(existing)) {
     throw Error(ErrorKind::Usage,
                 partial.string() +
                     " exists: another run was stopped or is going on; "
@@ -115,7 +114,7 @@ void check_disk(const fs::path& parent, std::int64_t bytes) {
   if (::access(parent.c_str(), W_OK | X_OK) != 0) {
     throw_errno("cannot write here", parent);
   }
-  struct statvfs disk {};
+  struct statvfs disk{};
   if (::statvfs(parent.c_str(), &disk) != 0) {
     throw_errno("cannot examine the disk", parent);
   }
@@ -243,10 +242,10 @@ void OutputDirectory::copy(const Companion& companion) {
   std::error_code error;
   fs::copy_file(companion.path, path(companion.name), error);
   if (error) {
-    throw Error(ErrorKind::Target,
-                fmt::format("cannot copy {}: {}",
-                            companion.path.string(),
-                            error.message()));
+    throw Error(
+        ErrorKind::Target,
+        fmt::format(
+            "cannot copy {}: {}", companion.path.string(), error.message()));
   }
 }
 
@@ -262,16 +261,24 @@ void OutputDirectory::publish() {
   std::error_code ignored;
   if (!fs::exists(fs::symlink_status(out_, ignored))) {
     // Never over a directory that appeared meanwhile.
-    if (::syscall(SYS_renameat2, AT_FDCWD, partial_.c_str(), AT_FDCWD,
-                  out_.c_str(), RENAME_NOREPLACE) != 0) {
+    if (::syscall(SYS_renameat2,
+                  AT_FDCWD,
+                  partial_.c_str(),
+                  AT_FDCWD,
+                  out_.c_str(),
+                  RENAME_NOREPLACE) != 0) {
       throw_errno("cannot rename to " + out_.string(), partial_);
     }
   } else {
     if (!replaces(existing_)) {
       throw Error(ErrorKind::Target, out_.string() + " appeared meanwhile");
     }
-    if (::syscall(SYS_renameat2, AT_FDCWD, partial_.c_str(), AT_FDCWD,
-                  out_.c_str(), RENAME_EXCHANGE) != 0) {
+    if (::syscall(SYS_renameat2,
+                  AT_FDCWD,
+                  partial_.c_str(),
+                  AT_FDCWD,
+                  out_.c_str(),
+                  RENAME_EXCHANGE) != 0) {
       throw_errno("cannot exchange with " + out_.string(), partial_);
     }
     fs::remove_all(partial_);

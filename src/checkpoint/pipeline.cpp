@@ -53,12 +53,15 @@ class BlockReader {
   }
 
   ConstTensorView delivered(const RowBlock& block) {
-    return read(block, RowForm::Delivered, rows_, dtype_,
-                reader_.shape().columns);
+    return read(
+        block, RowForm::Delivered, rows_, dtype_, reader_.shape().columns);
   }
 
   ConstTensorView stored(const RowBlock& block) {
-    return read(block, RowForm::Stored, stored_, DType::UInt8,
+    return read(block,
+                RowForm::Stored,
+                stored_,
+                DType::UInt8,
                 reader_.row_bytes(RowForm::Stored));
   }
 
@@ -125,8 +128,7 @@ void carry_tensor(const PlannedTensor& planned,
                   FieldSink& sink) {
   BlockReader reader(source, planned.tensor);
   const std::unique_ptr<Encoder> encoder = make_carry_encoder(
-      source.tensors()[planned.tensor.pieces.front().source],
-      planned.encoding);
+      source.tensors()[planned.tensor.pieces.front().source], planned.encoding);
   for (const RowBlock& block : reader.blocks(encoder->row_multiple())) {
     require_finite(planned, reader, block, reader.delivered(block));
     encoder->encode(block, reader.stored(block), sink);
@@ -141,8 +143,11 @@ void copy_tensor(const PlannedTensor& planned,
     const std::size_t index = planned.tensor.pieces[i].source;
     const SourceTensor& stored = source.tensors()[index];
     if (numel(stored.shape) == 0) continue;
-    const LoadingTensor whole{
-        stored.name, stored.dtype, stored.shape, TensorRole::Unknown, {{index}}};
+    const LoadingTensor whole{stored.name,
+                              stored.dtype,
+                              stored.shape,
+                              TensorRole::Unknown,
+                              {{index}}};
     BlockReader reader(source, whole);
     std::int64_t offset = 0;
     for (const RowBlock& block : reader.blocks(1)) {
@@ -206,23 +211,23 @@ std::map<std::string, std::string> find_nonfinite_tensors(
     const Plan& plan, const CheckpointSource& source, int workers) {
   std::map<std::string, std::string> found;
   std::mutex mutex;
-  WorkerPool(workers).run(
-      static_cast<std::int64_t>(plan.tensors.size()),
-      [&](std::int64_t index, int) {
-        const PlannedTensor& planned =
-            plan.tensors[static_cast<std::size_t>(index)];
-        if (!is_encoded(planned)) return;
-        BlockReader reader(source, planned.tensor);
-        for (const RowBlock& block : reader.blocks(1)) {
-          const std::optional<std::int64_t> bad =
-              find_nonfinite(reader.delivered(block));
-          if (!bad) continue;
-          const std::lock_guard lock(mutex);
-          found[planned.tensor.name] = fmt::format(
-              "NaN or Inf at index {}", reader.flat_index(block, *bad));
-          return;
-        }
-      });
+  WorkerPool(workers).run(static_cast<std::int64_t>(plan.tensors.size()),
+                          [&](std::int64_t index, int) {
+                            const PlannedTensor& planned =
+                                plan.tensors[static_cast<std::size_t>(index)];
+                            if (!is_encoded(planned)) return;
+                            BlockReader reader(source, planned.tensor);
+                            for (const RowBlock& block : reader.blocks(1)) {
+                              const std::optional<std::int64_t> bad =
+                                  find_nonfinite(reader.delivered(block));
+                              if (!bad) continue;
+                              const std::lock_guard lock(mutex);
+                              found[planned.tensor.name] =
+                                  fmt::format("NaN or Inf at index {}",
+                                              reader.flat_index(block, *bad));
+                              return;
+                            }
+                          });
   return found;
 }
 

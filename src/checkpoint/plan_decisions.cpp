@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
+#include "checkpoint/carry_over.h"
 #include "checkpoint/loaders.h"
 #include "checkpoint/quantized_reason.h"
-#include "checkpoint/carry_over.h"
 #include "core/suggest.h"
 
 namespace mantissa {
@@ -98,14 +98,12 @@ class Decider {
       out.reason = "tied to " + plan_.names.embedding;
       return;
     }
-    const bool same =
-        out.stored_type == safetensors_name(out.tensor.dtype) ||
-        out.stored_type.empty();
+    const bool same = out.stored_type == safetensors_name(out.tensor.dtype) ||
+                      out.stored_type.empty();
     out.action = same ? Action::Keep : Action::Cast;
     if (!same) {
-      out.reason += fmt::format("; {} to {}",
-                                out.stored_type,
-                                safetensors_name(out.tensor.dtype));
+      out.reason += fmt::format(
+          "; {} to {}", out.stored_type, safetensors_name(out.tensor.dtype));
     }
   }
 
@@ -120,8 +118,8 @@ class Decider {
     const bool names_it = rule.pattern.syntax == NamePattern::Syntax::Exact &&
                           rule.pattern.text == tensor.name;
     if (!is_matrix(tensor) && !names_it) {
-      keep(out, fmt::format("{}; {} leaves it", role_reason(tensor),
-                            rule.origin));
+      keep(out,
+           fmt::format("{}; {} leaves it", role_reason(tensor), rule.origin));
       return;
     }
     if (tensor.role == TensorRole::Unknown && !allow_unknown(out, true)) return;
@@ -203,8 +201,9 @@ class Decider {
                     " is not in the names table";
       misfit(ErrorKind::Usage,
              name,
-             who + ", so the names in the file may not be those of the class "
-                   "that loads it",
+             who +
+                 ", so the names in the file may not be those of the class "
+                 "that loads it",
              "--allow-unknown-names writes the names as they are");
     } else {
       misfit(by_rule ? ErrorKind::Usage : ErrorKind::Skipped,
@@ -243,12 +242,12 @@ class Decider {
     out.encoding = choice.encoding;
     require_loadable(out, known.note);
     const SourceTensor& stored = source_.tensors()[out.tensor.pieces[0].source];
-    const bool exact = out.tensor.pieces.size() == 1 &&
-                       carries_exactly(stored, *out.encoding);
+    const bool exact =
+        out.tensor.pieces.size() == 1 && carries_exactly(stored, *out.encoding);
     out.action = exact ? Action::Carry : Action::Quantize;
-    out.reason = exact ? "exact: codes of " + stored.stored_type +
-                             " carried over"
-                       : quantize_reason(out);
+    out.reason = exact
+                     ? "exact: codes of " + stored.stored_type + " carried over"
+                     : quantize_reason(out);
   }
 
   // Equal shapes share one encoding object, and what is known of it.
@@ -319,8 +318,9 @@ class Decider {
       names.insert(name);
       names.insert(name.substr(0, name.rfind('.')));
     }
-    const std::string nearest = nearest_name(
-        rule.pattern.text, std::vector<std::string>(names.begin(), names.end()));
+    const std::string nearest =
+        nearest_name(rule.pattern.text,
+                     std::vector<std::string>(names.begin(), names.end()));
     problem(ErrorKind::Usage,
             fmt::format("{} matches no tensor and no module{}",
                         rule.origin,

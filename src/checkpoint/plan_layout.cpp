@@ -46,8 +46,8 @@ std::vector<FileTensor> files_of(const CheckpointSource& source,
 std::string mantissa_metadata(const CheckpointSource& source,
                               const ConfigPtr& config) {
   Json out = {{"tool_version", kVersion}};
-  out["config"] = config == nullptr ? Json(nullptr)
-                                    : Json::parse(config->to_json());
+  out["config"] =
+      config == nullptr ? Json(nullptr) : Json::parse(config->to_json());
   out["source_xxh3"] = source.fingerprint();
   return out.dump();
 }
@@ -78,9 +78,9 @@ std::map<std::string, std::string> metadata(const CheckpointSource& source,
 }
 
 std::string shard_name(std::size_t index, std::size_t count) {
-  return count == 1
-             ? std::string("model.safetensors")
-             : fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, count);
+  return count == 1 ? std::string("model.safetensors")
+                    : fmt::format(
+                          "model-{:05}-of-{:05}.safetensors", index + 1, count);
 }
 
 std::string index_json(const Plan& plan, std::int64_t total) {
@@ -125,8 +125,9 @@ Shard lay_out_shard(const std::vector<FileTensor*>& files,
     entries.push_back({file->name, file->dtype, file->shape});
     if (!by_name.emplace(file->name, file).second) {
       throw Error(ErrorKind::Input,
-                  file->name + ": two tensors would have this name in the "
-                               "output");
+                  file->name +
+                      ": two tensors would have this name in the "
+                      "output");
     }
   }
   set_canonical_layout(entries);

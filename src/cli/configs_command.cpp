@@ -1,7 +1,7 @@
 #include <cstdio>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <mantissa/configs/registry.h>
@@ -49,10 +49,11 @@ std::string entry_of(const ConfigInfo& info) {
   if (info.availability == Availability::Later) {
     out += ": not available in this version";
   }
-  return out + fmt::format("\n  makes     {}\n  fits      {}\n  fits not  {}\n\n",
-                           info.summary,
-                           info.fits,
-                           info.fits_not);
+  return out +
+         fmt::format("\n  makes     {}\n  fits      {}\n  fits not  {}\n\n",
+                     info.summary,
+                     info.fits,
+                     info.fits_not);
 }
 
 std::string configs_text(const Options& options) {

@@ -13,9 +13,8 @@ void add_convert_command(CLI::App& app, Run& run) {
   add_source_options(*command, *options);
   add_output_options(*command, *options);
   add_later_options(*command);
-  command->callback([options, &run] {
-    run = [options] { return run_convert(*options); };
-  });
+  command->callback(
+      [options, &run] { run = [options] { return run_convert(*options); }; });
 }
 
 }  // namespace mantissa::cli

@@ -83,9 +83,8 @@ void add_doctor_command(CLI::App& app, Run& run) {
     run = [json] {
       const std::vector<Line> lines = examine();
       if (*json) {
-        nlohmann::ordered_json out = {
-            {"schema_version", 1},
-            {"components", nlohmann::json::array()}};
+        nlohmann::ordered_json out = {{"schema_version", 1},
+                                      {"components", nlohmann::json::array()}};
         for (const Line& line : lines) {
           out["components"].push_back({{"component", line.component},
                                        {"state", line.state},

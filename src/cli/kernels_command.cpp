@@ -56,9 +56,8 @@ void add_kernels_command(CLI::App& app, Run& run) {
       "kernels", "List the kernels and which of them this machine can run");
   command->add_flag("--json", options->json, "Machine-readable output");
   command->add_flag("--markdown", options->markdown, "As docs/kernels.md");
-  command->callback([options, &run] {
-    run = [options] { return run_kernels(*options); };
-  });
+  command->callback(
+      [options, &run] { run = [options] { return run_kernels(*options); }; });
 }
 
 }  // namespace mantissa::cli

@@ -11,7 +11,6 @@
 
 #include "cli/command.h"
 
-
 namespace mantissa::cli {
 namespace {
 

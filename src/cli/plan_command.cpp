@@ -16,9 +16,8 @@ void add_plan_command(CLI::App& app, Run& run) {
   command->add_option("-j,--threads", options->workers, "Number of workers");
   command->add_flag("--force", options->force, "As for `quantize`");
   command->add_flag("--restart", options->restart, "As for `quantize`");
-  command->callback([options, &run] {
-    run = [options] { return run_plan_only(*options); };
-  });
+  command->callback(
+      [options, &run] { run = [options] { return run_plan_only(*options); }; });
 }
 
 }  // namespace mantissa::cli

@@ -40,9 +40,8 @@ Prepared prepare(const QuantizeOptions& options, ParsedRequest parsed) {
     }
   }
   auto& warnings = out.plan.warnings;
-  warnings.insert(warnings.begin(),
-                  out.parsed.warnings.begin(),
-                  out.parsed.warnings.end());
+  warnings.insert(
+      warnings.begin(), out.parsed.warnings.begin(), out.parsed.warnings.end());
   return out;
 }
 
@@ -110,11 +109,16 @@ std::string result_text(const Plan& plan,
   const std::string what =
       encoded + skipped == 0
           ? fmt::format("{} tensors written", total)
-          : fmt::format("{} tensors quantized, {} kept, {} skipped", encoded,
-                        total - encoded - skipped, skipped);
+          : fmt::format("{} tensors quantized, {} kept, {} skipped",
+                        encoded,
+                        total - encoded - skipped,
+                        skipped);
   std::string out = fmt::format(
-      "{}: {}; {} -> {} ({:.1f} %) in {:.2f} s\n", options.out.string(), what,
-      format_bytes(plan.source_bytes), format_bytes(plan.output_bytes),
+      "{}: {}; {} -> {} ({:.1f} %) in {:.2f} s\n",
+      options.out.string(),
+      what,
+      format_bytes(plan.source_bytes),
+      format_bytes(plan.output_bytes),
       plan.source_bytes == 0 ? 0.0
                              : 100.0 * static_cast<double>(plan.output_bytes) /
                                    static_cast<double>(plan.source_bytes),
@@ -128,12 +132,16 @@ std::string result_text(const Plan& plan,
 int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
   const Clock::time_point start = Clock::now();
   require_runnable(prepared.plan);
-  check_output(options.input, options.out, existing_of(options),
+  check_output(options.input,
+               options.out,
+               existing_of(options),
                bytes_needed(prepared.plan));
   const StatusLine status(options, prepared.plan.tensors.size());
   const ConfigPtr recorded =
       recorded_config(prepared.parsed.request, prepared.plan);
-  run_plan(prepared.plan, *prepared.source, recorded,
+  run_plan(prepared.plan,
+           *prepared.source,
+           recorded,
            {.out = options.out,
             .existing = existing_of(options),
             .workers = workers_of(options),
@@ -160,7 +168,9 @@ int run_plan_only(const QuantizeOptions& options) {
   std::fflush(stdout);
   require_runnable(prepared.plan);
   if (!options.out.empty()) {
-    check_output(options.input, options.out, existing_of(options),
+    check_output(options.input,
+                 options.out,
+                 existing_of(options),
                  bytes_needed(prepared.plan));
   }
   return 0;

@@ -55,9 +55,9 @@ std::vector<NameGroup> groups_of(const Plan& plan, bool one_line_each) {
 }
 
 Table tensor_table(const Plan& plan, bool one_line_each) {
-  Table table({"tensor", "", "shape", "action", "from", "to", "size", "->",
-               "reason"},
-              {1, 6, 7});
+  Table table(
+      {"tensor", "", "shape", "action", "from", "to", "size", "->", "reason"},
+      {1, 6, 7});
   for (const NameGroup& group : groups_of(plan, one_line_each)) {
     const PlannedTensor& first = plan.tensors[group.members.front()];
     std::int64_t before = 0;
@@ -89,10 +89,11 @@ std::map<std::string, LoaderNote> notes_of(const Plan& plan) {
       continue;
     }
     const LoaderNote note = loader_note(*planned.encoding);
-    notes.emplace(fmt::format("{}{}", planned.encoding->format_name(),
-                              planned.tensor.shape.size() > 2 ? " (experts)"
-                                                              : ""),
-                  note);
+    notes.emplace(
+        fmt::format("{}{}",
+                    planned.encoding->format_name(),
+                    planned.tensor.shape.size() > 2 ? " (experts)" : ""),
+        note);
   }
   return notes;
 }
@@ -125,14 +126,19 @@ std::string summary(const Plan& plan) {
   const Totals totals = totals_of(plan);
   std::string counts;
   for (const auto& [action, count] : totals.counts) {
-    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", name(action),
+    counts += fmt::format("{}{} {}",
+                          counts.empty() ? "" : ", ",
+                          name(action),
                           format_count(count));
   }
-  std::string out = fmt::format(
-      "{} tensors: {}\n{} -> {} in {} file{}",
-      format_count(static_cast<std::int64_t>(plan.tensors.size())), counts,
-      format_bytes(plan.source_bytes), format_bytes(plan.output_bytes),
-      plan.shards.size(), plan.shards.size() == 1 ? "" : "s");
+  std::string out =
+      fmt::format("{} tensors: {}\n{} -> {} in {} file{}",
+                  format_count(static_cast<std::int64_t>(plan.tensors.size())),
+                  counts,
+                  format_bytes(plan.source_bytes),
+                  format_bytes(plan.output_bytes),
+                  plan.shards.size(),
+                  plan.shards.size() == 1 ? "" : "s");
   if (totals.encoded_weights > 0) {
     out += fmt::format("; {:.2f} bits per quantized weight",
                        bits_per_weight(totals));
@@ -153,8 +159,8 @@ std::string plan_text(const Plan& plan, const QuantizeOptions& options) {
   }
   out += summary(plan);
   for (const auto& [format, note] : notes_of(plan)) {
-    out += fmt::format("{}: loads in {}; runs on {}\n", format, note.loads,
-                       note.runs);
+    out += fmt::format(
+        "{}: loads in {}; runs on {}\n", format, note.loads, note.runs);
   }
   for (const std::string& warning : plan.warnings) {
     out += "warning: " + warning + "\n";
@@ -203,8 +209,8 @@ std::string plan_json(const Plan& plan, const QuantizeOptions& options) {
   out["warnings"] = plan.warnings;
   out["problems"] = Json::array();
   for (const Problem& problem : plan.problems) {
-    out["problems"].push_back({{"exit_code", exit_code(problem.kind)},
-                               {"message", problem.message}});
+    out["problems"].push_back(
+        {{"exit_code", exit_code(problem.kind)}, {"message", problem.message}});
   }
   return out.dump(2) + "\n";
 }

@@ -14,9 +14,8 @@ void add_quantize_command(CLI::App& app, Run& run) {
   add_output_options(*command, *options);
   add_later_options(*command);
   command->add_flag("--dry-run", options->dry_run, "Plan only");
-  command->callback([options, &run] {
-    run = [options] { return run_quantize(*options); };
-  });
+  command->callback(
+      [options, &run] { run = [options] { return run_quantize(*options); }; });
 }
 
 }  // namespace mantissa::cli

@@ -4,8 +4,8 @@
 #include <fstream>
 #include <sstream>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <mantissa/configs/fqn_to_config.h>
 #include <mantissa/configs/registry.h>
@@ -22,9 +22,18 @@ constexpr int kIgnoreGroup = 0;
 constexpr int kTensorTypeGroup = 1;
 
 constexpr const char* kLaterFlags[] = {
-    "--device",   "--format",         "--imatrix",    "--keep-split",
-    "--min-sqnr", "--max-memory",     "--no-progress", "--offload-folder",
-    "--recipe",   "--report",         "--scheme",     "--seed",
+    "--device",
+    "--format",
+    "--imatrix",
+    "--keep-split",
+    "--min-sqnr",
+    "--max-memory",
+    "--no-progress",
+    "--offload-folder",
+    "--recipe",
+    "--report",
+    "--scheme",
+    "--seed",
     "--color",
 };
 
@@ -60,8 +69,9 @@ RuleSet::Entry parse_tensor_type(const std::string& words,
   if (equals == std::string::npos || equals == 0 ||
       equals + 1 == words.size()) {
     throw Error(ErrorKind::Usage,
-                origin + ": expected REGEX=CONFIG, for example "
-                         "'down_proj=int8_weight_only'");
+                origin +
+                    ": expected REGEX=CONFIG, for example "
+                    "'down_proj=int8_weight_only'");
   }
   const std::string value = words.substr(equals + 1);
   const ConfigPtr config =
@@ -99,9 +109,10 @@ void add_source_options(CLI::App& command, QuantizeOptions& options) {
                      "float32, bfloat16 or float16: dtype of what is not "
                      "quantized (default: bfloat16 from a quantized GGUF, "
                      "else the source's)");
-  command.add_option("--shard-size",
-                     options.shard_size,
-                     "Largest output file, such as 5GB or 500MB")
+  command
+      .add_option("--shard-size",
+                  options.shard_size,
+                  "Largest output file, such as 5GB or 500MB")
       ->capture_default_str();
   command.add_flag("--json", options.json, "Machine-readable output");
   command.add_flag("-v,--verbose", options.verbose, "One line per tensor");
@@ -114,19 +125,22 @@ void add_config_options(CLI::App& command, QuantizeOptions& options) {
                      "`mantissa configs`)");
   command.add_option(
       "--group-size", options.group_size, "Group size of the -c config");
-  command.add_option("--ignore",
-                     options.ignore,
-                     "Keep what this names: exact name, glob:, re:, "
-                     "re-prefix: or re-search: (repeatable)")
+  command
+      .add_option("--ignore",
+                  options.ignore,
+                  "Keep what this names: exact name, glob:, re:, "
+                  "re-prefix: or re-search: (repeatable)")
       ->allow_extra_args(false);
-  command.add_option("--tensor-type",
-                     options.tensor_types,
-                     "REGEX=CONFIG, or REGEX=none to keep; the expression is "
-                     "searched anywhere in the name (repeatable)")
+  command
+      .add_option("--tensor-type",
+                  options.tensor_types,
+                  "REGEX=CONFIG, or REGEX=none to keep; the expression is "
+                  "searched anywhere in the name (repeatable)")
       ->allow_extra_args(false);
-  command.add_option("--tensor-type-file",
-                     options.tensor_type_files,
-                     "File of REGEX=CONFIG lines; # starts a comment")
+  command
+      .add_option("--tensor-type-file",
+                  options.tensor_type_files,
+                  "File of REGEX=CONFIG lines; # starts a comment")
       ->allow_extra_args(false);
   command.add_flag("--allow-skipped",
                    options.allow_skipped,
@@ -159,9 +173,9 @@ void add_later_options(CLI::App& command) {
         .add_option_function<std::string>(
             flag,
             [flag](const std::string&) {
-              throw Error(ErrorKind::Usage,
-                          std::string(flag) +
-                              " is not available in this version");
+              throw Error(
+                  ErrorKind::Usage,
+                  std::string(flag) + " is not available in this version");
             })
         ->expected(0, 1)
         ->group("");
@@ -172,8 +186,9 @@ ParsedRequest parse_request(const QuantizeOptions& options) {
   ParsedRequest out;
   std::vector<RuleSet::Entry> entries;
   for (const std::string& words : options.ignore) {
-    entries.push_back({{NamePattern::parse(words), nullptr, "--ignore " + words},
-                       kIgnoreGroup});
+    entries.push_back(
+        {{NamePattern::parse(words), nullptr, "--ignore " + words},
+         kIgnoreGroup});
   }
   for (const std::string& words : options.tensor_types) {
     entries.push_back(
@@ -236,9 +251,9 @@ Existing existing_of(const QuantizeOptions& options) {
 
 int workers_of(const QuantizeOptions& options) {
   if (options.workers < 0) {
-    throw Error(ErrorKind::Usage,
-                fmt::format("-j: expected at least 1 worker, got {}",
-                            options.workers));
+    throw Error(
+        ErrorKind::Usage,
+        fmt::format("-j: expected at least 1 worker, got {}", options.workers));
   }
   return options.workers == 0 ? default_workers() : options.workers;
 }
@@ -249,9 +264,14 @@ std::int64_t parse_size(const std::string& text) {
     std::int64_t bytes;
   };
   constexpr Unit kUnits[] = {
-      {"", 1},           {"B", 1},          {"KB", 1000},
-      {"MB", 1000000},   {"GB", 1000000000}, {"KiB", 1 << 10},
-      {"MiB", 1 << 20},  {"GiB", 1 << 30},
+      {"", 1},
+      {"B", 1},
+      {"KB", 1000},
+      {"MB", 1000000},
+      {"GB", 1000000000},
+      {"KiB", 1 << 10},
+      {"MiB", 1 << 20},
+      {"GiB", 1 << 30},
   };
   std::int64_t count = 0;
   const auto [end, error] =
@@ -266,7 +286,8 @@ std::int64_t parse_size(const std::string& text) {
   }
   throw Error(ErrorKind::Usage,
               "--shard-size: expected a size such as 5GB, 500MB or 1GiB, got "
-              "'" + text + "'");
+              "'" +
+                  text + "'");
 }
 
 }  // namespace mantissa::cli

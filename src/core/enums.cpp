@@ -16,35 +16,33 @@ struct Row {
 template <class Enum>
 std::span<const Row<Enum>> rows();
 
-#define MANTISSA_ENUM_ROWS(Enum, ...)                      \
-  template <>                                              \
-  std::span<const Row<Enum>> rows<Enum>() {                \
-    using E = Enum;                                        \
-    static constexpr std::string_view kType = #Enum;       \
-    static constexpr Row<Enum> kTable[] = {__VA_ARGS__};   \
-    return kTable;                                         \
-  }                                                        \
-  }                                                        \
-  template <>                                              \
-  EnumSpelling spelling<Enum>(Enum value) {                \
-    for (const auto& row : rows<Enum>()) {                 \
-      if (row.value == value) return row.spelling;         \
-    }                                                      \
-    return {};                                             \
-  }                                                        \
-  template <>                                              \
-  std::optional<Enum> enum_from_spelling<Enum>(            \
-      std::string_view text) {                             \
-    for (const auto& row : rows<Enum>()) {                 \
-      const EnumSpelling& s = row.spelling;                \
-      if (text == s.member ||                              \
-          (!s.value.empty() && text == s.value) ||         \
-          (!row.alias.empty() && text == row.alias)) {     \
-        return row.value;                                  \
-      }                                                    \
-    }                                                      \
-    return std::nullopt;                                   \
-  }                                                        \
+#define MANTISSA_ENUM_ROWS(Enum, ...)                                   \
+  template <>                                                           \
+  std::span<const Row<Enum>> rows<Enum>() {                             \
+    using E = Enum;                                                     \
+    static constexpr std::string_view kType = #Enum;                    \
+    static constexpr Row<Enum> kTable[] = {__VA_ARGS__};                \
+    return kTable;                                                      \
+  }                                                                     \
+  }                                                                     \
+  template <>                                                           \
+  EnumSpelling spelling<Enum>(Enum value) {                             \
+    for (const auto& row : rows<Enum>()) {                              \
+      if (row.value == value) return row.spelling;                      \
+    }                                                                   \
+    return {};                                                          \
+  }                                                                     \
+  template <>                                                           \
+  std::optional<Enum> enum_from_spelling<Enum>(std::string_view text) { \
+    for (const auto& row : rows<Enum>()) {                              \
+      const EnumSpelling& s = row.spelling;                             \
+      if (text == s.member || (!s.value.empty() && text == s.value) ||  \
+          (!row.alias.empty() && text == row.alias)) {                  \
+        return row.value;                                               \
+      }                                                                 \
+    }                                                                   \
+    return std::nullopt;                                                \
+  }                                                                     \
   namespace {
 
 MANTISSA_ENUM_ROWS(MappingType,
@@ -89,10 +87,11 @@ MANTISSA_ENUM_ROWS(
      {kType, "OPAQUE_TORCHAO_LOWBIT", "opaque_torchao_lowbit"},
      ""})
 
-MANTISSA_ENUM_ROWS(
-    IntxChooseQParamsAlgorithm,
-    {E::Affine, {kType, "AFFINE", "affine"}, ""},
-    {E::HqqScaleOnly, {kType, "HQQ_SCALE_ONLY", "hqq_scale_only"}, ""})
+MANTISSA_ENUM_ROWS(IntxChooseQParamsAlgorithm,
+                   {E::Affine, {kType, "AFFINE", "affine"}, ""},
+                   {E::HqqScaleOnly,
+                    {kType, "HQQ_SCALE_ONLY", "hqq_scale_only"},
+                    ""})
 
 MANTISSA_ENUM_ROWS(
     Float8PackingFormat,
@@ -110,23 +109,22 @@ MANTISSA_ENUM_ROWS(ScaleCalculationMode,
                    {E::Ceil, {kType, "CEIL", "ceil"}, ""},
                    {E::Even, {kType, "EVEN", "even"}, ""})
 
-MANTISSA_ENUM_ROWS(
-    QuantizationStep,
-    {E::Prepare, {kType, "PREPARE", "prepare"}, ""},
-    {E::Convert, {kType, "CONVERT", "convert"}, ""},
-    {E::PrepareForLoading,
-     {kType, "PREPARE_FOR_LOADING", "prepare_for_loading"},
-     ""},
-    {E::PrepareForSmoothquantSmoothingFactor,
-     {kType,
-      "PREPARE_FOR_SMOOTHQUANT_SMOOTHING_FACTOR",
-      "prepare_for_smoothquant_smoothing_factor"},
-     ""},
-    {E::PrepareForSmoothquantActivationScales,
-     {kType,
-      "PREPARE_FOR_SMOOTHQUANT_ACTIVATION_SCALES",
-      "prepare_for_smoothquant_activation_scales"},
-     ""})
+MANTISSA_ENUM_ROWS(QuantizationStep,
+                   {E::Prepare, {kType, "PREPARE", "prepare"}, ""},
+                   {E::Convert, {kType, "CONVERT", "convert"}, ""},
+                   {E::PrepareForLoading,
+                    {kType, "PREPARE_FOR_LOADING", "prepare_for_loading"},
+                    ""},
+                   {E::PrepareForSmoothquantSmoothingFactor,
+                    {kType,
+                     "PREPARE_FOR_SMOOTHQUANT_SMOOTHING_FACTOR",
+                     "prepare_for_smoothquant_smoothing_factor"},
+                    ""},
+                   {E::PrepareForSmoothquantActivationScales,
+                    {kType,
+                     "PREPARE_FOR_SMOOTHQUANT_ACTIVATION_SCALES",
+                     "prepare_for_smoothquant_activation_scales"},
+                    ""})
 
 #undef MANTISSA_ENUM_ROWS
 

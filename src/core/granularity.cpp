@@ -24,9 +24,8 @@ std::size_t wrap_dim(std::int64_t dim,
                      const Shape& shape) {
   const auto rank = static_cast<std::int64_t>(shape.size());
   if (dim < -rank || dim >= rank) {
-    throw_misfit(granularity,
-                 shape,
-                 "dimension " + std::to_string(dim) + " is outside");
+    throw_misfit(
+        granularity, shape, "dimension " + std::to_string(dim) + " is outside");
   }
   return static_cast<std::size_t>(dim < 0 ? dim + rank : dim);
 }
@@ -61,29 +60,28 @@ Shape per_group(const PerGroup& group, const Shape& shape) {
 }  // namespace
 
 Shape block_size(const Granularity& granularity, const Shape& shape) {
-  return std::visit(
-      Overloaded{
-          [&](const PerTensor&) { return shape; },
-          [&](const PerAxis& g) {
-            Shape out = shape;
-            out[wrap_dim(g.axis, g, shape)] = 1;
-            return out;
-          },
-          [&](const PerRow& g) {
-            Shape out(shape.size(), 1);
-            const std::size_t dim = wrap_dim(g.dim, g, shape);
-            out[dim] = shape[dim];
-            return out;
-          },
-          [&](const PerToken&) {
-            Shape out(shape.size(), 1);
-            if (!shape.empty()) out.back() = shape.back();
-            return out;
-          },
-          [&](const PerGroup& g) { return per_group(g, shape); },
-          [&](const PerBlock& g) { return per_block(g, shape); },
-      },
-      granularity);
+  return std::visit(Overloaded{
+                        [&](const PerTensor&) { return shape; },
+                        [&](const PerAxis& g) {
+                          Shape out = shape;
+                          out[wrap_dim(g.axis, g, shape)] = 1;
+                          return out;
+                        },
+                        [&](const PerRow& g) {
+                          Shape out(shape.size(), 1);
+                          const std::size_t dim = wrap_dim(g.dim, g, shape);
+                          out[dim] = shape[dim];
+                          return out;
+                        },
+                        [&](const PerToken&) {
+                          Shape out(shape.size(), 1);
+                          if (!shape.empty()) out.back() = shape.back();
+                          return out;
+                        },
+                        [&](const PerGroup& g) { return per_group(g, shape); },
+                        [&](const PerBlock& g) { return per_block(g, shape); },
+                    },
+                    granularity);
 }
 
 std::string to_string(const Granularity& granularity) {

@@ -11,8 +11,8 @@ namespace {
 std::size_t edit_distance(std::string_view a,
                           std::string_view b,
                           std::size_t limit) {
-  const std::size_t gap = a.size() > b.size() ? a.size() - b.size()
-                                              : b.size() - a.size();
+  const std::size_t gap =
+      a.size() > b.size() ? a.size() - b.size() : b.size() - a.size();
   if (gap > limit) return limit + 1;
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});

@@ -57,9 +57,8 @@ HostTensor::HostTensor(DType dtype, Shape shape)
                     " bytes, shape " + to_string(shape_));
   }
   std::memset(memory, 0, padded);
-  bytes_.reset(static_cast<std::byte*>(memory), [](std::byte* p) {
-    std::free(p);
-  });
+  bytes_.reset(static_cast<std::byte*>(memory),
+               [](std::byte* p) { std::free(p); });
 }
 
 }  // namespace mantissa

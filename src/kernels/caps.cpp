@@ -35,9 +35,9 @@ Caps limit_caps(const Caps& machine, const std::string& limit) {
   } else if (limit == "scalar") {
     caps = {};
   } else {
-    throw Error(ErrorKind::Usage,
-                "MANTISSA_CPU: expected scalar, avx2 or avx512, got '" + limit +
-                    "'");
+    throw Error(
+        ErrorKind::Usage,
+        "MANTISSA_CPU: expected scalar, avx2 or avx512, got '" + limit + "'");
   }
   return caps;
 }

@@ -36,7 +36,8 @@ EncodingPtr intx_of(const Shape& shape,
                     DType dtype,
                     DType target = DType::Int4,
                     DType scale = DType::Float32) {
-  return make_intx_encoding(shape, dtype,
+  return make_intx_encoding(shape,
+                            dtype,
                             {.target_dtype = target,
                              .granularity = PerGroup{kGroup},
                              .scale_dtype = scale});
@@ -79,8 +80,8 @@ EncodedTensor carry(const SourceTensor& tensor,
   if (encoder == nullptr) throw std::logic_error("not carried");
   support::CountingSink sink(encoding->fields());
   const MatrixShape shape = matrix_shape(tensor.shape);
-  const auto row_bytes = static_cast<std::int64_t>(stored.size()) /
-                         (shape.matrices * shape.rows);
+  const auto row_bytes =
+      static_cast<std::int64_t>(stored.size()) / (shape.matrices * shape.rows);
   constexpr std::int64_t kStep = 5;
   for (std::int64_t matrix = shape.matrices - 1; matrix >= 0; --matrix) {
     for (std::int64_t row = (shape.rows - 1) / kStep * kStep; row >= 0;
@@ -110,8 +111,11 @@ void expect_equal_values(const GgmlTypeInfo& type,
                          const EncodedTensor& carried) {
   const HostTensor ours = carried.decode();
   HostTensor ggml(ours.dtype(), ours.shape());
-  convert_blocks(type, stored.data(), ours.numel() / type.block_size,
-                 ours.dtype(), ggml.data());
+  convert_blocks(type,
+                 stored.data(),
+                 ours.numel() / type.block_size,
+                 ours.dtype(),
+                 ggml.data());
   for (std::int64_t i = 0; i < ours.numel(); ++i) {
     ASSERT_EQ(element(ours.view(), i), element(ggml.view(), i))
         << name(ours.dtype()) << " at " << i;
@@ -148,8 +152,8 @@ void expect_every_scale_and_code(GgmlType number, const Make& make) {
     const Shape shape = {static_cast<std::int64_t>(part.size()), columns};
     for (const DType dtype : kDtypes) {
       const SourceTensor tensor = source_of(type, shape, dtype);
-      expect_equal_values(type, stored,
-                          carry(tensor, make(shape, dtype), stored));
+      expect_equal_values(
+          type, stored, carry(tensor, make(shape, dtype), stored));
       if (testing::Test::HasFatalFailure()) return;
     }
   }
@@ -287,18 +291,20 @@ TEST(CarryOver, OnlyWhatTheTableNames) {
   EXPECT_FALSE(carries(GgmlType::Q4_1, intx_of(shape, kF32)));
   EXPECT_FALSE(carries(GgmlType::Q4_1, int8_of(shape, kF32)));
   EXPECT_FALSE(carries(GgmlType::F32, int8_of(shape, kF32)));
-  EXPECT_FALSE(carries(
-      GgmlType::Q8_0,
-      make_int8_encoding(shape, kF32, {.granularity = PerRow{}})));
-  EXPECT_FALSE(carries(
-      GgmlType::Q8_0,
-      make_int8_encoding(shape, kF32, {.granularity = PerGroup{kGroup},
-                                       .reduce_range = true})));
+  EXPECT_FALSE(
+      carries(GgmlType::Q8_0,
+              make_int8_encoding(shape, kF32, {.granularity = PerRow{}})));
+  EXPECT_FALSE(carries(GgmlType::Q8_0,
+                       make_int8_encoding(shape,
+                                          kF32,
+                                          {.granularity = PerGroup{kGroup},
+                                           .reduce_range = true})));
   EXPECT_FALSE(carries(
       GgmlType::Q4_1,
-      make_int4_encoding(shape, kF32,
-                         {.group_size = kGroup,
-                          .activation_dtype = DType::Float8E4M3FN})));
+      make_int4_encoding(
+          shape,
+          kF32,
+          {.group_size = kGroup, .activation_dtype = DType::Float8E4M3FN})));
 }
 
 TEST(CarryOver, NonFiniteScalesAndWrongRowsAreErrors) {

@@ -100,7 +100,8 @@ TEST(GgufModel, NamesShapesAndTypes) {
                                    "model.layers.0.mlp.down_proj.weight",
                                    "model.norm.weight"));
   const SourceTensor& down =
-      source->tensors()[index_of(*source, "model.layers.0.mlp.down_proj.weight")];
+      source
+          ->tensors()[index_of(*source, "model.layers.0.mlp.down_proj.weight")];
   EXPECT_EQ(down.shape, (Shape{64, 96}));
   EXPECT_EQ(down.stored_bytes, 64 * 96 * 4);
   EXPECT_TRUE(source->metadata().empty());
@@ -116,7 +117,8 @@ TEST(GgufModel, RowsOfQueriesAndKeysAreReordered) {
            {0, 32}, {3, 20}, {15, 2}, {31, 1}, {16, 16}, {5, 0}}) {
     const std::vector<float> values = read_floats(*source, name, row, rows);
     for (int i = 0; i < rows; ++i) {
-      const int head = (row + i) / 16, b = (row + i) % 16 / 8, a = (row + i) % 8;
+      const int head = (row + i) / 16, b = (row + i) % 16 / 8,
+                a = (row + i) % 8;
       const int stored = head * 16 + 2 * a + b;
       for (int k = 0; k < 64; ++k) {
         ASSERT_EQ(values[static_cast<std::size_t>(i * 64 + k)],
@@ -125,8 +127,8 @@ TEST(GgufModel, RowsOfQueriesAndKeysAreReordered) {
       }
     }
   }
-  const auto v = read_floats(*source, "model.layers.0.self_attn.v_proj.weight",
-                             1, 1);
+  const auto v =
+      read_floats(*source, "model.layers.0.self_attn.v_proj.weight", 1, 1);
   EXPECT_EQ(v[0], 5 + 64.0f / 1024);
 }
 
@@ -135,9 +137,8 @@ TEST(GgufModel, RangesOutsideATensorAreErrors) {
   const auto source = open_bytes(dir, RawGguf::tiny_llama());
   std::vector<std::byte> out(2 * 64 * 4);
   const auto read = [&](std::int64_t row, std::int64_t rows, std::size_t size) {
-    return kind_of([&] {
-      source->read_rows(0, row, rows, std::span(out).first(size));
-    });
+    return kind_of(
+        [&] { source->read_rows(0, row, rows, std::span(out).first(size)); });
   };
   EXPECT_EQ(read(7, 2, 512), ErrorKind::Unexpected);
   EXPECT_EQ(read(-1, 2, 512), ErrorKind::Unexpected);
@@ -155,14 +156,15 @@ TEST(GgufModel, BlocksMoveAsWholeRows) {
       index_of(*source, "model.layers.0.self_attn.k_proj.weight");
   EXPECT_EQ(source->tensors()[index].stored_type, "Q8_0");
   std::string stored(3 * 68, '\0');
-  source->read_stored_rows(index, 7, 3,
-                           std::as_writable_bytes(std::span(stored)));
+  source->read_stored_rows(
+      index, 7, 3, std::as_writable_bytes(std::span(stored)));
   const std::string all = counting_q8(64);
   // Rows 7, 8, 9 of the head lie at 14, 1, 3.
-  EXPECT_EQ(stored, all.substr(14 * 68, 68) + all.substr(1 * 68, 68) +
-                        all.substr(3 * 68, 68));
-  const auto values = read_floats(
-      *source, "model.layers.0.self_attn.k_proj.weight", 7, 3);
+  EXPECT_EQ(stored,
+            all.substr(14 * 68, 68) + all.substr(1 * 68, 68) +
+                all.substr(3 * 68, 68));
+  const auto values =
+      read_floats(*source, "model.layers.0.self_attn.k_proj.weight", 7, 3);
   EXPECT_EQ(values[0], static_cast<float>(static_cast<std::int8_t>(14 * 64)));
   EXPECT_EQ(values[64 + 5], static_cast<float>(64 + 5));
 }
@@ -170,12 +172,15 @@ TEST(GgufModel, BlocksMoveAsWholeRows) {
 TEST(GgufModel, BiasesAreReorderedToo) {
   const TempDir dir;
   RawGguf file = RawGguf::tiny_llama();
-  for (const auto& [name, size] : std::vector<std::pair<std::string, int>>{
-           {"attn_q", 64}, {"attn_k", 32}, {"attn_v", 32}, {"attn_output", 64}}) {
+  for (const auto& [name, size] :
+       std::vector<std::pair<std::string, int>>{{"attn_q", 64},
+                                                {"attn_k", 32},
+                                                {"attn_v", 32},
+                                                {"attn_output", 64}}) {
     std::vector<float> values;
     for (int i = 0; i < size; ++i) values.push_back(static_cast<float>(i));
-    file.set_f32_tensor("blk.0." + name + ".bias",
-                        {static_cast<std::uint64_t>(size)}, values);
+    file.set_f32_tensor(
+        "blk.0." + name + ".bias", {static_cast<std::uint64_t>(size)}, values);
   }
   const auto source = open_bytes(dir, file);
   const auto k =
@@ -203,11 +208,11 @@ TEST(GgufModel, DefaultDtypes) {
     return first;
   };
   EXPECT_EQ(dtype(), DType::Float32);
-  file.set_tensor("blk.0.attn_v.weight", kF16, {64, 32},
-                  std::string(64 * 32 * 2, '\0'));
+  file.set_tensor(
+      "blk.0.attn_v.weight", kF16, {64, 32}, std::string(64 * 32 * 2, '\0'));
   EXPECT_EQ(dtype(), DType::Float16);
-  file.set_tensor("blk.0.attn_k.weight", 30, {64, 32},
-                  std::string(64 * 32 * 2, '\0'));
+  file.set_tensor(
+      "blk.0.attn_k.weight", 30, {64, 32}, std::string(64 * 32 * 2, '\0'));
   EXPECT_EQ(dtype(), DType::Float32);  // neither half type holds both
   file.set_tensor("blk.0.attn_q.weight", kQ8_0, {64, 64}, counting_q8(128));
   EXPECT_EQ(dtype(), DType::BFloat16);
@@ -222,7 +227,9 @@ TEST(GgufModel, PlainTypesInTheirOwnDtypeKeepTheirBits) {
   for (std::size_t i = 0; i < every.size(); ++i) {
     every[i] = static_cast<std::uint16_t>(i);
   }
-  convert_blocks(f16, std::as_bytes(std::span(every)).data(), 1 << 16,
+  convert_blocks(f16,
+                 std::as_bytes(std::span(every)).data(),
+                 1 << 16,
                  DType::Float16,
                  std::as_writable_bytes(std::span(copy)).data());
   EXPECT_EQ(every, copy);
@@ -344,142 +351,176 @@ constexpr ErrorKind kInput = ErrorKind::Input;
 
 const Refused kRefused[] = {
     {"Architecture",
-     [](RawGguf& f) { f.set_string("general.architecture", "qwen2"); }, kUsage,
+     [](RawGguf& f) { f.set_string("general.architecture", "qwen2"); },
+     kUsage,
      "\"qwen2\" is not supported; this version converts: llama"},
     {"NoArchitecture",
-     [](RawGguf& f) { f.remove_key("general.architecture"); }, kInput,
+     [](RawGguf& f) { f.remove_key("general.architecture"); },
+     kInput,
      "\"general.architecture\": missing"},
-    {"Experts", [](RawGguf& f) { f.set_u32("llama.expert_count", 8); }, kUsage,
+    {"Experts",
+     [](RawGguf& f) { f.set_u32("llama.expert_count", 8); },
+     kUsage,
      "8 experts"},
-    {"UnknownKey", [](RawGguf& f) { f.set_f32("llama.logit_scale", 0.5f); },
-     kUsage, "\"llama.logit_scale\": not understood"},
+    {"UnknownKey",
+     [](RawGguf& f) { f.set_f32("llama.logit_scale", 0.5f); },
+     kUsage,
+     "\"llama.logit_scale\": not understood"},
     {"Window",
      [](RawGguf& f) { f.set_u32("llama.attention.sliding_window", 64); },
-     kUsage, "sliding attention"},
+     kUsage,
+     "sliding attention"},
     {"PartialRotary",
      [](RawGguf& f) {
        f.set_u32("llama.attention.key_length", 16)
            .set_u32("llama.rope.dimension_count", 8);
      },
-     kUsage, "partial rotary"},
+     kUsage,
+     "partial rotary"},
     {"ValueLength",
-     [](RawGguf& f) { f.set_u32("llama.attention.value_length", 8); }, kUsage,
+     [](RawGguf& f) { f.set_u32("llama.attention.value_length", 8); },
+     kUsage,
      "\"llama.attention.value_length\""},
     {"NoEps",
-     [](RawGguf& f) {
-       f.remove_key("llama.attention.layer_norm_rms_epsilon");
-     },
-     kInput, "layer_norm_rms_epsilon\": missing"},
+     [](RawGguf& f) { f.remove_key("llama.attention.layer_norm_rms_epsilon"); },
+     kInput,
+     "layer_norm_rms_epsilon\": missing"},
     {"ZeroHeads",
-     [](RawGguf& f) { f.set_u32("llama.attention.head_count", 0); }, kInput,
+     [](RawGguf& f) { f.set_u32("llama.attention.head_count", 0); },
+     kInput,
      "head_count\": expected 1"},
     {"KeyOfWrongType",
-     [](RawGguf& f) { f.set_string("llama.block_count", "1"); }, kInput,
+     [](RawGguf& f) { f.set_string("llama.block_count", "1"); },
+     kInput,
      "\"llama.block_count\": type: expected one whole number >= 0, found a "
      "string"},
     {"HeadsPerLayer",
      [](RawGguf& f) { f.set_i32s("llama.attention.head_count", {4, 2}); },
-     kInput, "found an array of signed integers"},
-    {"ManyLayers", [](RawGguf& f) { f.set_u32("llama.block_count", 1 << 29); },
-     kInput, "536870912 layers, the file has 11 tensors"},
+     kInput,
+     "found an array of signed integers"},
+    {"ManyLayers",
+     [](RawGguf& f) { f.set_u32("llama.block_count", 1 << 29); },
+     kInput,
+     "536870912 layers, the file has 11 tensors"},
     {"UnknownTensor",
      [](RawGguf& f) { f.set_f32_tensor("blk.0.attn_qkv.weight", {1}, {1}); },
-     kUsage, "\"blk.0.attn_qkv.weight\": no tensor of a dense llama"},
+     kUsage,
+     "\"blk.0.attn_qkv.weight\": no tensor of a dense llama"},
     {"LayerOutside",
      [](RawGguf& f) { f.set_f32_tensor("blk.1.attn_norm.weight", {1}, {1}); },
-     kUsage, "\"blk.1.attn_norm.weight\": no tensor"},
+     kUsage,
+     "\"blk.1.attn_norm.weight\": no tensor"},
     {"LayerPadded",
      [](RawGguf& f) { f.set_f32_tensor("blk.00.attn_norm.weight", {1}, {1}); },
-     kUsage, "\"blk.00.attn_norm.weight\": no tensor"},
+     kUsage,
+     "\"blk.00.attn_norm.weight\": no tensor"},
     {"MissingTensor",
-     [](RawGguf& f) { f.remove_tensor("blk.0.ffn_up.weight"); }, kInput,
+     [](RawGguf& f) { f.remove_tensor("blk.0.ffn_up.weight"); },
+     kInput,
      "\"blk.0.ffn_up.weight\": missing"},
     {"WrongShape",
      [](RawGguf& f) {
-       f.set_f32_tensor("blk.0.ffn_norm.weight", {32},
-                        std::vector<float>(32));
+       f.set_f32_tensor("blk.0.ffn_norm.weight", {32}, std::vector<float>(32));
      },
-     kInput, "\"blk.0.ffn_norm.weight\": shape: expected [64], found [32]"},
+     kInput,
+     "\"blk.0.ffn_norm.weight\": shape: expected [64], found [32]"},
     {"HalfOfTheBiases",
      [](RawGguf& f) {
        f.set_f32_tensor("blk.0.attn_q.bias", {64}, std::vector<float>(64));
      },
-     kUsage, "\"blk.0.attn_k.bias\": missing"},
+     kUsage,
+     "\"blk.0.attn_k.bias\": missing"},
     {"VocabularySize",
-     [](RawGguf& f) { f.set_u32("llama.vocab_size", 9); }, kInput,
+     [](RawGguf& f) { f.set_u32("llama.vocab_size", 9); },
+     kInput,
      "\"llama.vocab_size\": expected 8"},
     {"RopeScaling",
-     [](RawGguf& f) {
-       f.set_string("llama.rope.scaling.type", "longrope");
-     },
-     kUsage, "found \"longrope\""},
+     [](RawGguf& f) { f.set_string("llama.rope.scaling.type", "longrope"); },
+     kUsage,
+     "found \"longrope\""},
     {"RopeScalingKey",
-     [](RawGguf& f) {
-       f.set_f32("llama.rope.scaling.attn_factor", 1.5f);
-     },
-     kUsage, "\"llama.rope.scaling.attn_factor\": not understood"},
+     [](RawGguf& f) { f.set_f32("llama.rope.scaling.attn_factor", 1.5f); },
+     kUsage,
+     "\"llama.rope.scaling.attn_factor\": not understood"},
     {"YarnWithoutLength",
      [](RawGguf& f) { f.set_string("llama.rope.scaling.type", "yarn"); },
-     kUsage, "yarn without original_context_length"},
+     kUsage,
+     "yarn without original_context_length"},
     {"RopeFactors",
      [](RawGguf& f) {
-       f.set_f32_tensor("rope_freqs.weight", {8},
-                        {1, 2, 3, 4, 5, 6, 7, 8});
+       f.set_f32_tensor("rope_freqs.weight", {8}, {1, 2, 3, 4, 5, 6, 7, 8});
      },
-     kUsage, "\"rope_freqs.weight\": factor 1 is 2"},
+     kUsage,
+     "\"rope_freqs.weight\": factor 1 is 2"},
     {"RopeFactorCount",
      [](RawGguf& f) { f.set_f32_tensor("rope_freqs.weight", {2}, {1, 1}); },
-     kInput, "\"rope_freqs.weight\": expected [8]"},
+     kInput,
+     "\"rope_freqs.weight\": expected [8]"},
     {"TokenizerModel",
-     [](RawGguf& f) { f.set_string("tokenizer.ggml.model", "llama"); }, kUsage,
+     [](RawGguf& f) { f.set_string("tokenizer.ggml.model", "llama"); },
+     kUsage,
      "\"llama\"; this version converts tokenizers of model gpt2"},
-    {"NoTokenizer", [](RawGguf& f) { f.remove_key("tokenizer.ggml.model"); },
-     kUsage, "missing; this version converts tokenizers of model gpt2"},
+    {"NoTokenizer",
+     [](RawGguf& f) { f.remove_key("tokenizer.ggml.model"); },
+     kUsage,
+     "missing; this version converts tokenizers of model gpt2"},
     {"PreTokenizer",
-     [](RawGguf& f) { f.set_string("tokenizer.ggml.pre", "tekken"); }, kUsage,
+     [](RawGguf& f) { f.set_string("tokenizer.ggml.pre", "tekken"); },
+     kUsage,
      "\"tekken\"; this version converts the pre-tokenizers gpt-2, llama-bpe, "
      "smollm"},
-    {"NoPreTokenizer", [](RawGguf& f) { f.remove_key("tokenizer.ggml.pre"); },
-     kUsage, "missing; this version converts the pre-tokenizers"},
+    {"NoPreTokenizer",
+     [](RawGguf& f) { f.remove_key("tokenizer.ggml.pre"); },
+     kUsage,
+     "missing; this version converts the pre-tokenizers"},
     {"TokenTwice",
      [](RawGguf& f) {
        f.set_strings("tokenizer.ggml.tokens",
                      {"a", "b", "c", "d", "e", "f", "g", "a"});
      },
-     kInput, "token 7 \"a\" appears twice"},
+     kInput,
+     "token 7 \"a\" appears twice"},
     {"TokenNotUtf8",
      [](RawGguf& f) {
        f.set_strings("tokenizer.ggml.tokens",
                      {"<s>", "</s>", "a", "b", "ab", "c", "abc", "\xff"});
      },
-     kInput, "token 7 is not UTF-8"},
+     kInput,
+     "token 7 is not UTF-8"},
     {"MoreTokensThanRows",
      [](RawGguf& f) {
-       f.set_strings("tokenizer.ggml.tokens", {"<s>", "</s>", "a", "b", "ab",
-                                               "c", "abc", "d", "e"});
+       f.set_strings("tokenizer.ggml.tokens",
+                     {"<s>", "</s>", "a", "b", "ab", "c", "abc", "d", "e"});
      },
-     kInput, "9 tokens, the embedding has 8 rows"},
+     kInput,
+     "9 tokens, the embedding has 8 rows"},
     {"TypeCount",
      [](RawGguf& f) { f.set_i32s("tokenizer.ggml.token_type", {1, 1}); },
-     kInput, "2 types for 8 tokens"},
+     kInput,
+     "2 types for 8 tokens"},
     {"MergeOfThree",
      [](RawGguf& f) { f.set_strings("tokenizer.ggml.merges", {"a b c"}); },
-     kInput, "merge 0 \"a b c\": expected two tokens"},
+     kInput,
+     "merge 0 \"a b c\": expected two tokens"},
     {"MergeWithoutToken",
      [](RawGguf& f) { f.set_strings("tokenizer.ggml.merges", {"a c"}); },
-     kInput, "\"ac\" is no token"},
+     kInput,
+     "\"ac\" is no token"},
     {"SpecialIdOutside",
-     [](RawGguf& f) { f.set_u32("tokenizer.ggml.bos_token_id", 8); }, kInput,
+     [](RawGguf& f) { f.set_u32("tokenizer.ggml.bos_token_id", 8); },
+     kInput,
      "bos_token_id\": 8 is not below the 8 tokens"},
     {"BosWithoutId",
      [](RawGguf& f) {
        f.set_bool("tokenizer.ggml.add_bos_token", 1)
            .remove_key("tokenizer.ggml.bos_token_id");
      },
-     kInput, "true, but the file names no such id"},
+     kInput,
+     "true, but the file names no such id"},
     {"TemplateNotUtf8",
      [](RawGguf& f) { f.set_string("tokenizer.chat_template", "\xc0"); },
-     kInput, "\"tokenizer.chat_template\": not UTF-8"},
+     kInput,
+     "\"tokenizer.chat_template\": not UTF-8"},
 };
 
 class GgufRefused : public testing::TestWithParam<Refused> {};

@@ -28,7 +28,7 @@ std::vector<float> llama3_factors(int head_dim, double theta, double factor) {
     const double smooth = (8192 / wave - 1) / (4 - 1);
     const double value = wave < 8192.0 / 4 ? 1.0
                          : wave > 8192.0   ? factor
-                                     : 1 / ((1 - smooth) / factor + smooth);
+                                         : 1 / ((1 - smooth) / factor + smooth);
     factors.push_back(static_cast<float>(value));
   }
   return factors;
@@ -59,12 +59,11 @@ TEST(GgufRope, LinearInBothSpellings) {
 }
 
 TEST(GgufRope, Yarn) {
-  const RopeParameters rope = read_rope(
-      keys({{"llama.rope.scaling.type", std::string("yarn")},
-            {"llama.rope.scaling.factor", 4.0},
-            {"llama.rope.scaling.finetuned", true},
-            {"llama.rope.scaling.original_context_length",
-             std::uint64_t{4096}}}));
+  const RopeParameters rope = read_rope(keys(
+      {{"llama.rope.scaling.type", std::string("yarn")},
+       {"llama.rope.scaling.factor", 4.0},
+       {"llama.rope.scaling.finetuned", true},
+       {"llama.rope.scaling.original_context_length", std::uint64_t{4096}}}));
   EXPECT_EQ(rope.type, Type::Yarn);
   EXPECT_EQ(rope.factor, 4.0);
   EXPECT_EQ(rope.original_positions, 4096);
@@ -80,8 +79,8 @@ TEST(GgufRope, FactorsOfLlama3AreRecognized) {
        std::vector<std::pair<int, double>>{{128, 8.0}, {64, 32.0}}) {
     RopeParameters rope;
     rope.theta = 500000.0;
-    apply_rope_factors(llama3_factors(head_dim, rope.theta, factor), head_dim,
-                       rope);
+    apply_rope_factors(
+        llama3_factors(head_dim, rope.theta, factor), head_dim, rope);
     EXPECT_EQ(rope.type, Type::Llama3);
     EXPECT_EQ(rope.factor, factor);
     EXPECT_EQ(rope.original_positions, 8192);

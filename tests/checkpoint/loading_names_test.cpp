@@ -219,8 +219,7 @@ TEST(LoadingNames, HundredThousandNamesInTime) {
   }
   const auto start = support::CpuClock::now();
   const LoadingNames names = loading_names(source);
-  const std::chrono::duration<double> took =
-      support::CpuClock::now() - start;
+  const std::chrono::duration<double> took = support::CpuClock::now() - start;
   EXPECT_EQ(names.tensors.size(), source.tensors().size() / 192);
   RecordProperty("seconds", std::to_string(took.count()));
   EXPECT_LT(took.count(), 2.0);  // measured: 0.1 s; machines are shared

@@ -27,12 +27,10 @@ MemorySource llama(int layers, std::int64_t hidden) {
   for (int i = 0; i < layers; ++i) {
     const std::string layer = "model.layers." + std::to_string(i) + ".";
     source.add(layer + "input_layernorm.weight", DType::BFloat16, {hidden});
-    source.add(layer + "self_attn.q_proj.weight",
-               DType::BFloat16,
-               {hidden, hidden});
-    source.add(layer + "mlp.down_proj.weight",
-               DType::BFloat16,
-               {hidden, 2 * hidden});
+    source.add(
+        layer + "self_attn.q_proj.weight", DType::BFloat16, {hidden, hidden});
+    source.add(
+        layer + "mlp.down_proj.weight", DType::BFloat16, {hidden, 2 * hidden});
   }
   source.add("model.norm.weight", DType::BFloat16, {hidden});
   return source;
@@ -49,9 +47,9 @@ struct Words {
 
   explicit Words(const std::string& config,
                  std::vector<RuleSet::Entry> entries = {}) {
-    rules = std::make_unique<RuleSet>(make_rule_set(
-        config.empty() ? nullptr : parse_config_words(config),
-        std::move(entries)));
+    rules = std::make_unique<RuleSet>(
+        make_rule_set(config.empty() ? nullptr : parse_config_words(config),
+                      std::move(entries)));
     request.rules = rules.get();
   }
 };
@@ -124,8 +122,8 @@ TEST(PlanTest, AShapeThatOnlyTheBaseHitsIsExitSix) {
   EXPECT_TRUE(plan.problems.empty());
   EXPECT_EQ(find(plan, "model.layers.0.self_attn.q_proj.weight").action,
             Action::Skip);
-  const auto config = nlohmann::json::parse(
-      output_config_json(source, words.request, plan));
+  const auto config =
+      nlohmann::json::parse(output_config_json(source, words.request, plan));
   EXPECT_FALSE(config.contains("quantization_config"))
       << "nothing is quantized, so nothing is claimed";
 }
@@ -164,8 +162,8 @@ TEST(PlanTest, ARuleOnTheTiedHeadUntiesIt) {
   EXPECT_TRUE(plan.problems.empty());
   EXPECT_EQ(find(plan, "lm_head.weight").action, Action::Quantize);
   EXPECT_EQ(find(plan, "model.embed_tokens.weight").action, Action::Keep);
-  const auto config = nlohmann::json::parse(
-      output_config_json(source, words.request, plan));
+  const auto config =
+      nlohmann::json::parse(output_config_json(source, words.request, plan));
   EXPECT_EQ(config["tie_word_embeddings"], false);
   EXPECT_EQ(config["own_field"][1]["a"], 2);
   EXPECT_EQ(config["quantization_config"]["quant_type"]["default"]["_type"],

@@ -137,8 +137,7 @@ TEST(SafetensorsHeader, ReadsAHundredThousandTensorsQuickly) {
       write_header(tensors, {}) + std::string(1'600'000, '\0');
   const auto start = support::CpuClock::now();
   const auto header = parse(bytes);
-  const std::chrono::duration<double> took =
-      support::CpuClock::now() - start;
+  const std::chrono::duration<double> took = support::CpuClock::now() - start;
   EXPECT_EQ(header.tensors.size(), 100'000U);
   // A bound for loaded machines; about 0.1 s when the machine is free.
   EXPECT_LT(took.count(), 2.0);

@@ -12,8 +12,8 @@
 namespace mantissa {
 namespace {
 
-using support::write_large_checkpoint;
 using support::LargeKind;
+using support::write_large_checkpoint;
 using ::testing::HasSubstr;
 
 double child_seconds() {

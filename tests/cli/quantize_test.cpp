@@ -97,7 +97,6 @@ TEST_F(QuantizeTest, WritesADirectoryThatVerifies) {
   EXPECT_EQ(files.count("tokenizer.json"), 1u);
   EXPECT_EQ(files.size(), 3u) << "nothing but weights, config and companions";
   EXPECT_FALSE(fs::exists(out().string() + ".partial"));
-
 }
 
 TEST_F(QuantizeTest, BytesDoNotDependOnWorkersOrInstructionSet) {
@@ -144,8 +143,8 @@ TEST_F(QuantizeTest, PlanExitsAsQuantizeWould) {
 }
 
 TEST_F(QuantizeTest, SkippedTensorsAreRecordedAsNull) {
-  const ToolResult result = quantize(
-      {"-c", "int4_weight_only", "--allow-skipped"});
+  const ToolResult result =
+      quantize({"-c", "int4_weight_only", "--allow-skipped"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("3 tensors quantized"));
   EXPECT_THAT(result.out, HasSubstr("3 skipped"));
@@ -192,22 +191,36 @@ TEST_F(QuantizeTest, APartialOutputNeedsRestart) {
 }
 
 TEST_F(QuantizeTest, RefusesPlacesAroundTheInput) {
-  const ToolResult inside = run_tool({"quantize", model().string(), "-c",
-                                      "int8_weight_only", "-o",
+  const ToolResult inside = run_tool({"quantize",
+                                      model().string(),
+                                      "-c",
+                                      "int8_weight_only",
+                                      "-o",
                                       (model() / "q").string()});
   EXPECT_EQ(inside.exit_code, 2);
   EXPECT_THAT(inside.err, HasSubstr("inside"));
-  const ToolResult same = run_tool({"quantize", model().string(), "-c",
-                                    "int8_weight_only", "--force", "-o",
+  const ToolResult same = run_tool({"quantize",
+                                    model().string(),
+                                    "-c",
+                                    "int8_weight_only",
+                                    "--force",
+                                    "-o",
                                     (model() / "..//model").string()});
   EXPECT_EQ(same.exit_code, 2);
-  const ToolResult around = run_tool({"quantize", model().string(), "-c",
-                                      "int8_weight_only", "--force", "-o",
+  const ToolResult around = run_tool({"quantize",
+                                      model().string(),
+                                      "-c",
+                                      "int8_weight_only",
+                                      "--force",
+                                      "-o",
                                       directory_.path().string()});
   EXPECT_EQ(around.exit_code, 2);
   EXPECT_TRUE(fs::exists(model() / "model.safetensors"));
-  const ToolResult nowhere = run_tool({"quantize", model().string(), "-c",
-                                       "int8_weight_only", "-o",
+  const ToolResult nowhere = run_tool({"quantize",
+                                       model().string(),
+                                       "-c",
+                                       "int8_weight_only",
+                                       "-o",
                                        out("no/such").string()});
   EXPECT_EQ(nowhere.exit_code, 3);
 }
@@ -220,12 +233,11 @@ TEST_F(QuantizeTest, NonFiniteWeightsAreNamedOrKept) {
   support::save_tensors(model() / "model.safetensors", tensors);
   ToolResult result = quantize({"-c", "int8_weight_only"});
   EXPECT_EQ(result.exit_code, 4);
-  EXPECT_THAT(result.err,
-              HasSubstr("model.layers.1.self_attn.q_proj.weight"));
+  EXPECT_THAT(result.err, HasSubstr("model.layers.1.self_attn.q_proj.weight"));
   EXPECT_THAT(result.err, HasSubstr("130"));
   EXPECT_FALSE(fs::exists(out()));
-  result = quantize(
-      {"-c", "int8_weight_only", "--allow-nonfinite", "--restart"});
+  result =
+      quantize({"-c", "int8_weight_only", "--allow-nonfinite", "--restart"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto config = nlohmann::json::parse(read(out() / "config.json"));
   EXPECT_TRUE(config["quantization_config"]["quant_type"]["default"]["_data"]
@@ -234,10 +246,15 @@ TEST_F(QuantizeTest, NonFiniteWeightsAreNamedOrKept) {
 }
 
 TEST_F(QuantizeTest, RulesInTheirOrder) {
-  const ToolResult result = quantize(
-      {"-c", "int8_weight_only", "--ignore", "glob:model.layers.0.*",
-       "--tensor-type", "down_proj=int4_weight_only:group_size=32", "--tensor-type",
-       "layers.2=none"});
+  const ToolResult result =
+      quantize({"-c",
+                "int8_weight_only",
+                "--ignore",
+                "glob:model.layers.0.*",
+                "--tensor-type",
+                "down_proj=int4_weight_only:group_size=32",
+                "--tensor-type",
+                "layers.2=none"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("3 tensors quantized"));
   const auto tensors = support::load_tensors(out() / "model.safetensors");
@@ -275,7 +292,11 @@ TEST_F(QuantizeTest, MessagesOfBadWords) {
 }
 
 TEST_F(QuantizeTest, CastsWithDtype) {
-  ASSERT_EQ(run_tool({"convert", model().string(), "--dtype", "float32", "-o",
+  ASSERT_EQ(run_tool({"convert",
+                      model().string(),
+                      "--dtype",
+                      "float32",
+                      "-o",
                       out().string()})
                 .exit_code,
             0);

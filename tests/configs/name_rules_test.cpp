@@ -203,8 +203,7 @@ TEST(RuleSetTest, HundredThousandNamesTakeWellUnderASecond) {
                     i % 2 ? "self_attn.q_proj" : "mlp.down_proj");
     matched += set.decide(name).matched;
   }
-  const std::chrono::duration<double> took =
-      support::CpuClock::now() - start;
+  const std::chrono::duration<double> took = support::CpuClock::now() - start;
   EXPECT_EQ(matched, 50000);
   EXPECT_LT(took.count(), 1.0);
 }

@@ -54,9 +54,22 @@ std::string hex(std::span<const std::byte> bytes) {
 }
 
 HostTensor example_weight() {
-  constexpr float kWeight[] = {0.5f, -1.0f, 0.25f, 0.75f, -0.125f, 0.0f,
-                               1.5f, -2.0f, 3.0f,  -0.5f, 1.0f,    0.0f,
-                               0.1f, -0.2f, 0.3f,  -0.4f};
+  constexpr float kWeight[] = {0.5f,
+                               -1.0f,
+                               0.25f,
+                               0.75f,
+                               -0.125f,
+                               0.0f,
+                               1.5f,
+                               -2.0f,
+                               3.0f,
+                               -0.5f,
+                               1.0f,
+                               0.0f,
+                               0.1f,
+                               -0.2f,
+                               0.3f,
+                               -0.4f};
   HostTensor weight(DType::BFloat16, {2, 8});
   for (int i = 0; i < 16; ++i) {
     weight.as<std::uint16_t>()[i] = float_to_bfloat16(kWeight[i]);
@@ -72,15 +85,16 @@ void expect_page(const std::string& page,
   ASSERT_EQ(expected.size(), fields.size()) << page;
   for (std::size_t i = 0; i < fields.size(); ++i) {
     ASSERT_TRUE(expected.contains(fields[i].name)) << fields[i].name;
-    EXPECT_EQ(hex(encoded.fields[i].view().bytes()), expected.at(fields[i].name))
+    EXPECT_EQ(hex(encoded.fields[i].view().bytes()),
+              expected.at(fields[i].name))
         << page << ": " << fields[i].name;
   }
 }
 
 TEST(DocsExample, Int4Tensor) {
-  expect_page("int4_tensor.md",
-              make_int4_encoding(
-                  {2, 8}, DType::BFloat16, Int4Spec{.group_size = 4}));
+  expect_page(
+      "int4_tensor.md",
+      make_int4_encoding({2, 8}, DType::BFloat16, Int4Spec{.group_size = 4}));
 }
 
 TEST(DocsExample, Int4TilePackedTo4dTensor) {

@@ -31,8 +31,8 @@ void check(const SafetensorsHeader& header, std::int64_t file_size) {
   expect(header.data_start + end == file_size);
   const std::string text = write_header(header.tensors, header.metadata);
   const std::int64_t size = static_cast<std::int64_t>(text.size()) + end;
-  const SafetensorsHeader again = parse_header(
-      std::as_bytes(std::span(text)), size, "written back", {});
+  const SafetensorsHeader again =
+      parse_header(std::as_bytes(std::span(text)), size, "written back", {});
   expect(again.tensors.size() == header.tensors.size());
   expect(again.metadata == header.metadata);
 }

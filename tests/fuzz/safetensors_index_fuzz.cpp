@@ -1,5 +1,5 @@
-// model.safetensors.index.json: refused with Error(Input), or every file name in
-// it stays inside the folder.
+// model.safetensors.index.json: refused with Error(Input), or every file name
+// in it stays inside the folder.
 
 #include <cstddef>
 #include <cstdint>

@@ -86,7 +86,8 @@ RawGguf& RawGguf::set_u32(std::string_view key, std::uint32_t value) {
 }
 
 RawGguf& RawGguf::set_f32(std::string_view key, float value) {
-  return set_raw(key, type(kFloat32) + raw(std::bit_cast<std::uint32_t>(value)));
+  return set_raw(key,
+                 type(kFloat32) + raw(std::bit_cast<std::uint32_t>(value)));
 }
 
 RawGguf& RawGguf::set_bool(std::string_view key, std::uint8_t value) {
@@ -149,9 +150,10 @@ RawGguf& RawGguf::remove_tensor(std::string_view name) {
 }
 
 std::string RawGguf::bytes() const {
-  std::string head = magic + version +
-                     raw<std::uint64_t>(tensor_count.value_or(tensors_.size())) +
-                     raw<std::uint64_t>(key_count.value_or(keys_.size()));
+  std::string head =
+      magic + version +
+      raw<std::uint64_t>(tensor_count.value_or(tensors_.size())) +
+      raw<std::uint64_t>(key_count.value_or(keys_.size()));
   for (const auto& [key, value] : keys_) head += raw_string(key) + value;
   head += more_keys;
   std::string data;

@@ -58,10 +58,10 @@ class RawGguf {
   std::string version = raw<std::uint32_t>(3);
   std::optional<std::uint64_t> tensor_count;
   std::optional<std::uint64_t> key_count;
-  std::uint64_t alignment = 32;  ///< what the writer pads to
-  std::string more_keys;         ///< raw bytes after the pairs, uncounted
-  std::string more_tensors;      ///< raw bytes after the tensors, uncounted
-  std::int64_t offset_error = 0; ///< added to the second tensor's offset
+  std::uint64_t alignment = 32;   ///< what the writer pads to
+  std::string more_keys;          ///< raw bytes after the pairs, uncounted
+  std::string more_tensors;       ///< raw bytes after the tensors, uncounted
+  std::int64_t offset_error = 0;  ///< added to the second tensor's offset
 
   std::string bytes() const;
 

@@ -50,8 +50,8 @@ ToolResult run_tool(const std::vector<std::string>& arguments) {
   }
   int status = 0;
   ::waitpid(child, &status, 0);
-  const int code = WIFEXITED(status) ? WEXITSTATUS(status)
-                                     : 128 + WTERMSIG(status);
+  const int code =
+      WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return {code, read_back(out), read_back(err)};
 }
 

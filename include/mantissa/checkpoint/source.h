@@ -25,9 +25,9 @@ struct SourceTensor {
 
 /// A file that travels along unchanged: tokenizer, chat template, licence.
 struct Companion {
-  std::string name;             ///< path inside the directory, '/' separated
-  std::filesystem::path path;   ///< where to copy it from; empty: use `text`
-  std::string text;             ///< contents of a file made by the reader
+  std::string name;            ///< path inside the directory, '/' separated
+  std::filesystem::path path;  ///< where to copy it from; empty: use `text`
+  std::string text;            ///< contents of a file made by the reader
 };
 
 /// An opened checkpoint: names, dtypes and shapes at once, bytes on request.
@@ -79,7 +79,6 @@ struct OpenOptions {
 /// malformed file, Error(Usage) with the remedy for what is recognized but not
 /// read (.pt, .bin, a Hub id) and for a dtype that is not one of the three.
 std::unique_ptr<CheckpointSource> open_checkpoint(
-    const std::filesystem::path& path,
-    const OpenOptions& options = {});
+    const std::filesystem::path& path, const OpenOptions& options = {});
 
 }  // namespace mantissa

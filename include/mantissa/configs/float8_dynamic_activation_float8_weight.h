@@ -17,7 +17,7 @@ struct Float8DynamicActivationFloat8WeightFields {
   /// [PerBlock(1x128), PerBlock(128x128)]; None is PerTensor.
   Granularities granularity = {};
   std::optional<EnumField<Float8PackingFormat>> packing_format =
-      Float8PackingFormat::Plain;                ///< the only one here
+      Float8PackingFormat::Plain;  ///< the only one here
   /// None: fast accumulation, but not for blocks.
   std::optional<Float8MMConfig> mm_config = {};
   /// Bounds of an activation's largest magnitude.

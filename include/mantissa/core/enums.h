@@ -7,7 +7,8 @@ namespace mantissa {
 
 /// torchao's enumerations. Each has two spellings in files: the member name
 /// ("SYMMETRIC") and, for str-enums, the value ("plain"). Enumerators are
-/// CamelCase here; both file spellings come from one table (src/core/enums.cpp).
+/// CamelCase here; both file spellings come from one table
+/// (src/core/enums.cpp).
 enum class MappingType { Symmetric, SymmetricNoClippingErr, Asymmetric };
 enum class KernelPreference { Auto, Torch, Mslk, Emulated, Triton };
 enum class Int4PackingFormat { Plain, Preshuffled, PlainInt32, TilePackedTo4d };

@@ -18,8 +18,8 @@ int main() {
   // Rounded to the nearest of steps of max|w| / 127.5, which is below 1 / 127.
   float worst = 0.0f;
   for (std::int64_t i = 0; i < weight.numel(); ++i) {
-    worst = std::fmax(
-        worst, std::fabs(back.as<float>()[i] - weight.as<float>()[i]));
+    worst = std::fmax(worst,
+                      std::fabs(back.as<float>()[i] - weight.as<float>()[i]));
   }
   std::printf("%s %s: %lld bytes, largest error %g\n",
               std::string(encoding->format_name()).c_str(),
