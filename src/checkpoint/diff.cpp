@@ -146,7 +146,7 @@ DiffReport diff(const LogicalCheckpoint& a,
                 const LogicalCheckpoint& b,
                 int workers) {
   for (const LogicalCheckpoint* side : {&a, &b}) {
-    if (side->torchao() != nullptr) side->torchao()->require_sound();
+    if (side->quantized() != nullptr) side->quantized()->require_sound();
   }
   DiffReport report;
   const std::vector<Pair> pairs = match(a, b, report);

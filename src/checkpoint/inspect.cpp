@@ -61,8 +61,8 @@ std::string quantization_scheme(const LogicalCheckpoint& checkpoint) {
   }
   if (!types.empty()) {
     return fmt::format("{} ({})",
-                       checkpoint.torchao() != nullptr
-                           ? "torchao"
+                       checkpoint.dialect() != nullptr
+                           ? checkpoint.dialect()->name()
                            : checkpoint.source().kind(),
                        fmt::join(types, ", "));
   }

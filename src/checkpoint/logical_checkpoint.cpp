@@ -124,10 +124,10 @@ bool natural_less(std::string_view a, std::string_view b) {
 
 LogicalCheckpoint::LogicalCheckpoint(const CheckpointSource& source,
                                      TensorNames names)
-    : source_(source) {
-  if (is_torchao_metadata(source.metadata())) {
-    torchao_ = std::make_unique<TorchaoCheckpoint>(source);
-    add_torchao();
+    : source_(source), dialect_(dialect_of(source)) {
+  if (dialect_ != nullptr) {
+    quantized_ = dialect_->open(source);
+    add_quantized();
   } else {
     add_plain(names);
   }
@@ -150,8 +150,8 @@ LogicalTensor LogicalCheckpoint::plain_tensor(std::size_t index) const {
           .encoding = nullptr};
 }
 
-void LogicalCheckpoint::add_torchao() {
-  for (const TorchaoTensor& tensor : torchao_->tensors()) {
+void LogicalCheckpoint::add_quantized() {
+  for (const DialectTensor& tensor : quantized_->tensors()) {
     LogicalTensor logical = plain_tensor(tensor.parts[0]);
     if (!tensor.plain()) {
       logical.name = tensor.name;
@@ -171,7 +171,7 @@ void LogicalCheckpoint::add_torchao() {
     }
     tensors_.push_back(std::move(logical));
   }
-  for (const std::size_t index : torchao_->leftovers()) {
+  for (const std::size_t index : quantized_->leftovers()) {
     tensors_.push_back(plain_tensor(index));
   }
 }
@@ -214,11 +214,11 @@ std::unique_ptr<RowReader> LogicalCheckpoint::reader(
                 fmt::format("tensor {}: complex numbers are not compared",
                             quoted_name(tensor.name)));
   }
-  const TorchaoTensor* stored =
-      torchao_ ? torchao_->find(tensor.name) : nullptr;
+  const DialectTensor* stored =
+      quantized_ ? quantized_->find(tensor.name) : nullptr;
   if (stored != nullptr && !stored->plain()) {
     return std::make_unique<DecodedReader>(
-        torchao_->load(tensor.name).decode());
+        quantized_->load(tensor.name).decode());
   }
   return std::make_unique<PieceReader>(source_, tensor);
 }

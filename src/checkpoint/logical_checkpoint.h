@@ -12,7 +12,7 @@
 #include <mantissa/checkpoint/source.h>
 #include <mantissa/formats/encoding.h>
 
-#include "checkpoint/dialects/torchao.h"
+#include "checkpoint/dialects/dialect.h"
 
 namespace mantissa {
 
@@ -51,18 +51,20 @@ enum class TensorNames {
 };
 
 /// The logical tensors of any checkpoint, in natural name order ("2" before
-/// "10"): decoded from torchao's fields, GGUF blocks or plain bytes.
+/// "10"): decoded from a dialect's fields, GGUF blocks or plain bytes.
 class LogicalCheckpoint {
  public:
-  /// The source outlives the object. Throws Error(Input) when torchao's
-  /// metadata cannot be read at all; single tensors that are malformed are in
-  /// torchao()->problems() and have no values.
+  /// The source outlives the object. Throws Error(Input) when the
+  /// dialect's metadata cannot be read at all; single tensors that are
+  /// malformed are in quantized()->problems() and have no values.
   LogicalCheckpoint(const CheckpointSource& source, TensorNames names);
 
   const CheckpointSource& source() const { return source_; }
   const std::vector<LogicalTensor>& tensors() const { return tensors_; }
-  /// Null when the source is not of torchao's convention.
-  const TorchaoCheckpoint* torchao() const { return torchao_.get(); }
+  /// What recognized the source; null for plain tensors and GGUF.
+  const Dialect* dialect() const { return dialect_; }
+  /// The dialect's view of the source; null without a dialect.
+  const DialectCheckpoint* quantized() const { return quantized_.get(); }
   const LogicalTensor* find(std::string_view name) const;
 
   /// Throws Error(Input) when the tensor is malformed, Error(Usage) when its
@@ -70,12 +72,13 @@ class LogicalCheckpoint {
   std::unique_ptr<RowReader> reader(const LogicalTensor& tensor) const;
 
  private:
-  void add_torchao();
+  void add_quantized();
   void add_plain(TensorNames names);
   LogicalTensor plain_tensor(std::size_t index) const;
 
   const CheckpointSource& source_;
-  std::unique_ptr<TorchaoCheckpoint> torchao_;
+  const Dialect* dialect_ = nullptr;
+  std::unique_ptr<DialectCheckpoint> quantized_;
   std::vector<LogicalTensor> tensors_;
   std::unordered_map<std::string_view, std::size_t> by_name_;
 };

@@ -7,6 +7,8 @@
 
 #include <mantissa/configs/fqn_to_config.h>
 
+#include "checkpoint/dialects/dialect.h"
+
 namespace mantissa {
 namespace {
 
@@ -34,17 +36,6 @@ bool unties_head(const Plan& plan) {
       plan.tensors.begin(), plan.tensors.end(), [](const PlannedTensor& p) {
         return p.tensor.tied && is_encoded(p);
       });
-}
-
-// The keys that Transformers writes; loading goes by the files' metadata alone.
-Json quantization_config(const Config& config) {
-  Json out;
-  out["quant_method"] = "torchao";
-  out["quant_type"]["default"] = Json::parse(config.to_json());
-  out["modules_to_not_convert"] = nullptr;
-  out["include_input_output_embeddings"] = false;
-  out["untie_embedding_weights"] = false;
-  return out;
 }
 
 // The dtype of the weights that stay or decode to, when the plan casts.
@@ -96,7 +87,8 @@ std::string output_config_json(const CheckpointSource& source,
   set_dtype(out, plan);
   if (unties_head(plan)) out["tie_word_embeddings"] = false;
   if (config != nullptr) {
-    out["quantization_config"] = quantization_config(*config);
+    out["quantization_config"] =
+        plan.dialect->quantization_config(plan, *config);
   }
   return out.dump(2) + "\n";
 }

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "checkpoint/dialects/dialect.h"
 #include "checkpoint/output_config.h"
 #include "checkpoint/plan_decisions.h"
 #include "checkpoint/plan_layout.h"
@@ -34,9 +35,12 @@ bool is_encoded(const PlannedTensor& tensor) {
 
 Plan make_plan(const CheckpointSource& source, const PlanRequest& request) {
   Plan plan;
+  plan.dialect =
+      request.dialect == nullptr ? dialects().front() : request.dialect;
   plan.names = loading_names(source);
   plan.companions = source.companions();
   decide_actions(source, request, plan);
+  plan.dialect->check_plan(request, plan);
   const std::string config = output_config_json(source, request, plan);
   if (!config.empty()) plan.texts.push_back({"config.json", config});
   lay_out_files(source, request, plan);

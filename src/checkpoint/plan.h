@@ -16,6 +16,8 @@
 
 namespace mantissa {
 
+class Dialect;
+
 /// What happens to a tensor. Every tensor has exactly one action and a reason.
 enum class Action {
   Quantize,  ///< read, encoded, written as fields
@@ -81,7 +83,8 @@ struct RuleHits {
 /// What the user asked for. `rules` null means: no quantization (convert).
 struct PlanRequest {
   const RuleSet* rules = nullptr;
-  ConfigPtr base;  ///< what -c gave, for the metadata
+  ConfigPtr base;                    ///< what -c gave, for the metadata
+  const Dialect* dialect = nullptr;  ///< null: torchao
   std::int64_t shard_bytes = 5'000'000'000;
   bool allow_skipped = false;
   bool allow_unknown_names = false;
@@ -93,6 +96,7 @@ struct PlanRequest {
 /// Everything that will happen, before the first byte: actions, names, offsets,
 /// headers, config.json. Same source, rules and version give the same plan.
 struct Plan {
+  const Dialect* dialect = nullptr;  ///< how quantized tensors are written
   LoadingNames names;
   std::vector<PlannedTensor> tensors;
   std::vector<Shard> shards;

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "checkpoint/carry_over.h"
-#include "checkpoint/loaders.h"
+#include "checkpoint/dialects/dialect.h"
 #include "checkpoint/quantized_reason.h"
 #include "core/suggest.h"
 
@@ -263,7 +263,8 @@ class Decider {
     if (known != choices_.end()) return known->second;
     Choice choice;
     if (is_matrix(tensor)) {
-      choice.choice = config->choose(tensor.shape, tensor.dtype);
+      choice.choice = plan_.dialect->stored_form(
+          config->choose(tensor.shape, tensor.dtype));
     } else {
       choice.choice.refusal = fmt::format("{} {} is not a float matrix",
                                           to_string(tensor.shape),
@@ -271,7 +272,7 @@ class Decider {
       choice.choice.remedy = "only 2-D and 3-D float weights can be quantized";
     }
     if (choice.choice.encoding != nullptr) {
-      choice.note = loader_note(*choice.choice.encoding);
+      choice.note = plan_.dialect->loader_note(*choice.choice.encoding);
     }
     return choices_.emplace(key, std::move(choice)).first->second;
   }

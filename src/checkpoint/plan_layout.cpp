@@ -12,7 +12,7 @@
 #include <mantissa/core/error.h>
 #include <mantissa/core/version.h>
 
-#include "checkpoint/dialects/torchao.h"
+#include "checkpoint/dialects/dialect.h"
 #include "checkpoint/output_config.h"
 #include "checkpoint/safetensors_header.h"
 
@@ -23,14 +23,16 @@ using Json = nlohmann::ordered_json;
 
 // The tensors that a planned tensor becomes in the file.
 std::vector<FileTensor> files_of(const CheckpointSource& source,
+                                 const Dialect& dialect,
                                  const PlannedTensor& planned) {
   const LoadingTensor& tensor = planned.tensor;
   std::vector<FileTensor> out;
   if (planned.action == Action::Tie) return out;
   if (is_encoded(planned)) {
-    for (const FieldLayout& field :
-         torchao_file_tensors(tensor.name, *planned.encoding)) {
-      out.push_back({field.name, field.dtype, field.shape});
+    for (const FieldLayout& field : planned.encoding->fields()) {
+      out.push_back({dialect.field_name(tensor.name, field.name),
+                     field.dtype,
+                     field.shape});
     }
   } else if (tensor.pieces.size() == 1) {
     out.push_back({tensor.name, tensor.dtype, tensor.shape});
@@ -52,27 +54,12 @@ std::string mantissa_metadata(const CheckpointSource& source,
   return out.dump();
 }
 
-// `__metadata__` of every shard: all entries, whatever shard holds them. A tied
-// head has an entry although the file lacks it, as Transformers writes it.
+// `__metadata__` of every shard: all entries, whatever shard holds them.
 std::map<std::string, std::string> metadata(const CheckpointSource& source,
                                             const ConfigPtr& config,
                                             const Plan& plan) {
   std::map<std::string, std::string> out = {{"format", "pt"}};
-  if (config != nullptr) {
-    TorchaoMetadata torchao;
-    for (const PlannedTensor& planned : plan.tensors) {
-      if (is_encoded(planned)) {
-        torchao.add(planned.tensor.name, planned.encoding.get());
-      } else if (planned.action == Action::Tie) {
-        torchao.add(planned.tensor.name, nullptr);
-      }
-      if (is_encoded(planned)) continue;
-      for (const FileTensor& file : planned.outputs) {
-        torchao.add(file.name, nullptr);
-      }
-    }
-    out = torchao.finish();
-  }
+  if (config != nullptr) out = plan.dialect->metadata(plan);
   out["mantissa"] = mantissa_metadata(source, config);
   return out;
 }
@@ -146,7 +133,7 @@ void lay_out_files(const CheckpointSource& source,
                    const PlanRequest& request,
                    Plan& plan) {
   for (PlannedTensor& planned : plan.tensors) {
-    planned.outputs = files_of(source, planned);
+    planned.outputs = files_of(source, *plan.dialect, planned);
   }
   const std::size_t count = assign_shards(plan, request.shard_bytes);
   std::vector<std::vector<FileTensor*>> shards(count);

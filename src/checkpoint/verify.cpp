@@ -28,30 +28,31 @@ void check_shards(const LogicalCheckpoint& checkpoint, VerifyReport& report) {
   const auto* shards =
       dynamic_cast<const SafetensorsSource*>(&checkpoint.source());
   if (shards == nullptr) return;
-  const bool torchao = checkpoint.torchao() != nullptr;
+  const bool quantized = checkpoint.quantized() != nullptr;
   for (const std::string& key : shards->metadata_conflicts()) {
     report.findings.push_back(
-        {torchao ? Severity::Wrong : Severity::Note,
+        {quantized ? Severity::Wrong : Severity::Note,
          "",
          fmt::format("metadata key {} is not the same in every shard{}",
                      quoted_name(key),
-                     torchao ? "; readers that go shard by shard need all of it"
-                             : "")});
+                     quantized
+                         ? "; readers that go shard by shard need all of it"
+                         : "")});
   }
 }
 
 void check_metadata(const LogicalCheckpoint& checkpoint, VerifyReport& report) {
-  const TorchaoCheckpoint* torchao = checkpoint.torchao();
-  if (torchao == nullptr) return;
-  for (const std::string& problem : torchao->problems()) {
+  const DialectCheckpoint* quantized = checkpoint.quantized();
+  if (quantized == nullptr) return;
+  for (const std::string& problem : quantized->problems()) {
     report.findings.push_back({Severity::Malformed, "", problem});
   }
-  for (const std::size_t index : torchao->leftovers()) {
+  for (const std::size_t index : quantized->leftovers()) {
     report.findings.push_back({Severity::Wrong,
                                checkpoint.source().tensors()[index].name,
                                "belongs to no tensor that the metadata lists"});
   }
-  for (const std::string& name : torchao->missing()) {
+  for (const std::string& name : quantized->missing()) {
     const bool tied = may_be_missing(checkpoint.source(), name);
     report.findings.push_back(
         {tied ? Severity::Note : Severity::Wrong,
@@ -84,7 +85,7 @@ std::string check_values(const LogicalCheckpoint& checkpoint,
                          const LogicalTensor& tensor,
                          NonfinitePolicy policy) {
   if (tensor.encoding != nullptr) {
-    const EncodedTensor loaded = checkpoint.torchao()->load(tensor.name);
+    const EncodedTensor loaded = checkpoint.quantized()->load(tensor.name);
     return loaded.encoding->check_values(loaded.views());
   }
   if (policy == NonfinitePolicy::Allowed || tensor.dtype == DType::Complex64) {
@@ -107,7 +108,7 @@ void check_all_values(const LogicalCheckpoint& checkpoint,
   pool.run(static_cast<std::int64_t>(tensors.size()),
            [&](std::int64_t index, int) {
              const auto i = static_cast<std::size_t>(index);
-             const bool unreadable = checkpoint.torchao() != nullptr &&
+             const bool unreadable = checkpoint.quantized() != nullptr &&
                                      tensors[i].quantized &&
                                      tensors[i].encoding == nullptr;
              if (unreadable) return;

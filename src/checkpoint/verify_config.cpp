@@ -1,16 +1,10 @@
 #include "checkpoint/verify_config.h"
 
-#include <algorithm>
-#include <optional>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <mantissa/configs/fqn_to_config.h>
-#include <mantissa/configs/registry.h>
-#include <mantissa/core/error.h>
-
 #include "checkpoint/bounded_json.h"
+#include "checkpoint/dialects/dialect.h"
 #include "checkpoint/quoted.h"
 
 namespace mantissa {
@@ -25,105 +19,11 @@ Finding wrong(std::string tensor, std::string what) {
 std::vector<const LogicalTensor*> encoded_tensors(
     const LogicalCheckpoint& checkpoint) {
   std::vector<const LogicalTensor*> encoded;
-  if (checkpoint.torchao() == nullptr) return encoded;
+  if (checkpoint.quantized() == nullptr) return encoded;
   for (const LogicalTensor& tensor : checkpoint.tensors()) {
     if (tensor.quantized) encoded.push_back(&tensor);
   }
   return encoded;
-}
-
-// Attribute texts in one spelling.
-std::string normal(const std::string& attributes) {
-  const auto json = parse_bounded_json(attributes);
-  return json ? nlohmann::json(*json).dump() : attributes;
-}
-
-// Compares what a tensor is with what the rules would make of it.
-std::optional<Finding> verify_tensor(const LogicalTensor& tensor,
-                                     const RuleSet& rules) {
-  const RuleDecision decision = rules.decide(tensor.name);
-  if (decision.config == nullptr) {
-    return wrong(
-        tensor.name,
-        fmt::format("is stored as {}, but quantization_config keeps it",
-                    tensor.stored));
-  }
-  if (tensor.encoding == nullptr) return std::nullopt;  // a problem of its own
-  const WeightChoice choice =
-      decision.config->choose(tensor.shape, tensor.dtype);
-  if (choice.encoding == nullptr) {
-    return wrong(tensor.name,
-                 fmt::format("is stored as {}, but {} does not fit it: {}",
-                             tensor.stored,
-                             decision.config->type(),
-                             choice.refusal));
-  }
-  if (choice.encoding->format_name() != tensor.stored) {
-    return wrong(tensor.name,
-                 fmt::format("is stored as {}, but {} makes {}",
-                             tensor.stored,
-                             decision.config->type(),
-                             choice.encoding->format_name()));
-  }
-  const std::string expected = normal(choice.encoding->attributes_json());
-  const std::string found = normal(tensor.encoding->attributes_json());
-  if (expected == found) return std::nullopt;
-  return wrong(tensor.name,
-               fmt::format("attributes differ from what {} makes: expected {}, "
-                           "got {}",
-                           decision.config->type(),
-                           expected,
-                           found));
-}
-
-std::vector<Finding> verify_rules(
-    const Json& quantization,
-    const std::vector<const LogicalTensor*>& encoded) {
-  const Json type = quantization.value("quant_type", Json());
-  if (!type.is_object() || !type.contains("default")) {
-    return {wrong("",
-                  "config.json: quantization_config.quant_type has no "
-                  "\"default\" config")};
-  }
-  std::vector<Finding> findings;
-  try {
-    const ParsedConfig parsed = parse_config_json(type["default"].dump());
-    for (const std::string& warning : parsed.warnings) {
-      findings.push_back({Severity::Note, "", "config.json: " + warning});
-    }
-    const RuleSet rules = make_rule_set(parsed.config);
-    for (const LogicalTensor* tensor : encoded) {
-      if (auto finding = verify_tensor(*tensor, rules)) {
-        findings.push_back(std::move(*finding));
-      }
-    }
-  } catch (const Error& error) {
-    findings.push_back(wrong(
-        "", fmt::format("config.json: quantization_config: {}", error.what())));
-  }
-  return findings;
-}
-
-std::vector<Finding> verify_kept(
-    const Json& quantization,
-    const std::vector<const LogicalTensor*>& encoded) {
-  std::vector<Finding> findings;
-  const Json kept = quantization.value("modules_to_not_convert", Json());
-  if (!kept.is_array()) return findings;
-  for (const Json& module : kept) {
-    if (!module.is_string()) continue;
-    const auto prefix = module.get<std::string>() + '.';
-    for (const LogicalTensor* tensor : encoded) {
-      if (!tensor->name.starts_with(prefix)) continue;
-      findings.push_back(
-          wrong(tensor->name,
-                fmt::format("is stored as {}, but modules_to_not_convert lists "
-                            "{}",
-                            tensor->stored,
-                            quoted_name(module.get<std::string>()))));
-    }
-  }
-  return findings;
 }
 
 }  // namespace
@@ -152,31 +52,31 @@ std::vector<Finding> verify_config(const LogicalCheckpoint& checkpoint) {
                               quoted_name(encoded[0]->name)))};
   }
   const Json method = quantization.value("quant_method", Json());
-  if (method != "torchao") {
-    if (encoded.empty()) {
-      return {{Severity::Note,
-               "",
-               fmt::format(
-                   "quantized with {}: only names, sizes and finite "
-                   "values are checked",
-                   quoted_name(method.is_string() ? method.get<std::string>()
-                                                  : method.dump()))}};
-    }
+  const Dialect* named =
+      method.is_string() ? find_dialect(method.get<std::string>()) : nullptr;
+  if (encoded.empty() && named != nullptr) {
     return {wrong("",
-                  "config.json: quantization_config.quant_method: expected "
-                  "\"torchao\", got " +
-                      method.dump())};
+                  fmt::format("config.json says quant_method {}, but no tensor "
+                              "is quantized",
+                              named->name()))};
   }
   if (encoded.empty()) {
+    return {
+        {Severity::Note,
+         "",
+         fmt::format("quantized with {}: only names, sizes and finite "
+                     "values are checked",
+                     quoted_name(method.is_string() ? method.get<std::string>()
+                                                    : method.dump()))}};
+  }
+  if (named != checkpoint.dialect()) {
     return {wrong("",
-                  "config.json says quant_method torchao, but no tensor is "
-                  "quantized")};
+                  fmt::format("config.json: quantization_config.quant_method: "
+                              "expected \"{}\", got {}",
+                              checkpoint.dialect()->name(),
+                              method.dump()))};
   }
-  std::vector<Finding> findings = verify_rules(quantization, encoded);
-  for (Finding& finding : verify_kept(quantization, encoded)) {
-    findings.push_back(std::move(finding));
-  }
-  return findings;
+  return named->verify_config(quantization, checkpoint, encoded);
 }
 
 }  // namespace mantissa

@@ -32,7 +32,7 @@ std::vector<TensorStats> all_stats(const LogicalCheckpoint& checkpoint,
              const bool readable =
                  tensors[i].dtype != DType::Complex64 &&
                  (!tensors[i].quantized || tensors[i].encoding != nullptr ||
-                  checkpoint.torchao() == nullptr);
+                  checkpoint.quantized() == nullptr);
              if (readable) stats[i] = tensor_stats(checkpoint, tensors[i]);
            });
   return stats;

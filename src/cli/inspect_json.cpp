@@ -68,8 +68,8 @@ std::string inspect_json(const Inspection& inspection) {
       {"problems", Json::array()},
       {"tensors", Json::array()},
   };
-  if (const TorchaoCheckpoint* torchao = checkpoint.torchao()) {
-    json["problems"] = torchao->problems();
+  if (const DialectCheckpoint* quantized = checkpoint.quantized()) {
+    json["problems"] = quantized->problems();
   }
   for (std::size_t i = 0; i < checkpoint.tensors().size(); ++i) {
     json["tensors"].push_back(tensor_json(inspection, i));

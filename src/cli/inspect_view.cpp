@@ -146,11 +146,11 @@ std::string inspect_summary(const Inspection& inspection) {
         format_bytes(totals.bytes - totals.quantized_bytes));
   }
   text += '\n';
-  if (checkpoint.torchao() != nullptr &&
-      !checkpoint.torchao()->problems().empty()) {
+  if (checkpoint.quantized() != nullptr &&
+      !checkpoint.quantized()->problems().empty()) {
     text += fmt::format("{} problems, first: {}; `mantissa verify` lists all\n",
-                        checkpoint.torchao()->problems().size(),
-                        checkpoint.torchao()->problems()[0]);
+                        checkpoint.quantized()->problems().size(),
+                        checkpoint.quantized()->problems()[0]);
   }
   return text;
 }

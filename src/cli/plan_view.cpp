@@ -8,7 +8,7 @@
 
 #include <mantissa/core/version.h>
 
-#include "checkpoint/loaders.h"
+#include "checkpoint/dialects/dialect.h"
 #include "checkpoint/name_groups.h"
 #include "cli/table.h"
 
@@ -88,7 +88,7 @@ std::map<std::string, LoaderNote> notes_of(const Plan& plan) {
     if (!is_encoded(planned) || !seen.insert(planned.encoding.get()).second) {
       continue;
     }
-    const LoaderNote note = loader_note(*planned.encoding);
+    const LoaderNote note = plan.dialect->loader_note(*planned.encoding);
     notes.emplace(
         fmt::format("{}{}",
                     planned.encoding->format_name(),

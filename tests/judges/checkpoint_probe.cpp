@@ -69,7 +69,7 @@ void resave_torchao(const CheckpointSource& source, const std::string& path) {
   }
   Out out;
   TorchaoMetadata metadata;
-  for (const TorchaoTensor& tensor : checkpoint.tensors()) {
+  for (const DialectTensor& tensor : checkpoint.tensors()) {
     metadata.add(tensor.name, tensor.encoding.get());
     if (tensor.plain()) {
       out.add(tensor.name, checkpoint.load_dense(tensor.name));

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <cstddef>
 #include <map>
-#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -10,6 +9,8 @@
 
 #include <mantissa/checkpoint/source.h>
 #include <mantissa/formats/encoding.h>
+
+#include "checkpoint/dialects/dialect.h"
 
 namespace mantissa {
 
@@ -48,65 +49,28 @@ class TorchaoMetadata {
 /// True when the metadata is of this convention: tensor_names is a JSON list.
 bool is_torchao_metadata(const std::map<std::string, std::string>& metadata);
 
-/// One logical tensor of a checkpoint.
-struct TorchaoTensor {
-  std::string name;
-  std::string type;  ///< "Tensor", "Int8Tensor", ...
-  /// Null for a plain tensor, and for one that problems() speaks of.
-  std::shared_ptr<const Encoding> encoding;
-  /// Source tensors: the one of a plain tensor, or the fields in the order of
-  /// encoding->fields(). Without an encoding: the parts that were found.
-  std::vector<std::size_t> parts;
-
-  bool plain() const { return type == "Tensor"; }
-};
-
-/// The logical tensors behind a source of this convention. Opening never
-/// throws because of one tensor: what is wrong is listed, so that `verify` can
-/// name all of it, and load() throws.
-class TorchaoCheckpoint {
+/// The logical tensors behind a source of this convention.
+class TorchaoCheckpoint final : public DialectCheckpoint {
  public:
-  /// The source outlives the object. Throws Error(Input) when tensor_names is
-  /// not a list of distinct names.
+  /// Throws Error(Input) when tensor_names is not a list of distinct names.
   explicit TorchaoCheckpoint(const CheckpointSource& source);
-
-  /// In tensor_names order; those without any stored part are left out.
-  const std::vector<TorchaoTensor>& tensors() const { return tensors_; }
-  /// Names in tensor_names of which the files hold nothing (a tied lm_head).
-  const std::vector<std::string>& missing() const { return missing_; }
-  /// Source tensors that no logical tensor claims.
-  const std::vector<std::size_t>& leftovers() const { return leftovers_; }
-  /// What is malformed, one sentence each, naming tensor, field, expected and
-  /// found.
-  const std::vector<std::string>& problems() const { return problems_; }
-  /// Throws Error(Input) with the first problem.
-  void require_sound() const;
-
-  const TorchaoTensor* find(std::string_view name) const;
-  /// The fields of an encoded tensor. Throws Error(Input) with its problem,
-  /// Error(Usage) when the name is unknown or the tensor plain.
-  EncodedTensor load(std::string_view name) const;
-  /// Any tensor in its logical dtype: decoded, or as stored.
-  HostTensor load_dense(std::string_view name) const;
 
  private:
   void read_entry(const std::string& name);
-  void read_encoded(TorchaoTensor tensor,
+  void read_encoded(DialectTensor tensor,
                     const std::string& attributes,
                     const std::vector<std::string>& data_names);
-  void bind_fields(TorchaoTensor& tensor,
-                   const std::vector<std::string>& data_names);
-  const TorchaoTensor& at(std::string_view name) const;
-  HostTensor read_part(std::size_t index) const;
-
-  const CheckpointSource& source_;
-  std::unordered_map<std::string_view, std::size_t> stored_;
-  std::vector<bool> claimed_;
-  std::vector<TorchaoTensor> tensors_;
-  std::unordered_map<std::string, std::size_t> by_name_;
-  std::vector<std::string> missing_;
-  std::vector<std::size_t> leftovers_;
-  std::vector<std::string> problems_;
 };
+
+/// torchao's note on an encoding.
+LoaderNote torchao_loader_note(const Encoding& encoding);
+
+/// Compares quantization_config with what is stored.
+std::vector<Finding> verify_torchao_config(
+    const nlohmann::ordered_json& quantization,
+    std::span<const LogicalTensor* const> quantized);
+
+/// This dialect.
+const Dialect& torchao_dialect();
 
 }  // namespace mantissa

@@ -53,10 +53,6 @@ std::string known_formats() {
   return names.empty() ? "none" : names;
 }
 
-std::string describe(DType dtype, const Shape& shape) {
-  return fmt::format("{} {}", safetensors_name(dtype), to_string(shape));
-}
-
 // What an entry says before its format is asked.
 struct Entry {
   std::string type;
@@ -119,180 +115,76 @@ bool is_torchao_metadata(const std::map<std::string, std::string>& metadata) {
 }
 
 TorchaoCheckpoint::TorchaoCheckpoint(const CheckpointSource& source)
-    : source_(source), claimed_(source.tensors().size(), false) {
-  const auto& stored = source.tensors();
-  for (std::size_t i = 0; i < stored.size(); ++i) stored_[stored[i].name] = i;
+    : DialectCheckpoint(source) {
   for (const std::string& name : read_names(source.metadata())) {
     read_entry(name);
   }
-  for (std::size_t i = 0; i < stored.size(); ++i) {
-    if (!claimed_[i]) leftovers_.push_back(i);
-  }
+  collect_leftovers();
 }
 
 void TorchaoCheckpoint::read_entry(const std::string& name) {
-  const auto problem = [&](const std::string& what) {
-    problems_.push_back(fmt::format("tensor {}: {}", quoted_name(name), what));
-  };
-  const auto found = source_.metadata().find(name);
-  if (found == source_.metadata().end()) {
-    return problem("tensor_names lists it, but the metadata has no entry");
+  const auto found = source().metadata().find(name);
+  if (found == source().metadata().end()) {
+    return add_problem(name,
+                       "tensor_names lists it, but the metadata has no entry");
   }
   Entry entry = read_entry_text(found->second);
-  if (!entry.problem.empty()) return problem(entry.problem);
-  TorchaoTensor tensor{
-      .name = name, .type = entry.type, .encoding = nullptr, .parts = {}};
-  if (tensor.plain()) {
-    const auto stored = stored_.find(name);
-    if (stored == stored_.end()) {
-      missing_.push_back(name);
-      return;
-    }
-    claimed_[stored->second] = true;
-    tensor.parts = {stored->second};
-    by_name_[name] = tensors_.size();
-    tensors_.push_back(std::move(tensor));
-    return;
+  if (!entry.problem.empty()) return add_problem(name, entry.problem);
+  if (entry.type == DialectTensor::kPlain) {
+    if (const std::size_t* part = stored(name)) return add_plain(*part);
+    return add_missing(name);
   }
   if (name.find('.') == name.npos) {
-    return problem(
+    return add_problem(
+        name,
         fmt::format("{}: a name without a dot has no field names", entry.type));
   }
-  read_encoded(std::move(tensor), entry.attributes, entry.data_names);
+  read_encoded(
+      {.name = name, .type = entry.type, .encoding = nullptr, .parts = {}},
+      entry.attributes,
+      entry.data_names);
 }
 
 void TorchaoCheckpoint::read_encoded(
-    TorchaoTensor tensor,
+    DialectTensor tensor,
     const std::string& attributes,
     const std::vector<std::string>& data_names) {
   std::vector<FieldLayout> fields;
   std::string absent;
   for (const std::string& field : data_names) {
-    const auto stored = stored_.find(torchao_field_name(tensor.name, field));
-    if (stored == stored_.end()) {
+    const std::size_t* part = stored(torchao_field_name(tensor.name, field));
+    if (part == nullptr) {
       absent += (absent.empty() ? "" : ", ") + field;
       continue;
     }
-    const SourceTensor& part = source_.tensors()[stored->second];
-    claimed_[stored->second] = true;
-    tensor.parts.push_back(stored->second);
-    fields.push_back({field, part.dtype, part.shape});
+    claim(*part);
+    tensor.parts.push_back(*part);
+    const SourceTensor& found = source().tensors()[*part];
+    fields.push_back({field, found.dtype, found.shape});
   }
-  if (tensor.parts.empty()) {
-    missing_.push_back(tensor.name);
-    return;
-  }
-  const std::string who =
-      fmt::format("tensor {}: {}: ", quoted_name(tensor.name), tensor.type);
+  if (tensor.parts.empty()) return add_missing(tensor.name);
+  const auto problem = [&](const std::string& what) {
+    add_problem(tensor.name, fmt::format("{}: {}", tensor.type, what));
+  };
   if (!absent.empty()) {
-    problems_.push_back(
-        who +
-        fmt::format("field {} is missing: expected tensor {}",
-                    absent,
-                    quoted_name(torchao_field_name(
-                        tensor.name, absent.substr(0, absent.find(','))))));
+    problem(fmt::format("field {} is missing: expected tensor {}",
+                        absent,
+                        quoted_name(torchao_field_name(
+                            tensor.name, absent.substr(0, absent.find(','))))));
   } else if (const Format* format = find_format(tensor.type)) {
     try {
       tensor.encoding = format->parse(attributes, fields);
-      bind_fields(tensor, data_names);
+      tensor.parts = bind_fields(*tensor.encoding, fields, tensor.parts);
     } catch (const Error& error) {
       tensor.encoding = nullptr;
-      problems_.push_back(who + error.what());
+      problem(error.what());
     }
   } else {
-    problems_.push_back(
-        who + fmt::format("this format is not available in this version; "
-                          "available are {}",
-                          known_formats()));
+    problem(fmt::format(
+        "this format is not available in this version; available are {}",
+        known_formats()));
   }
-  by_name_[tensor.name] = tensors_.size();
-  tensors_.push_back(std::move(tensor));
-}
-
-// Puts the parts into the order of the encoding's fields and compares them.
-void TorchaoCheckpoint::bind_fields(
-    TorchaoTensor& tensor, const std::vector<std::string>& data_names) {
-  std::vector<std::size_t> ordered;
-  for (const FieldLayout& field : tensor.encoding->fields()) {
-    const auto at = std::ranges::find(data_names, field.name);
-    if (at == data_names.end()) {
-      throw Error(
-          ErrorKind::Input,
-          fmt::format("field {} is not in _tensor_data_names", field.name));
-    }
-    const std::size_t part =
-        tensor.parts[static_cast<std::size_t>(at - data_names.begin())];
-    const SourceTensor& stored = source_.tensors()[part];
-    if (stored.dtype != field.dtype || stored.shape != field.shape) {
-      throw Error(ErrorKind::Input,
-                  fmt::format("field {}: expected {}, got {}",
-                              field.name,
-                              describe(field.dtype, field.shape),
-                              describe(stored.dtype, stored.shape)));
-    }
-    ordered.push_back(part);
-  }
-  if (ordered.size() != tensor.parts.size()) {
-    throw Error(
-        ErrorKind::Input,
-        fmt::format(
-            "expected {} fields, got {}", ordered.size(), tensor.parts.size()));
-  }
-  tensor.parts = std::move(ordered);
-}
-
-void TorchaoCheckpoint::require_sound() const {
-  if (!problems_.empty()) throw Error(ErrorKind::Input, problems_.front());
-}
-
-const TorchaoTensor* TorchaoCheckpoint::find(std::string_view name) const {
-  const auto found = by_name_.find(std::string(name));
-  return found == by_name_.end() ? nullptr : &tensors_[found->second];
-}
-
-const TorchaoTensor& TorchaoCheckpoint::at(std::string_view name) const {
-  const TorchaoTensor* tensor = find(name);
-  if (tensor == nullptr) {
-    throw Error(
-        ErrorKind::Usage,
-        fmt::format("tensor {} is not in the checkpoint", quoted_name(name)));
-  }
-  if (tensor->plain() || tensor->encoding != nullptr) return *tensor;
-  const std::string start =
-      fmt::format("tensor {}: ", quoted_name(tensor->name));
-  const auto problem = std::ranges::find_if(
-      problems_,
-      [&](const std::string& text) { return text.starts_with(start); });
-  throw Error(ErrorKind::Input, *problem);
-}
-
-HostTensor TorchaoCheckpoint::read_part(std::size_t index) const {
-  const SourceTensor& part = source_.tensors()[index];
-  HostTensor tensor(part.dtype, part.shape);
-  const MatrixShape shape = matrix_shape(part.shape);
-  source_.read_rows(index,
-                    0,
-                    part.stored_bytes == 0 ? 0 : shape.matrices * shape.rows,
-                    tensor.mutable_view().bytes());
-  return tensor;
-}
-
-EncodedTensor TorchaoCheckpoint::load(std::string_view name) const {
-  const TorchaoTensor& tensor = at(name);
-  if (tensor.plain()) {
-    throw Error(ErrorKind::Usage,
-                fmt::format("tensor {} is not quantized", quoted_name(name)));
-  }
-  EncodedTensor loaded{tensor.encoding, {}};
-  for (const std::size_t part : tensor.parts) {
-    loaded.fields.push_back(read_part(part));
-  }
-  return loaded;
-}
-
-HostTensor TorchaoCheckpoint::load_dense(std::string_view name) const {
-  const TorchaoTensor& tensor = at(name);
-  return tensor.plain() ? read_part(tensor.parts[0]) : load(name).decode();
+  add(std::move(tensor));
 }
 
 }  // namespace mantissa

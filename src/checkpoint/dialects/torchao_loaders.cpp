@@ -1,6 +1,6 @@
-#include "checkpoint/loaders.h"
-
 #include <nlohmann/json.hpp>
+
+#include "checkpoint/dialects/torchao.h"
 
 namespace mantissa {
 namespace {
@@ -42,7 +42,7 @@ LoaderNote float8_note(const Json& attributes) {
 
 }  // namespace
 
-LoaderNote loader_note(const Encoding& encoding) {
+LoaderNote torchao_loader_note(const Encoding& encoding) {
   const std::string_view format = encoding.format_name();
   const Json attributes = Json::parse(encoding.attributes_json());
   if (format == "Int8Tensor") return int8_note(encoding);

@@ -1,0 +1,78 @@
+#include "checkpoint/dialects/torchao.h"
+
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/plan.h"
+
+namespace mantissa {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+class TorchaoDialect final : public Dialect {
+ public:
+  std::string_view name() const override { return "torchao"; }
+
+  std::string field_name(std::string_view tensor,
+                         std::string_view field) const override {
+    return torchao_field_name(tensor, field);
+  }
+
+  LoaderNote loader_note(const Encoding& encoding) const override {
+    return torchao_loader_note(encoding);
+  }
+
+  // A tied head has an entry although the file lacks it, as Transformers
+  // writes it.
+  std::map<std::string, std::string> metadata(const Plan& plan) const override {
+    TorchaoMetadata out;
+    for (const PlannedTensor& planned : plan.tensors) {
+      if (is_encoded(planned)) {
+        out.add(planned.tensor.name, planned.encoding.get());
+        continue;
+      }
+      if (planned.action == Action::Tie) out.add(planned.tensor.name, nullptr);
+      for (const FileTensor& file : planned.outputs) {
+        out.add(file.name, nullptr);
+      }
+    }
+    return out.finish();
+  }
+
+  // The keys that Transformers writes; loading goes by the files' metadata
+  // alone.
+  Json quantization_config(const Plan&, const Config& recorded) const override {
+    Json out;
+    out["quant_method"] = name();
+    out["quant_type"]["default"] = Json::parse(recorded.to_json());
+    out["modules_to_not_convert"] = nullptr;
+    out["include_input_output_embeddings"] = false;
+    out["untie_embedding_weights"] = false;
+    return out;
+  }
+
+  bool recognizes(const CheckpointSource& source) const override {
+    return is_torchao_metadata(source.metadata());
+  }
+
+  std::unique_ptr<DialectCheckpoint> open(
+      const CheckpointSource& source) const override {
+    return std::make_unique<TorchaoCheckpoint>(source);
+  }
+
+  std::vector<Finding> verify_config(
+      const Json& quantization,
+      const LogicalCheckpoint&,
+      std::span<const LogicalTensor* const> quantized) const override {
+    return verify_torchao_config(quantization, quantized);
+  }
+};
+
+}  // namespace
+
+const Dialect& torchao_dialect() {
+  static const TorchaoDialect kDialect;
+  return kDialect;
+}
+
+}  // namespace mantissa
