@@ -1,16 +1,13 @@
 #include "checkpoint/utf8.h"
 
-#include <cstddef>
-
 namespace mantissa {
-namespace {
 
-// Bytes of the UTF-8 sequence at the front of `text`; 0 when ill-formed.
-std::size_t sequence_length(std::string_view text) {
+std::size_t utf8_sequence(std::string_view text) {
   const auto at = [&](std::size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
   };
   const auto tail = [&](std::size_t i) { return (at(i) & 0xc0u) == 0x80u; };
+  if (text.empty()) return 0;
   const unsigned lead = at(0);
   if (lead < 0x80) return 1;
   if (lead < 0xc2) return 0;
@@ -25,11 +22,9 @@ std::size_t sequence_length(std::string_view text) {
   return !overlong && !outside && tail(1) && tail(2) && tail(3) ? 4 : 0;
 }
 
-}  // namespace
-
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
-    const std::size_t length = sequence_length(text);
+    const std::size_t length = utf8_sequence(text);
     if (length == 0) return false;
     text.remove_prefix(length);
   }

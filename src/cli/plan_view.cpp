@@ -10,6 +10,7 @@
 
 #include "checkpoint/dialects/dialect.h"
 #include "checkpoint/name_groups.h"
+#include "checkpoint/plan_totals.h"
 #include "cli/table.h"
 
 namespace mantissa::cli {
@@ -17,27 +18,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::int64_t output_bytes(const PlannedTensor& planned) {
-  std::int64_t bytes = 0;
-  for (const FileTensor& file : planned.outputs) {
-    bytes += byte_count(file.dtype, file.shape);
-  }
-  return bytes;
-}
-
-std::string target_of(const PlannedTensor& planned) {
-  if (planned.action == Action::Tie) return "";
-  if (is_encoded(planned)) return std::string(planned.encoding->format_name());
-  return std::string(safetensors_name(planned.tensor.dtype));
-}
-
 // What must be equal for tensors to share a line.
 std::string kind_of(const PlannedTensor& planned) {
   return fmt::format("{}|{}|{}|{}|{}",
                      to_string(planned.tensor.shape),
                      name(planned.action),
                      planned.stored_type,
-                     target_of(planned),
+                     target_name(planned),
                      planned.reason);
 }
 
@@ -73,7 +60,7 @@ Table tensor_table(const Plan& plan, bool one_line_each) {
                to_string(first.tensor.shape),
                std::string(name(first.action)),
                first.stored_type,
-               target_of(first),
+               target_name(first),
                format_bytes(before),
                format_bytes(after),
                first.reason});
@@ -98,32 +85,8 @@ std::map<std::string, LoaderNote> notes_of(const Plan& plan) {
   return notes;
 }
 
-struct Totals {
-  std::map<Action, std::int64_t> counts;
-  std::int64_t encoded_bytes = 0;
-  std::int64_t encoded_weights = 0;
-};
-
-Totals totals_of(const Plan& plan) {
-  Totals totals;
-  for (const PlannedTensor& planned : plan.tensors) {
-    ++totals.counts[planned.action];
-    if (!is_encoded(planned)) continue;
-    totals.encoded_bytes += output_bytes(planned);
-    totals.encoded_weights += numel(planned.tensor.shape);
-  }
-  return totals;
-}
-
-double bits_per_weight(const Totals& totals) {
-  return totals.encoded_weights == 0
-             ? 0
-             : 8.0 * static_cast<double>(totals.encoded_bytes) /
-                   static_cast<double>(totals.encoded_weights);
-}
-
 std::string summary(const Plan& plan) {
-  const Totals totals = totals_of(plan);
+  const PlanTotals totals = totals_of(plan);
   std::string counts;
   for (const auto& [action, count] : totals.counts) {
     counts += fmt::format("{}{} {}",
@@ -141,7 +104,7 @@ std::string summary(const Plan& plan) {
                   plan.shards.size() == 1 ? "" : "s");
   if (totals.encoded_weights > 0) {
     out += fmt::format("; {:.2f} bits per quantized weight",
-                       bits_per_weight(totals));
+                       totals.bits_per_weight());
   }
   return out + "\n";
 }
@@ -169,14 +132,14 @@ std::string plan_text(const Plan& plan, const QuantizeOptions& options) {
 }
 
 std::string plan_json(const Plan& plan, const QuantizeOptions& options) {
-  const Totals totals = totals_of(plan);
+  const PlanTotals totals = totals_of(plan);
   Json out = {{"schema_version", 1},
               {"tool_version", kVersion},
               {"input", options.input.string()},
               {"architecture", plan.names.architecture},
               {"source_bytes", plan.source_bytes},
               {"output_bytes", plan.output_bytes},
-              {"bits_per_quantized_weight", bits_per_weight(totals)}};
+              {"bits_per_quantized_weight", totals.bits_per_weight()}};
   Json counts = Json::object();
   for (const auto& [action, count] : totals.counts) {
     counts[std::string(name(action))] = count;
@@ -202,7 +165,7 @@ std::string plan_json(const Plan& plan, const QuantizeOptions& options) {
                               {"action", name(planned.action)},
                               {"reason", planned.reason},
                               {"from", planned.stored_type},
-                              {"to", target_of(planned)},
+                              {"to", target_name(planned)},
                               {"source_bytes", planned.source_bytes},
                               {"output_bytes", output_bytes(planned)}});
   }

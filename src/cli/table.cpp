@@ -57,26 +57,4 @@ std::string Table::markdown() const {
   return out;
 }
 
-std::string format_bytes(std::int64_t bytes) {
-  constexpr const char* kUnits[] = {"kB", "MB", "GB", "TB"};
-  if (bytes < 1000) return fmt::format("{} B", bytes);
-  double value = static_cast<double>(bytes) / 1000;
-  std::size_t unit = 0;
-  while (value >= 999.95 && unit + 1 < std::size(kUnits)) {
-    value /= 1000;
-    ++unit;
-  }
-  return fmt::format("{:.1f} {}", value, kUnits[unit]);
-}
-
-std::string format_count(std::int64_t count) {
-  std::string digits = std::to_string(count);
-  for (std::int64_t i = static_cast<std::int64_t>(digits.size()) - 3;
-       i > (count < 0 ? 1 : 0);
-       i -= 3) {
-    digits.insert(static_cast<std::size_t>(i), ",");
-  }
-  return digits;
-}
-
 }  // namespace mantissa::cli

@@ -1,8 +1,9 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
+
+#include "core/spell_numbers.h"
 
 namespace mantissa::cli {
 
@@ -23,11 +24,5 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
   std::vector<std::size_t> right_;
 };
-
-/// "269.1 MB" (powers of 1000), "812 B".
-std::string format_bytes(std::int64_t bytes);
-
-/// "1,234,567".
-std::string format_count(std::int64_t count);
 
 }  // namespace mantissa::cli

@@ -47,7 +47,6 @@ class FakeEncoding final : public Encoding {
                        std::int64_t) const override {
     return {};
   }
-  EncodedRows rows(const RowBlock&) const override { return {}; }
 };
 
 template <class Run>

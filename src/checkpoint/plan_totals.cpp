@@ -1,0 +1,41 @@
+#include "checkpoint/plan_totals.h"
+
+namespace mantissa {
+
+std::int64_t output_bytes(const PlannedTensor& planned) {
+  std::int64_t bytes = 0;
+  for (const FileTensor& file : planned.outputs) {
+    bytes += byte_count(file.dtype, file.shape);
+  }
+  return bytes;
+}
+
+std::string target_name(const PlannedTensor& planned) {
+  if (planned.action == Action::Tie) return "";
+  if (is_encoded(planned)) return std::string(planned.encoding->format_name());
+  return std::string(safetensors_name(planned.tensor.dtype));
+}
+
+std::int64_t PlanTotals::count(Action action) const {
+  const auto entry = counts.find(action);
+  return entry == counts.end() ? 0 : entry->second;
+}
+
+double PlanTotals::bits_per_weight() const {
+  return encoded_weights == 0 ? 0
+                              : 8.0 * static_cast<double>(encoded_bytes) /
+                                    static_cast<double>(encoded_weights);
+}
+
+PlanTotals totals_of(const Plan& plan) {
+  PlanTotals totals;
+  for (const PlannedTensor& planned : plan.tensors) {
+    ++totals.counts[planned.action];
+    if (!is_encoded(planned)) continue;
+    totals.encoded_bytes += output_bytes(planned);
+    totals.encoded_weights += numel(planned.tensor.shape);
+  }
+  return totals;
+}
+
+}  // namespace mantissa

@@ -1,0 +1,137 @@
+#include "checkpoint/report/report.h"
+
+#include <cmath>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include <mantissa/core/error.h>
+
+#include "checkpoint/report/escape.h"
+#include "checkpoint/report/experts.h"
+#include "checkpoint/report/forms.h"
+
+namespace mantissa::report {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kNamed = 5;
+
+[[noreturn]] void fail(const fs::path& path, const std::string& what) {
+  throw Error(ErrorKind::Target,
+              fmt::format("report: {}: {}", visible(path.string()), what));
+}
+
+// Written beside and renamed, so that a reader never sees half a page.
+void replace_file(const fs::path& path, const std::string& text) {
+  fs::path fresh = path;
+  fresh += ".new";
+  {
+    std::ofstream file(fresh, std::ios::binary | std::ios::trunc);
+    file.write(text.data(), static_cast<std::streamsize>(text.size()));
+    file.close();
+    if (!file) {
+      std::error_code ignored;
+      fs::remove(fresh, ignored);
+      fail(path, "cannot write this file");
+    }
+  }
+  std::error_code error;
+  fs::rename(fresh, path, error);
+  if (error) fail(path, error.message());
+}
+
+fs::path resolved(const fs::path& path) {
+  std::error_code error;
+  fs::path out = fs::weakly_canonical(fs::absolute(path), error);
+  if (error) out = fs::absolute(path).lexically_normal();
+  return out.filename().empty() ? out.parent_path() : out;
+}
+
+// "OUT" + suffix, for an OUT with or without a slash at its end.
+fs::path beside(fs::path out, const char* suffix) {
+  if (out.filename().empty()) out = out.parent_path();
+  out += suffix;
+  return out;
+}
+
+bool holds(const fs::path& outer, const fs::path& inner) {
+  const auto [end, ignored] =
+      std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+  return end == outer.end();
+}
+
+}  // namespace
+
+fs::path default_directory(const fs::path& out) {
+  return beside(out, ".report");
+}
+
+void check_directory(const fs::path& report,
+                     const fs::path& input,
+                     const fs::path& out) {
+  for (const fs::path& other : {input, out, beside(out, ".partial")}) {
+    if (!holds(resolved(other), resolved(report))) continue;
+    throw Error(ErrorKind::Usage,
+                fmt::format("--report: {} lies in {}, and a checkpoint holds "
+                            "nothing of its report; name another directory",
+                            visible(report.string()),
+                            visible(other.string())));
+  }
+}
+
+void write(const fs::path& directory, const Input& input) {
+  const Facts facts = gather_facts(input.plan, input.result);
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) fail(directory, error.message());
+  replace_file(directory / "summary.json", summary_json(input, facts));
+  replace_file(directory / "tensors.csv", tensors_csv(input));
+  replace_file(directory / "report.md", markdown_page(input, facts));
+  replace_file(directory / "report.html", html_page(input, facts));
+  const fs::path experts = directory / "experts.csv";
+  if (expert_rows(input.plan, input.result).empty()) {
+    fs::remove(experts, error);  // of an earlier run
+  } else {
+    replace_file(experts, experts_csv(input.plan, input.result));
+  }
+}
+
+Missed below_threshold(const Plan& plan, const RunResult& result, double db) {
+  Missed missed;
+  for (const Measured& m : gather_facts(plan, result).measured) {
+    if (m.worst.sqnr >= db) break;
+    if (++missed.tensors > kNamed) continue;
+    const bool experts = result.tensors[m.tensor].errors.size() > 1;
+    missed.worst +=
+        fmt::format("{}{}{} {} dB",
+                    missed.worst.empty() ? "" : ", ",
+                    visible(plan.tensors[m.tensor].tensor.name),
+                    experts ? fmt::format("[{}]", m.worst.index) : "",
+                    spell_db(m.worst.sqnr));
+  }
+  return missed;
+}
+
+std::string command_line(const Input& input) {
+  std::string out;
+  for (const std::string& word : input.command) {
+    out += (out.empty() ? "" : " ") + visible(shell_word(word));
+  }
+  return out;
+}
+
+std::string model_name(const Input& input) {
+  fs::path path = input.source;
+  if (path.filename().empty()) path = path.parent_path();
+  return path.filename().string();
+}
+
+std::string overall_quality(const Facts& facts) {
+  if (facts.measured.empty()) return "";
+  const double sqnr = facts.total.sqnr();
+  return std::isinf(sqnr) ? "exact" : fmt::format("{:.2f} dB", sqnr);
+}
+
+}  // namespace mantissa::report
