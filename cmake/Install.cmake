@@ -5,6 +5,18 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mantissa)
 install(TARGETS mantissa RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+
+# Completion and manual page, printed by the tool itself (src/cli).
+set(shell_dir ${CMAKE_BINARY_DIR}/shell)
+install(FILES ${shell_dir}/mantissa
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES ${shell_dir}/_mantissa
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(FILES ${shell_dir}/mantissa.fish
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+install(FILES ${shell_dir}/mantissa.1
+  DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+
 install(TARGETS mantissa_core EXPORT mantissa-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/mantissa DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}

@@ -26,5 +26,7 @@ void add_diff_command(CLI::App& app, Run& run);
 void add_configs_command(CLI::App& app, Run& run);
 void add_kernels_command(CLI::App& app, Run& run);
 void add_doctor_command(CLI::App& app, Run& run);
+void add_completion_command(CLI::App& app, Run& run);
+void add_manual_command(CLI::App& app, Run& run);
 
 }  // namespace mantissa::cli

@@ -10,6 +10,7 @@
 #include <mantissa/core/version.h>
 
 #include "cli/command.h"
+#include "cli/command_tree.h"
 
 namespace mantissa::cli {
 namespace {
@@ -24,6 +25,8 @@ constexpr AddCommand kCommands[] = {
     add_diff_command,
     add_kernels_command,
     add_doctor_command,
+    add_completion_command,
+    add_manual_command,
 };
 
 int run_command_line(int argc, char** argv) {
@@ -47,6 +50,9 @@ int run_command_line(int argc, char** argv) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
     app.exit(e);
+    const std::string meant =
+        suggest_words(command_words(app), {argv + 1, argv + argc});
+    if (!meant.empty()) std::fprintf(stderr, "%s\n", meant.c_str());
     return exit_code(ErrorKind::Usage);
   }
   return run();
