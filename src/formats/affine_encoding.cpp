@@ -145,6 +145,45 @@ EncodedTensor AffineEncoding::select(std::span<const ConstTensorView> fields,
           std::move(out)};
 }
 
+std::int64_t AffineEncoding::row_unit() const {
+  const std::size_t rank = shape().size();
+  if (rank < 2) return 1;
+  // One block over all rows: its parameters hold for every part of it.
+  const std::int64_t block = layout_.block_size[rank - 2];
+  return block == shape()[rank - 2] ? 1 : block;
+}
+
+EncodedRows AffineEncoding::rows(const RowBlock& block) const {
+  fields::check_rows(format_name(), shape(), block, row_unit());
+  const RowBlocks blocks = this->blocks();
+  const MatrixShape matrices = matrix_shape(shape());
+  const std::size_t rank = shape().size();
+  const std::int64_t height =
+      rank < 2 ? 1 : std::min(layout_.block_size[rank - 2], block.rows);
+  AffineLayout layout = layout_;
+  layout.block_size = {height, blocks.group()};
+  EncodedRows out{with({block.rows, matrices.columns}, std::move(layout)), {}};
+  out.fields.push_back(
+      fields::row_runs(DType::Int8,
+                       matrices.columns,
+                       block.matrix * matrices.rows + block.row,
+                       block.rows));
+  const std::int64_t first =
+      blocks.groups() == 0
+          ? 0
+          : blocks.first_block(block.matrix, block.row) / blocks.groups();
+  const std::vector<FieldLayout> layouts = fields();
+  for (std::size_t i = kScale; i < layouts.size(); ++i) {
+    out.fields.push_back(i < block_fields()
+                             ? fields::row_runs(layouts[i].dtype,
+                                                blocks.groups(),
+                                                first,
+                                                block.rows / height)
+                             : fields::all_of(layouts[i]));
+  }
+  return out;
+}
+
 std::string AffineEncoding::check_values(
     std::span<const ConstTensorView> fields) const {
   std::string wrong = describe_codes(fields[kQdata], layout_.range);

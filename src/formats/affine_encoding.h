@@ -34,6 +34,8 @@ class AffineEncoding : public Encoding {
                       std::int64_t end) const override;
   EncodedTensor select(std::span<const ConstTensorView> fields,
                        std::int64_t index) const override;
+  EncodedRows rows(const RowBlock& block) const override;
+  std::int64_t row_unit() const override;
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 

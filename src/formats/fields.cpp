@@ -111,6 +111,40 @@ void check_select(std::string_view owner,
   }
 }
 
+void check_rows(std::string_view owner,
+                const Shape& shape,
+                const RowBlock& block,
+                std::int64_t unit) {
+  const MatrixShape all = matrix_shape(shape);
+  const std::int64_t end = block.row + block.rows;
+  const bool inside = block.matrix >= 0 && block.matrix < all.matrices &&
+                      block.row >= 0 && block.rows > 0 && end <= all.rows;
+  if (inside && block.row % unit == 0 && (end % unit == 0 || end == all.rows)) {
+    return;
+  }
+  throw Error(ErrorKind::Usage,
+              fmt::format("{}: rows: [{}, {}) of matrix {} of {}: expected "
+                          "multiples of {} inside it",
+                          owner,
+                          block.row,
+                          end,
+                          block.matrix,
+                          to_string(shape),
+                          unit));
+}
+
+FieldRuns row_runs(DType dtype,
+                   std::int64_t width,
+                   std::int64_t first,
+                   std::int64_t count) {
+  const std::int64_t bytes = byte_count(dtype, {width});
+  return {first * bytes, count * bytes};
+}
+
+FieldRuns all_of(const FieldLayout& field) {
+  return {0, byte_count(field.dtype, field.shape)};
+}
+
 HostTensor copied(ConstTensorView tensor) {
   HostTensor out(tensor.dtype, tensor.shape);
   if (out.nbytes() > 0) {

@@ -47,6 +47,22 @@ void check_select(std::string_view owner,
                   const Shape& shape,
                   std::int64_t index);
 
+/// Throws Error(Usage) unless the block lies in a tensor of this shape, starts
+/// at a multiple of `unit` rows and ends at one or at the end of its matrix.
+void check_rows(std::string_view owner,
+                const Shape& shape,
+                const RowBlock& block,
+                std::int64_t unit);
+
+/// Rows [first, first + count) of `width` elements each, without gaps.
+FieldRuns row_runs(DType dtype,
+                   std::int64_t width,
+                   std::int64_t first,
+                   std::int64_t count);
+
+/// Every byte of a field.
+FieldRuns all_of(const FieldLayout& field);
+
 /// A dense copy.
 HostTensor copied(ConstTensorView tensor);
 

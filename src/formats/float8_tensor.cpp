@@ -1,5 +1,6 @@
 #include "formats/float8_tensor.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,8 @@ class Float8Encoding final : public Encoding {
                       std::int64_t end) const override;
   EncodedTensor select(std::span<const ConstTensorView> fields,
                        std::int64_t index) const override;
+  EncodedRows rows(const RowBlock& block) const override;
+  std::int64_t row_unit() const override;
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 
@@ -115,6 +118,34 @@ EncodedTensor Float8Encoding::select(std::span<const ConstTensorView> fields,
   return with(Shape(shape().begin() + 1, shape().end()),
               Shape(block.begin() + 1, block.end()),
               std::move(out));
+}
+
+std::int64_t Float8Encoding::row_unit() const {
+  const std::size_t rank = shape().size();
+  if (rank < 2) return 1;
+  // One block over all rows: its scale holds for every part of it.
+  return parameters_.grid.grid[rank - 2] == 1
+             ? 1
+             : parameters_.grid.block[rank - 2];
+}
+
+EncodedRows Float8Encoding::rows(const RowBlock& block) const {
+  fields::check_rows(kName, shape(), block, row_unit());
+  const RowGrid& grid = parameters_.grid;
+  const MatrixShape matrices = matrix_shape(shape());
+  const std::size_t rank = shape().size();
+  const std::int64_t height =
+      rank < 2 ? 1 : std::min(grid.block[rank - 2], block.rows);
+  const std::int64_t first = block.matrix * matrices.rows + block.row;
+  return {with({block.rows, matrices.columns}, {height, grid.run}, {}).encoding,
+          {fields::row_runs(parameters_.spec.float8_dtype,
+                            matrices.columns,
+                            first,
+                            block.rows),
+           fields::row_runs(DType::Float32,
+                            grid.runs,
+                            grid.grid_row(first),
+                            block.rows / height)}};
 }
 
 std::string Float8Encoding::check_values(

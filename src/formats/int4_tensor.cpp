@@ -86,6 +86,7 @@ class Int4Encoding final : public Encoding {
                       std::int64_t end) const override;
   EncodedTensor select(std::span<const ConstTensorView> fields,
                        std::int64_t index) const override;
+  EncodedRows rows(const RowBlock& block) const override;
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 
@@ -238,6 +239,27 @@ EncodedTensor Int4Encoding::select(std::span<const ConstTensorView> fields,
   }
   if (act_pre_scale_) cut.push_back(fields::copied(fields[kInt4ActPreScale]));
   return with(Shape(shape().begin() + 1, shape().end()), std::move(cut));
+}
+
+EncodedRows Int4Encoding::rows(const RowBlock& block) const {
+  fields::check_rows(kName, shape(), block, row_unit());
+  const auto [matrices, n, k] = this->matrices();
+  const std::int64_t bytes = byte_count(dtype(), {1});
+  const FieldRuns groups_of_rows{
+      (block.matrix * groups() * n + block.row) * bytes,
+      block.rows * bytes,
+      groups(),
+      n * bytes};
+  EncodedRows out{std::make_shared<Int4Encoding>(
+                      Shape{block.rows, k}, dtype(), spec_, act_pre_scale_),
+                  {fields::row_runs(DType::Int8,
+                                    k / 2,
+                                    block.matrix * n + block.row,
+                                    block.rows),
+                   groups_of_rows,
+                   groups_of_rows}};
+  if (act_pre_scale_) out.fields.push_back(fields::all_of(*act_pre_scale_));
+  return out;
 }
 
 std::string Int4Encoding::check_values(

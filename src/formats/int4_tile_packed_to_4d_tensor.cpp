@@ -94,6 +94,8 @@ class TilePackedEncoding final : public Encoding {
                       std::int64_t end) const override;
   EncodedTensor select(std::span<const ConstTensorView> fields,
                        std::int64_t index) const override;
+  EncodedRows rows(const RowBlock& block) const override;
+  std::int64_t row_unit() const override;
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 
@@ -298,6 +300,27 @@ EncodedTensor TilePackedEncoding::select(
   }
   if (act_pre_scale_) cut.push_back(fields::copied(fields[kActPreScale]));
   return with(Shape(shape().begin() + 1, shape().end()), std::move(cut));
+}
+
+std::int64_t TilePackedEncoding::row_unit() const { return spec_.ntile; }
+
+EncodedRows TilePackedEncoding::rows(const RowBlock& block) const {
+  fields::check_rows(kName, shape(), block, row_unit());
+  const TilePackedLayout at = layout();
+  // The last block of a matrix takes its padding along.
+  const std::int64_t n = round_up(block.rows, spec_.ntile);
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(ScaleAndZero));
+  EncodedRows out{
+      std::make_shared<TilePackedEncoding>(
+          Shape{block.rows, at.columns}, spec_, act_pre_scale_),
+      {{at.qdata_bytes(block.matrix * at.padded_rows + block.row),
+        at.qdata_bytes(n)},
+       {(block.matrix * at.groups() * at.padded_rows + block.row) * kBytes,
+        n * kBytes,
+        at.groups(),
+        at.padded_rows * kBytes}}};
+  if (act_pre_scale_) out.fields.push_back(fields::all_of(*act_pre_scale_));
+  return out;
 }
 
 std::string TilePackedEncoding::check_values(

@@ -72,6 +72,8 @@ class NF4Encoding final : public Encoding {
                       std::int64_t end) const override;
   EncodedTensor select(std::span<const ConstTensorView> fields,
                        std::int64_t index) const override;
+  EncodedRows rows(const RowBlock& block) const override;
+  std::int64_t row_unit() const override;
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 
@@ -170,6 +172,36 @@ EncodedTensor NF4Encoding::select(std::span<const ConstTensorView>,
                                   std::int64_t index) const {
   fields::check_select(kName, shape(), index);
   throw Error(ErrorKind::Unexpected, "NF4Tensor: select: a 3-D tensor");
+}
+
+std::int64_t NF4Encoding::row_unit() const {
+  const MatrixShape all = matrix_shape(shape());
+  const std::int64_t unit = spec_.block_size * spec_.scaler_block_size;
+  return unit / std::gcd(unit, all.columns);
+}
+
+EncodedRows NF4Encoding::rows(const RowBlock& block) const {
+  fields::check_rows(kName, shape(), block, row_unit());
+  const MatrixShape all = matrix_shape(shape());
+  const std::int64_t unit = spec_.block_size * spec_.scaler_block_size;
+  const std::int64_t first =
+      (block.matrix * all.rows + block.row) * all.columns;
+  const std::int64_t count = block.rows * all.columns;
+  if (first % unit != 0 || count % unit != 0) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("{}: rows: matrices of {} cut a scaler block of {} "
+                            "elements; decode the whole tensor",
+                            kName,
+                            to_string(shape()),
+                            unit));
+  }
+  return {std::make_shared<NF4Encoding>(
+              Shape{block.rows, all.columns}, dtype(), spec_),
+          {{first / 2, count / 2},
+           {first / spec_.block_size, count / spec_.block_size},
+           fields::row_runs(dtype(), 1, first / unit, count / unit),
+           fields::row_runs(dtype(), 1, 0, 1),
+           fields::row_runs(dtype(), 16, 0, 1)}};
 }
 
 std::string NF4Encoding::check_values(

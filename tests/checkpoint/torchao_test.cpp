@@ -47,6 +47,7 @@ class FakeEncoding final : public Encoding {
                        std::int64_t) const override {
     return {};
   }
+  EncodedRows rows(const RowBlock&) const override { return {}; }
 };
 
 template <class Run>

@@ -73,6 +73,24 @@ class Encoder {
 };
 
 struct EncodedTensor;
+class Encoding;
+
+/// Bytes of one field: `count` runs of `bytes` each, run i at `offset + i *
+/// stride`.
+struct FieldRuns {
+  std::int64_t offset = 0;
+  std::int64_t bytes = 0;
+  std::int64_t count = 1;
+  std::int64_t stride = 0;
+};
+
+/// Rows of an encoded tensor as an encoded tensor of their own: encoding of
+/// [rows, K] and, for each of its fields, where its bytes stand in the field of
+/// the whole tensor.
+struct EncodedRows {
+  std::shared_ptr<const Encoding> encoding;
+  std::vector<FieldRuns> fields;
+};
 
 /// "This format, with these parameters, for a tensor of this shape and dtype".
 /// Immutable and complete: fields, sizes and metadata follow without any data,
@@ -111,6 +129,11 @@ class Encoding {
   /// tensor is 2-D or the index is outside.
   virtual EncodedTensor select(std::span<const ConstTensorView> fields,
                                std::int64_t index) const = 0;
+  /// Rows of one matrix by themselves, so that a tensor of any size can be read
+  /// back block by block. The block starts at a multiple of row_unit() rows and
+  /// ends at one or at the end of the matrix; throws Error(Usage) otherwise.
+  virtual EncodedRows rows(const RowBlock& block) const = 0;
+  virtual std::int64_t row_unit() const { return 1; }
   /// Empty when the values obey the format (finite scales, codes in range);
   /// otherwise what is wrong, naming field and index.
   virtual std::string check_values(
