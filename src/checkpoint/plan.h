@@ -89,6 +89,7 @@ struct PlanRequest {
   bool allow_skipped = false;
   bool allow_unknown_names = false;
   bool allow_private_format = false;
+  bool allow_unloadable = false;  ///< what no loader reads as it is meant
   /// Tensors with non-finite weights that must stay, and what was found.
   std::map<std::string, std::string> nonfinite;
 };

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "checkpoint/carry_over.h"
+#include "checkpoint/decoded_source.h"
 #include "checkpoint/dialects/dialect.h"
 #include "checkpoint/quantized_reason.h"
 #include "core/suggest.h"
@@ -248,6 +249,26 @@ class Decider {
     out.reason = exact
                      ? "exact: codes of " + stored.stored_type + " carried over"
                      : quantize_reason(out);
+    carry_decoded(out);
+  }
+
+  // A quantized source changes its dialect, never its values.
+  void carry_decoded(PlannedTensor& out) {
+    const std::size_t source = out.tensor.pieces[0].source;
+    const std::string_view format = carried_format(source_, source);
+    if (format.empty()) return;
+    const auto carried = carried_encoding(source_, source, out.encoding);
+    if (out.tensor.pieces.size() != 1 || carried == nullptr) {
+      misfit(ErrorKind::Usage,
+             out.tensor.name,
+             fmt::format("{} and {} do not have the same grid",
+                         format,
+                         out.encoding->format_name()),
+             "--format plain decodes it");
+      return;
+    }
+    out.encoding = carried;
+    out.reason = fmt::format("exact: codes of {} carried over", format);
   }
 
   // Equal shapes share one encoding object, and what is known of it.

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/bounded_json.h"
+#include "checkpoint/dialects/dialect.h"
 #include "checkpoint/dialects/torchao.h"
 #include "checkpoint/quoted.h"
 
@@ -18,6 +19,10 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kRemedy =
     "quantizing twice loses accuracy: start from the original model, or "
     "dequantize() it in Transformers and save_pretrained() the result";
+
+constexpr std::string_view kDecode =
+    "quantizing twice loses accuracy: start from the original model, or decode "
+    "this one with `mantissa convert`, which also changes its dialect";
 
 const Json* member(const Json& object, const char* key) {
   if (!object.is_object() || !object.contains(key)) return nullptr;
@@ -127,8 +132,10 @@ std::string quantization_method(const CheckpointSource& source) {
 std::string quantized_reason(const CheckpointSource& source) {
   const Evidence found = find_evidence(source);
   if (found.method.empty()) return {};
-  return fmt::format(
-      "already quantized ({}): {}; {}", found.method, found.words, kRemedy);
+  return fmt::format("already quantized ({}): {}; {}",
+                     found.method,
+                     found.words,
+                     dialect_of(source) != nullptr ? kDecode : kRemedy);
 }
 
 }  // namespace mantissa

@@ -185,9 +185,7 @@ int run_quantize(const QuantizeOptions& options) {
 
 int run_convert(const QuantizeOptions& options) {
   existing_of(options);
-  ParsedRequest parsed;
-  parsed.request.shard_bytes = parse_size(options.shard_size);
-  Prepared prepared = prepare(options, std::move(parsed));
+  Prepared prepared = prepare(options, parse_convert_request(options));
   return run_prepared(prepared, options);
 }
 

@@ -77,9 +77,10 @@ std::map<std::string, LoaderNote> notes_of(const Plan& plan) {
     }
     const LoaderNote note = plan.dialect->loader_note(*planned.encoding);
     notes.emplace(
-        fmt::format("{}{}",
-                    planned.encoding->format_name(),
-                    planned.tensor.shape.size() > 2 ? " (experts)" : ""),
+        fmt::format(
+            "{}{}",
+            note.format.empty() ? planned.encoding->format_name() : note.format,
+            planned.tensor.shape.size() > 2 ? " (experts)" : ""),
         note);
   }
   return notes;

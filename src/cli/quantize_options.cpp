@@ -7,12 +7,16 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <mantissa/configs/compressed_scheme.h>
 #include <mantissa/configs/fqn_to_config.h>
 #include <mantissa/configs/registry.h>
 #include <mantissa/core/error.h>
 #include <mantissa/core/worker_pool.h>
 
 #include "checkpoint/cast_source.h"
+#include "checkpoint/convert_rules.h"
+#include "checkpoint/decoded_source.h"
+#include "checkpoint/dialects/dialect.h"
 
 namespace mantissa::cli {
 namespace {
@@ -21,9 +25,10 @@ namespace {
 constexpr int kIgnoreGroup = 0;
 constexpr int kTensorTypeGroup = 1;
 
+constexpr const char* kPlain = "plain";
+
 constexpr const char* kLaterFlags[] = {
     "--device",
-    "--format",
     "--imatrix",
     "--keep-split",
     "--min-sqnr",
@@ -32,7 +37,6 @@ constexpr const char* kLaterFlags[] = {
     "--offload-folder",
     "--recipe",
     "--report",
-    "--scheme",
     "--seed",
     "--color",
 };
@@ -74,8 +78,10 @@ RuleSet::Entry parse_tensor_type(const std::string& words,
                     "'down_proj=int8_weight_only'");
   }
   const std::string value = words.substr(equals + 1);
-  const ConfigPtr config =
-      value == "none" ? nullptr : read_config(value, warnings);
+  ConfigPtr config = parse_compressed_scheme(value);
+  if (config == nullptr && value != "none") {
+    config = read_config(value, warnings);
+  }
   return {{NamePattern::parse("re-search:" + words.substr(0, equals)),
            config,
            origin},
@@ -94,6 +100,73 @@ void read_tensor_type_file(const std::filesystem::path& path,
     entries.push_back(parse_tensor_type(
         line, fmt::format("{}:{} {}", path.string(), number, line), warnings));
   }
+}
+
+// -c or --scheme with --group-size; null when neither is given.
+ConfigPtr parse_base(const QuantizeOptions& options,
+                     std::vector<std::string>& warnings) {
+  if (!options.scheme.empty() && !options.config.empty()) {
+    throw Error(ErrorKind::Usage, "--scheme and -c: give one of them");
+  }
+  if (!options.scheme.empty()) {
+    const ConfigPtr scheme = parse_compressed_scheme(options.scheme);
+    if (scheme == nullptr) {
+      throw Error(ErrorKind::Usage,
+                  fmt::format("--scheme: '{}' is unknown; known are {}",
+                              options.scheme,
+                              compressed_scheme_names()));
+    }
+    return options.group_size == 0
+               ? scheme
+               : with_scheme_group_size(scheme, options.group_size);
+  }
+  if (!options.config.empty()) {
+    const ConfigPtr base = read_config(options.config, warnings);
+    return options.group_size == 0 ? base
+                                   : with_group_size(base, options.group_size);
+  }
+  if (options.group_size != 0) {
+    throw Error(ErrorKind::Usage,
+                "--group-size: there is no -c config to apply it to");
+  }
+  if (options.tensor_types.empty() && options.tensor_type_files.empty()) {
+    throw Error(ErrorKind::Usage,
+                "-c is missing: name a config, for example -c "
+                "int8_weight_only (all of them: mantissa configs)");
+  }
+  return nullptr;
+}
+
+const Dialect* parse_format(const QuantizeOptions& options) {
+  std::string format = options.format;
+  if (format.empty()) {
+    format = options.scheme.empty() ? "torchao" : "compressed-tensors";
+  }
+  if (!options.scheme.empty() && format == "torchao") {
+    throw Error(ErrorKind::Usage,
+                "--scheme is of compressed-tensors; --format "
+                "compressed-tensors writes it, or name a torchao config with "
+                "-c");
+  }
+  if (const Dialect* dialect = find_dialect(format)) return dialect;
+  std::string known;
+  for (const Dialect* dialect : dialects()) {
+    known += (known.empty() ? "" : ", ") + std::string(dialect->name());
+  }
+  throw Error(
+      ErrorKind::Usage,
+      fmt::format("--format: expected one of {}, got '{}'", known, format));
+}
+
+// `convert` sees a quantized source as plain weights. Input scales stay where
+// the target knows them.
+std::unique_ptr<CheckpointSource> decoded(
+    std::unique_ptr<CheckpointSource> source, const QuantizeOptions& options) {
+  const Dialect* dialect = options.convert ? dialect_of(*source) : nullptr;
+  if (dialect == nullptr) return source;
+  const SideTensors side =
+      dialect->name() == options.format ? SideTensors::Keep : SideTensors::Drop;
+  return std::make_unique<DecodedSource>(std::move(source), *dialect, side);
 }
 
 }  // namespace
@@ -118,13 +191,27 @@ void add_source_options(CLI::App& command, QuantizeOptions& options) {
   command.add_flag("-v,--verbose", options.verbose, "One line per tensor");
 }
 
+void add_format_option(CLI::App& command, QuantizeOptions& options) {
+  command.add_option("--format",
+                     options.format,
+                     "torchao or compressed-tensors: how quantized tensors are "
+                     "written (default: torchao, with --scheme "
+                     "compressed-tensors)");
+}
+
 void add_config_options(CLI::App& command, QuantizeOptions& options) {
   command.add_option("-c,--config",
                      options.config,
                      "NAME, NAME:field=value,... or a JSON file (see "
                      "`mantissa configs`)");
-  command.add_option(
-      "--group-size", options.group_size, "Group size of the -c config");
+  command.add_option("--scheme",
+                     options.scheme,
+                     "W4A16, W4A16_ASYM, W8A16, W8A8, FP8_DYNAMIC, ...: a "
+                     "scheme of compressed-tensors in place of -c");
+  add_format_option(command, options);
+  command.add_option("--group-size",
+                     options.group_size,
+                     "Group size of the -c config or the --scheme");
   command
       .add_option("--ignore",
                   options.ignore,
@@ -151,6 +238,9 @@ void add_config_options(CLI::App& command, QuantizeOptions& options) {
   command.add_flag("--allow-private-format",
                    options.allow_private_format,
                    "Write formats that only Mantissa loads");
+  command.add_flag("--allow-unloadable",
+                   options.allow_unloadable,
+                   "Write what no loader reads as it is meant");
   command.add_flag("--allow-nonfinite",
                    options.allow_nonfinite,
                    "Keep tensors with NaN or Inf unquantized");
@@ -197,21 +287,7 @@ ParsedRequest parse_request(const QuantizeOptions& options) {
   for (const auto& path : options.tensor_type_files) {
     read_tensor_type_file(path, entries, out.warnings);
   }
-  ConfigPtr base;
-  if (!options.config.empty()) {
-    base = read_config(options.config, out.warnings);
-    if (options.group_size != 0) {
-      base = with_group_size(base, options.group_size);
-    }
-  } else if (options.group_size != 0) {
-    throw Error(ErrorKind::Usage,
-                "--group-size: there is no -c config to apply it to");
-  } else if (options.tensor_types.empty() &&
-             options.tensor_type_files.empty()) {
-    throw Error(ErrorKind::Usage,
-                "-c is missing: name a config, for example -c "
-                "int8_weight_only (all of them: mantissa configs)");
-  }
+  const ConfigPtr base = parse_base(options, out.warnings);
   if (base != nullptr) base->validate();
   for (const RuleSet::Entry& entry : entries) {
     if (entry.rule.config != nullptr) entry.rule.config->validate();
@@ -219,22 +295,54 @@ ParsedRequest parse_request(const QuantizeOptions& options) {
   out.rules =
       std::make_unique<RuleSet>(make_rule_set(base, std::move(entries)));
   out.request.rules = out.rules.get();
+  out.request.dialect = parse_format(options);
   out.request.shard_bytes = parse_size(options.shard_size);
   out.request.allow_skipped = options.allow_skipped;
   out.request.allow_unknown_names = options.allow_unknown_names;
   out.request.allow_private_format = options.allow_private_format;
+  out.request.allow_unloadable = options.allow_unloadable;
+  return out;
+}
+
+ParsedRequest parse_convert_request(const QuantizeOptions& options) {
+  ParsedRequest out;
+  out.request.shard_bytes = parse_size(options.shard_size);
+  out.request.allow_unloadable = true;  // values stay; the plan still warns
+  if (options.format.empty() || options.format == kPlain) return out;
+  const Dialect* target = parse_format(options);
+  out.request.dialect = target;
+  const auto source = open_source(options);
+  const auto* decoded = dynamic_cast<const DecodedSource*>(source.get());
+  if (decoded == nullptr || !options.dtype.empty()) {
+    throw Error(
+        ErrorKind::Usage,
+        decoded == nullptr && options.dtype.empty()
+            ? fmt::format("--format {}: {} holds no quantized tensors that "
+                          "convert reads; `quantize` makes them",
+                          options.format,
+                          options.input.string())
+            : "--dtype: codes are carried over as they are; leave it out");
+  }
+  out.rules = std::make_unique<RuleSet>(convert_rules(*decoded, *target));
+  out.request.rules = out.rules.get();
+  out.request.allow_unknown_names = true;
+  out.request.allow_private_format = true;
   return out;
 }
 
 std::unique_ptr<CheckpointSource> open_source(const QuantizeOptions& options) {
-  if (options.dtype.empty()) return open_checkpoint(options.input);
+  if (options.dtype.empty()) {
+    return decoded(open_checkpoint(options.input), options);
+  }
   const std::optional<DType> dtype = dtype_from_name(options.dtype);
   if (!dtype || !is_high_precision(*dtype) || *dtype == DType::Float64) {
     throw Error(ErrorKind::Usage,
                 "--dtype: expected float32, bfloat16 or float16, got '" +
                     options.dtype + "'");
   }
-  return cast_source(open_checkpoint(options.input, {.dtype = dtype}), *dtype);
+  return cast_source(
+      decoded(open_checkpoint(options.input, {.dtype = dtype}), options),
+      *dtype);
 }
 
 Existing existing_of(const QuantizeOptions& options) {

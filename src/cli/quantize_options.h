@@ -23,6 +23,8 @@ struct QuantizeOptions {
   std::filesystem::path input;
   std::filesystem::path out;
   std::string config;
+  std::string scheme;
+  std::string format;
   std::int64_t group_size = 0;  ///< 0: not given
   std::vector<std::string> ignore;
   std::vector<std::string> tensor_types;
@@ -33,8 +35,10 @@ struct QuantizeOptions {
   bool allow_skipped = false;
   bool allow_unknown_names = false;
   bool allow_private_format = false;
+  bool allow_unloadable = false;
   bool allow_nonfinite = false;
   bool dry_run = false;
+  bool convert = false;  ///< a quantized source is decoded or carried over
   bool force = false;
   bool restart = false;
   bool resume = false;
@@ -45,6 +49,8 @@ struct QuantizeOptions {
 
 /// Options about the source and how it is delivered.
 void add_source_options(CLI::App& command, QuantizeOptions& options);
+/// --format: how quantized tensors are written.
+void add_format_option(CLI::App& command, QuantizeOptions& options);
 /// -c, rules and permissions.
 void add_config_options(CLI::App& command, QuantizeOptions& options);
 /// -o and what may stand there.
@@ -61,6 +67,11 @@ struct ParsedRequest {
 
 /// Rules and request from the words. Throws Error(Usage).
 ParsedRequest parse_request(const QuantizeOptions& options);
+
+/// What `convert` does: without --format, or with "plain", quantized tensors
+/// are decoded; else they are carried over into that dialect. Throws
+/// Error(Usage).
+ParsedRequest parse_convert_request(const QuantizeOptions& options);
 
 /// Opens the source in the dtype that --dtype asks for.
 std::unique_ptr<CheckpointSource> open_source(const QuantizeOptions& options);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include <mantissa/core/enums.h>
 #include <mantissa/formats/encoding.h>
 
 #include "formats/row_blocks.h"
@@ -39,8 +40,12 @@ class AffineEncoding : public Encoding {
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 
- protected:
   const AffineLayout& layout() const { return layout_; }
+  /// How an encoder chooses zero points: all are 0 unless it is Asymmetric.
+  /// Files do not say it.
+  virtual MappingType mapping() const = 0;
+
+ protected:
   RowBlocks blocks() const { return {shape(), layout_.block_size}; }
   /// The same format and attributes with another shape and layout.
   virtual std::shared_ptr<const Encoding> with(Shape shape,

@@ -75,6 +75,7 @@ class Int8Encoding final : public AffineEncoding {
   std::size_t required_fields() const override { return 2; }
   std::string attributes_json() const override;
   std::unique_ptr<Encoder> make_encoder() const override;
+  MappingType mapping() const override { return parts_.mapping_type; }
 
  protected:
   std::shared_ptr<const Encoding> with(Shape shape,

@@ -39,6 +39,10 @@ class IntxEncoding final : public AffineEncoding {
   std::string_view format_name() const override { return kName; }
   std::string attributes_json() const override;
   std::unique_ptr<Encoder> make_encoder() const override;
+  MappingType mapping() const override {
+    const bool affine = parts_.algorithm == IntxChooseQParamsAlgorithm::Affine;
+    return affine ? parts_.mapping_type : MappingType::Symmetric;
+  }
 
  protected:
   std::shared_ptr<const Encoding> with(Shape shape,

@@ -28,6 +28,7 @@ struct LoaderNote {
   bool private_format = false;  ///< nobody else can load it
   std::string loads;            ///< what loads it
   std::string runs;             ///< what runs it
+  std::string format = {};      ///< "" or the format with what tells it apart
 };
 
 /// A convention by which quantized tensors stand in safetensors files and in
@@ -44,6 +45,11 @@ class Dialect {
   /// What a config chose, as this dialect stores it: the same encoding, one of
   /// its own with the same values, or a refusal.
   virtual WeightChoice stored_form(WeightChoice choice) const { return choice; }
+  /// The config whose encodings hold an encoding of any dialect on the same
+  /// grid; `zero_points`: some are not 0. Throws Error(Usage) saying why there
+  /// is none.
+  virtual ConfigPtr equivalent_config(const Encoding& encoding,
+                                      bool zero_points) const = 0;
   /// Name of a field in the file. Throws Error(Usage) for a tensor whose name
   /// the dialect cannot hold.
   virtual std::string field_name(std::string_view tensor,

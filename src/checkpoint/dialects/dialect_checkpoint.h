@@ -60,6 +60,7 @@ class DialectCheckpoint {
   /// Index of a source tensor by its name; null if there is none.
   const std::size_t* stored(std::string_view name) const;
   void claim(std::size_t part) { claimed_[part] = true; }
+  bool claimed(std::size_t part) const { return claimed_[part]; }
   void add(DialectTensor tensor);
   /// Adds the source tensor under its own name.
   void add_plain(std::size_t part);

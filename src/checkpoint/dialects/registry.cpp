@@ -1,3 +1,4 @@
+#include "checkpoint/dialects/compressed_tensors.h"
 #include "checkpoint/dialects/dialect.h"
 #include "checkpoint/dialects/torchao.h"
 
@@ -6,6 +7,7 @@ namespace mantissa {
 std::span<const Dialect* const> dialects() {
   static const Dialect* const kDialects[] = {
       &torchao_dialect(),
+      &compressed_tensors_dialect(),
   };
   return kDialects;
 }

@@ -1,6 +1,9 @@
 #include "checkpoint/dialects/torchao.h"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include <mantissa/formats/registry.h>
 
 #include "checkpoint/plan.h"
 
@@ -12,6 +15,23 @@ using Json = nlohmann::ordered_json;
 class TorchaoDialect final : public Dialect {
  public:
   std::string_view name() const override { return "torchao"; }
+
+  // A scheme of another dialect has no class of torchao.
+  WeightChoice stored_form(WeightChoice choice) const override {
+    if (choice.encoding == nullptr ||
+        find_format(choice.encoding->format_name()) != nullptr) {
+      return choice;
+    }
+    return {nullptr,
+            fmt::format("{} is no format of torchao",
+                        choice.encoding->format_name()),
+            "--format compressed-tensors writes it"};
+  }
+
+  ConfigPtr equivalent_config(const Encoding& encoding,
+                              bool zero_points) const override {
+    return torchao_config_of(encoding, zero_points);
+  }
 
   std::string field_name(std::string_view tensor,
                          std::string_view field) const override {

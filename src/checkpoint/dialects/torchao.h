@@ -65,6 +65,10 @@ class TorchaoCheckpoint final : public DialectCheckpoint {
 /// torchao's note on an encoding.
 LoaderNote torchao_loader_note(const Encoding& encoding);
 
+/// The config that holds a tensor of compressed-tensors on the same grid.
+/// Throws Error(Usage) saying why there is none.
+ConfigPtr torchao_config_of(const Encoding& encoding, bool zero_points);
+
 /// Compares quantization_config with what is stored.
 std::vector<Finding> verify_torchao_config(
     const nlohmann::ordered_json& quantization,

@@ -1,0 +1,229 @@
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+#include <re2/re2.h>
+#include <nlohmann/json.hpp>
+
+#include <mantissa/core/error.h>
+
+#include "checkpoint/bounded_json.h"
+#include "checkpoint/dialects/compressed_tensors.h"
+#include "checkpoint/quoted.h"
+
+namespace mantissa {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kRegex = "re:";
+constexpr int kDenseSince = 18;  // compressed-tensors 0.18
+
+[[noreturn]] void fail(const std::string& what) {
+  throw Error(ErrorKind::Input, "config.json: quantization_config: " + what);
+}
+
+// As Python's re.match: at the start, open end.
+bool matches(std::string_view target, std::string_view module) {
+  if (!target.starts_with(kRegex)) return target == module;
+  RE2::Options options;
+  options.set_log_errors(false);
+  const RE2 expression(target.substr(kRegex.size()), options);
+  if (!expression.ok()) {
+    fail(fmt::format("the expression {} is not supported: {}",
+                     quoted_name(target),
+                     expression.error()));
+  }
+  return expression.Match(
+      module, 0, module.size(), RE2::ANCHOR_START, nullptr, 0);
+}
+
+std::vector<std::string> texts(const Json& parent, const char* key) {
+  std::vector<std::string> out;
+  const auto found = parent.find(key);
+  if (found == parent.end() || found->is_null()) return out;
+  if (!found->is_array())
+    fail(fmt::format("{}: expected a list of names", key));
+  for (const Json& text : *found) {
+    if (!text.is_string()) {
+      fail(fmt::format("{}: expected a list of names", key));
+    }
+    out.push_back(text.get<std::string>());
+  }
+  return out;
+}
+
+// A member that may be absent or null.
+template <class T>
+T value_or(const Json& parent, const char* key, T otherwise) {
+  const auto found = parent.find(key);
+  if (found == parent.end() || found->is_null()) return otherwise;
+  try {
+    return found->get<T>();
+  } catch (const nlohmann::json::exception&) {
+    fail(fmt::format("{}: got {}", key, quoted_name(found->dump())));
+  }
+}
+
+const std::map<std::string, CompressedFormat>& format_names() {
+  static const std::map<std::string, CompressedFormat> kNames = {
+      {"pack-quantized", CompressedFormat::PackQuantized},
+      {"int-quantized", CompressedFormat::IntQuantized},
+      {"float-quantized", CompressedFormat::FloatQuantized},
+      {"naive-quantized", CompressedFormat::NaiveQuantized}};
+  return kNames;
+}
+
+// The order in which compressed-tensors infers a format.
+std::string inferred_format(const CompressedSpec& spec) {
+  const bool activations = !spec.input_activations.empty();
+  if (activations && !spec.floating) return "int-quantized";
+  if (!spec.floating) return "pack-quantized";
+  return activations ? "float-quantized" : "naive-quantized";
+}
+
+// "" or what is unknown about the weight arguments.
+std::string read_weights(const Json& weights, CompressedSpec& spec) {
+  spec.num_bits = value_or(weights, "num_bits", 8);
+  spec.symmetric = value_or(weights, "symmetric", true);
+  const std::string type = value_or<std::string>(weights, "type", "int");
+  spec.floating = type == "float";
+  spec.group_size = value_or<std::int64_t>(weights, "group_size", 0);
+  const std::string otherwise = spec.group_size > 0 ? "group" : "tensor";
+  const std::string strategy =
+      value_or<std::string>(weights, "strategy", otherwise);
+  if (value_or<std::string>(weights, "scale_dtype", "").find("uint8") !=
+      std::string::npos) {
+    return "scale_dtype uint8 (MX) is not read by this version";
+  }
+  if (strategy == "tensor") {
+    spec.strategy = CompressedStrategy::Tensor;
+  } else if (strategy == "channel" || spec.group_size == -1) {
+    spec.strategy = CompressedStrategy::Channel;
+  } else if (strategy == "group") {
+    spec.strategy = CompressedStrategy::Group;
+  } else if (strategy == "block") {
+    spec.strategy = CompressedStrategy::Block;
+    const auto block =
+        value_or<std::vector<std::int64_t>>(weights, "block_structure", {});
+    if (block.size() != 2 || block[0] < 1 || block[1] < 1) {
+      return "block_structure: expected [rows, columns]";
+    }
+    spec.block_rows = block[0];
+    spec.block_columns = block[1];
+  } else {
+    return fmt::format("strategy {} is not read by this version",
+                       quoted_name(strategy));
+  }
+  if (spec.strategy == CompressedStrategy::Group && spec.group_size < 1) {
+    return fmt::format("group_size: expected at least 1, got {}",
+                       spec.group_size);
+  }
+  return {};
+}
+
+CompressedGroup read_group(const Json& scheme, const std::string& whole) {
+  if (!scheme.is_object()) fail("config_groups: expected objects");
+  CompressedGroup group;
+  group.targets = texts(scheme, "targets");
+  const auto weights = scheme.find("weights");
+  if (weights == scheme.end() || !weights->is_object()) {
+    group.refusal = "the scheme has no weights";
+    return group;
+  }
+  const auto activations = scheme.find("input_activations");
+  if (activations != scheme.end() && activations->is_object()) {
+    group.spec.input_activations = activations->dump();
+  }
+  group.refusal = read_weights(*weights, group.spec);
+  std::string format = value_or<std::string>(scheme, "format", "");
+  if (format.empty()) {
+    format = whole.empty() || whole == "mixed-precision"
+                 ? inferred_format(group.spec)
+                 : whole;
+  }
+  const auto known = format_names().find(format);
+  if (known == format_names().end()) {
+    group.refusal = fmt::format(
+        "format {} is not read by this version; read are pack-quantized, "
+        "int-quantized, float-quantized and naive-quantized",
+        quoted_name(format));
+  } else {
+    group.spec.format = known->second;
+  }
+  return group;
+}
+
+bool before_dense(const std::string& version) {
+  int major = 0;
+  int minor = 0;
+  if (std::sscanf(version.c_str(), "%d.%d", &major, &minor) != 2) return false;
+  return major == 0 && minor < kDenseSince;
+}
+
+}  // namespace
+
+CompressedGroups::CompressedGroups(const Json& quantization) {
+  const auto groups = quantization.find("config_groups");
+  if (groups == quantization.end() || !groups->is_object()) {
+    fail("config_groups: expected an object of schemes");
+  }
+  const auto whole = value_or<std::string>(quantization, "format", "");
+  for (const auto& [key, scheme] : groups->items()) {
+    groups_.push_back(read_group(scheme, whole));
+  }
+  ignored_ = texts(quantization, "ignore");
+  padded_version_ =
+      before_dense(value_or<std::string>(quantization, "version", ""));
+}
+
+const CompressedGroup* CompressedGroups::find(std::string_view module) const {
+  // Expressions in the order of their text, as compressed-tensors sorts them.
+  std::map<std::string_view, const CompressedGroup*> expressions;
+  const CompressedGroup* by_class = nullptr;
+  for (const CompressedGroup& group : groups_) {
+    for (const std::string& target : group.targets) {
+      if (target == module) return &group;
+      if (target.starts_with(kRegex)) {
+        expressions.emplace(target, &group);
+      } else if (by_class == nullptr && target == "Linear") {
+        by_class = &group;
+      }
+    }
+  }
+  for (const auto& [expression, group] : expressions) {
+    if (matches(expression, module)) return group;
+  }
+  return by_class;
+}
+
+bool CompressedGroups::ignores(std::string_view module) const {
+  return std::ranges::any_of(ignored_, [&](const std::string& target) {
+    return matches(target, module);
+  });
+}
+
+Json compressed_quantization(const std::string& config_json) {
+  const auto config = parse_bounded_json(config_json);
+  if (!config || !config->is_object()) return nullptr;
+  const Json* parents[] = {&*config, nullptr};
+  if (const auto text = config->find("text_config"); text != config->end()) {
+    parents[1] = &*text;
+  }
+  for (const Json* parent : parents) {
+    if (parent == nullptr || !parent->is_object()) continue;
+    for (const char* key : {"quantization_config", "compression_config"}) {
+      const auto found = parent->find(key);
+      if (found == parent->end() || !found->is_object()) continue;
+      if (found->value("quant_method", Json()) == "compressed-tensors" &&
+          found->contains("config_groups")) {
+        return *found;
+      }
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace mantissa

@@ -1,0 +1,289 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <mantissa/core/error.h>
+#include <mantissa/primitives/affine.h>
+#include <mantissa/primitives/convert.h>
+
+#include "formats/affine_encoder.h"
+#include "formats/code_packing.h"
+#include "formats/compressed_tensor.h"
+#include "kernels/group_minmax.h"
+#include "kernels/quantize_float8.h"
+#include "primitives/elements.h"
+
+namespace mantissa {
+namespace {
+
+constexpr double kFloat8Max = 448.0;  // largest e4m3 value
+
+// Adding and subtracting 1.5 * 2^23 rounds a small float half to even.
+constexpr float kRounder = 0x1.8p23f;
+
+// torch.finfo(dtype).eps.
+float epsilon(DType dtype) {
+  if (dtype == DType::BFloat16) return 0x1p-7f;
+  return dtype == DType::Float16 ? 0x1p-10f : 0x1p-23f;
+}
+
+struct QParams {
+  float scale = 0.0f;       ///< as stored
+  float zero_point = 0.0f;  ///< an integer
+};
+
+// calculate_qparams() of compressed-tensors, in the weight's dtype.
+class QParamsRule {
+ public:
+  explicit QParamsRule(const CompressedEncoding& encoding)
+      : dtype_(encoding.dtype()),
+        stored_(encoding.scale_dtype()),
+        symmetric_(encoding.spec().symmetric),
+        floating_(encoding.spec().floating),
+        range_(encoding.range()) {}
+
+  QParams operator()(float min, float max) const {
+    const float low = std::min(min, 0.0f);
+    const float high = std::max(max, 0.0f);
+    const auto steps = static_cast<float>(range_.max - range_.min);
+    if (symmetric_) {
+      const float divisor =
+          floating_ ? static_cast<float>(kFloat8Max) : steps / 2;
+      return {stored(round_to(dtype_, std::max(-low, high) / divisor)), 0.0f};
+    }
+    const float span = round_to(dtype_, high - low);
+    const float scale = round_to(dtype_, span / steps);
+    const auto qmin = static_cast<float>(range_.min);
+    // 0 / 0 of a group of zeros has no zero point; any decodes to 0.
+    float zero = scale == 0
+                     ? 0.0f
+                     : round_to(dtype_, qmin - round_to(dtype_, low / scale));
+    zero = std::clamp(zero, qmin, static_cast<float>(range_.max));
+    return {stored(scale), round_half_even(zero)};
+  }
+
+ private:
+  float stored(float scale) const {
+    const float rounded = round_to(stored_, scale);
+    return rounded == 0 ? epsilon(stored_) : rounded;
+  }
+
+  DType dtype_;
+  DType stored_;
+  bool symmetric_;
+  bool floating_;
+  IntegerRange range_;
+};
+
+// Codes of one row: rne(clamp(x / scale + zero_point)) in float32.
+void quantize_run(const float* x,
+                  std::int64_t count,
+                  const QParams& q,
+                  IntegerRange range,
+                  std::int8_t* out) {
+  const auto low = static_cast<float>(range.min);
+  const auto high = static_cast<float>(range.max);
+  for (std::int64_t i = 0; i < count; ++i) {
+    float code = x[i] / q.scale + q.zero_point;
+    code = code < low ? low : code;
+    code = code > high ? high : code;
+    out[i] = static_cast<std::int8_t>(
+        static_cast<std::int32_t>((code + kRounder) - kRounder));
+  }
+}
+
+class CompressedEncoder final : public Encoder {
+ public:
+  explicit CompressedEncoder(const CompressedEncoding& encoding)
+      : to_(encoding), rule_(encoding), at_(encoding.field_indices()) {}
+
+  std::int64_t row_multiple() const override { return to_.row_unit(); }
+
+  bool wants_pass() const override {
+    return to_.spec().strategy == CompressedStrategy::Tensor && !observed_;
+  }
+
+  void observe(const RowBlock& block, ConstTensorView rows) override {
+    const Extremes found = extremes(block, rows);
+    for (std::size_t i = 0; i < found.min.size(); ++i) {
+      whole_min_ = std::min(whole_min_, found.min[i]);
+      whole_max_ = std::max(whole_max_, found.max[i]);
+    }
+  }
+
+  void end_pass() override { observed_ = true; }
+
+  void encode(const RowBlock& block,
+              ConstTensorView rows,
+              FieldSink& sink) const override {
+    if (at_.shape != 0 && block.row == 0) {
+      sink.write(at_.shape,
+                 0,
+                 weight_shape_field(to_.shape(), to_.spec().shape_dtype)
+                     .view()
+                     .bytes());
+    }
+    if (block.row == 0 && to_.spec().strategy == CompressedStrategy::Tensor) {
+      write_params(0, {rule_(whole_min_, whole_max_)}, sink);
+    }
+    if (block.rows == 0) return;
+    const std::vector<QParams> params = block_params(block, rows);
+    if (to_.spec().strategy != CompressedStrategy::Tensor) {
+      write_params(block.row / to_.scale_rows(), params, sink);
+    }
+    write_codes(block, rows, params, sink);
+  }
+
+ private:
+  struct Extremes {
+    std::vector<float> min;
+    std::vector<float> max;
+  };
+
+  // Of each run of scale_columns() values, [rows, groups].
+  Extremes extremes(const RowBlock& block, ConstTensorView rows) const {
+    const auto count = static_cast<std::size_t>(block.rows * to_.groups());
+    Extremes out{std::vector<float>(count), std::vector<float>(count)};
+    if (rows.numel() == 0) return out;
+    kernels::group_minmax(to_.dtype(),
+                          {rows.data,
+                           static_cast<std::int64_t>(count),
+                           to_.scale_columns(),
+                           out.min.data(),
+                           out.max.data()});
+    for (std::size_t i = 0; i < count; ++i) {
+      if (std::isfinite(out.min[i]) && std::isfinite(out.max[i])) continue;
+      refuse_nonfinite(to_.format_name(), to_.shape(), block, rows);
+    }
+    return out;
+  }
+
+  // Parameters of the rows of scales that a block holds.
+  std::vector<QParams> block_params(const RowBlock& block,
+                                    ConstTensorView rows) const {
+    if (to_.spec().strategy == CompressedStrategy::Tensor) {
+      return {rule_(whole_min_, whole_max_)};
+    }
+    Extremes found = extremes(block, rows);
+    const auto groups = static_cast<std::size_t>(to_.groups());
+    const auto height = static_cast<std::size_t>(to_.scale_rows());
+    const auto count = static_cast<std::size_t>(block.rows);
+    std::vector<QParams> out;
+    for (std::size_t row = 0; row < count; row += height) {
+      for (std::size_t g = 0; g < groups; ++g) {
+        const std::size_t first = row * groups + g;
+        for (std::size_t r = row + 1; r < std::min(row + height, count); ++r) {
+          const std::size_t i = r * groups + g;
+          found.min[first] = std::min(found.min[first], found.min[i]);
+          found.max[first] = std::max(found.max[first], found.max[i]);
+        }
+        out.push_back(rule_(found.min[first], found.max[first]));
+      }
+    }
+    return out;
+  }
+
+  // Scales and zero points from row `row` of scales on.
+  void write_params(std::int64_t row,
+                    const std::vector<QParams>& params,
+                    FieldSink& sink) const {
+    const auto count = static_cast<std::int64_t>(params.size());
+    const HostTensor scale(to_.scale_dtype(), {count});
+    std::vector<std::int8_t> zero(params.size());
+    for (std::int64_t i = 0; i < count; ++i) {
+      const QParams& q = params[static_cast<std::size_t>(i)];
+      store_element(scale, i, q.scale);
+      zero[static_cast<std::size_t>(i)] =
+          static_cast<std::int8_t>(q.zero_point);
+    }
+    const std::int64_t item = bit_width(to_.scale_dtype()) / 8;
+    sink.write(CompressedFields::kScale,
+               row * to_.groups() * item,
+               scale.view().bytes());
+    if (at_.zero_point == 0) return;
+    if (!to_.packed()) {
+      sink.write(
+          at_.zero_point, row * to_.groups(), std::as_bytes(std::span(zero)));
+      return;
+    }
+    const int bits = to_.spec().num_bits;
+    const std::vector<std::uint32_t> words =
+        pack_zero_points(zero.data(), count / to_.groups(), to_.groups(), bits);
+    sink.write(at_.zero_point,
+               row * bits / 32 * to_.groups() * 4,
+               std::as_bytes(std::span(words)));
+  }
+
+  void write_codes(const RowBlock& block,
+                   ConstTensorView rows,
+                   const std::vector<QParams>& params,
+                   FieldSink& sink) const {
+    const std::int64_t k = to_.shape()[1];
+    const std::int64_t row_bytes = byte_count(to_.dtype(), {k});
+    const std::int64_t words = to_.row_words();
+    const bool packed = to_.packed();
+    const auto bytes =
+        static_cast<std::size_t>(block.rows * (packed ? words * 4 : k));
+    std::vector<std::byte> out(bytes);
+    std::vector<std::int8_t> codes(static_cast<std::size_t>(k));
+    for (std::int64_t row = 0; row < block.rows; ++row) {
+      const QParams* q = params.data() + row / to_.scale_rows() * to_.groups();
+      const std::byte* x = rows.data + row * row_bytes;
+      if (!packed) {
+        row_codes(x, q, out.data() + row * k);
+        continue;
+      }
+      row_codes(x, q, reinterpret_cast<std::byte*>(codes.data()));
+      pack_codes({codes.data()},
+                 k,
+                 to_.spec().num_bits,
+                 {reinterpret_cast<std::uint32_t*>(out.data()) + row * words});
+    }
+    sink.write(
+        CompressedFields::kCodes, block.row * (packed ? words * 4 : k), out);
+  }
+
+  void row_codes(const std::byte* x, const QParams* q, std::byte* out) const {
+    const std::int64_t k = to_.shape()[1];
+    const std::int64_t width = to_.scale_columns();
+    if (to_.spec().floating) {
+      std::vector<float> scale;
+      for (std::int64_t g = 0; g < to_.groups(); ++g)
+        scale.push_back(q[g].scale);
+      kernels::quantize_float8({to_.dtype(), DType::Float8E4M3FN},
+                               {x,
+                                scale.data(),
+                                width,
+                                k == 0 ? 0 : k / width,
+                                reinterpret_cast<std::uint8_t*>(out)});
+      return;
+    }
+    const HostTensor values = converted({to_.dtype(), {k}, x}, DType::Float32);
+    for (std::int64_t g = 0; g * width < k; ++g) {
+      quantize_run(values.as<float>() + g * width,
+                   width,
+                   q[g],
+                   to_.range(),
+                   reinterpret_cast<std::int8_t*>(out) + g * width);
+    }
+  }
+
+  const CompressedEncoding& to_;
+  const QParamsRule rule_;
+  const CompressedFields at_;
+  bool observed_ = false;
+  float whole_min_ = 0.0f;
+  float whole_max_ = 0.0f;
+};
+
+}  // namespace
+
+std::unique_ptr<Encoder> make_compressed_encoder(
+    const CompressedEncoding& encoding) {
+  return std::make_unique<CompressedEncoder>(encoding);
+}
+
+}  // namespace mantissa

@@ -1,0 +1,231 @@
+#include "checkpoint/dialects/compressed_tensors.h"
+
+#include <cmath>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <mantissa/core/error.h>
+#include <mantissa/primitives/convert.h>
+
+#include "checkpoint/convert_rules.h"
+#include "checkpoint/decoded_source.h"
+#include "checkpoint/logical_checkpoint.h"
+#include "checkpoint/plan.h"
+#include "checkpoint/quantized_reason.h"
+#include "support/memory_source.h"
+
+namespace mantissa {
+namespace {
+
+using support::MemorySource;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+using Json = nlohmann::ordered_json;
+
+HostTensor weight(const Shape& shape) {
+  HostTensor values(DType::Float32, shape);
+  for (std::int64_t i = 0; i < values.numel(); ++i) {
+    values.as<float>()[i] = static_cast<float>(std::sin(i * 3.0 + 1));
+  }
+  return converted(values.view(), DType::BFloat16);
+}
+
+Json group(const CompressedSpec& spec, std::vector<std::string> targets) {
+  Json out = Json::parse(compressed_scheme_json(spec));
+  out["targets"] = std::move(targets);
+  return out;
+}
+
+std::string config(const Json& groups, Json extra = Json::object()) {
+  Json quantization = {{"quant_method", "compressed-tensors"},
+                       {"format", "pack-quantized"},
+                       {"quantization_status", "compressed"},
+                       {"ignore", {"lm_head"}},
+                       {"config_groups", groups}};
+  quantization.update(extra);
+  return Json{{"quantization_config", quantization}}.dump();
+}
+
+const CompressedSpec kW4 = {.group_size = 32};
+
+// Adds the fields of an encoded weight of a module.
+void add_fields(MemorySource& source,
+                const std::string& module,
+                const CompressedSpec& spec,
+                const HostTensor& w) {
+  const EncodedTensor encoded =
+      encode(make_compressed_encoding(w.shape(), w.dtype(), spec), w.view());
+  const auto layouts = encoded.encoding->fields();
+  for (std::size_t i = 0; i < layouts.size(); ++i) {
+    source.add(module + "." + layouts[i].name, encoded.fields[i]);
+  }
+}
+
+bool same(const HostTensor& a, const HostTensor& b) {
+  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
+         std::equal(a.view().bytes().begin(),
+                    a.view().bytes().end(),
+                    b.view().bytes().begin());
+}
+
+HostTensor decoded(const CompressedSpec& spec, const HostTensor& w) {
+  return encode(make_compressed_encoding(w.shape(), w.dtype(), spec), w.view())
+      .decode();
+}
+
+TEST(CompressedTensors, ReadsWhatItWrites) {
+  const HostTensor w = weight({40, 64});
+  CompressedSpec asymmetric = kW4;
+  asymmetric.symmetric = false;
+  asymmetric.num_bits = 3;
+  MemorySource source(config({{"group_0", group(kW4, {"Linear"})},
+                              {"group_1", group(asymmetric, {"a.odd"})}}));
+  add_fields(source, "a.proj", kW4, w);
+  add_fields(source, "a.odd", asymmetric, w);
+  source.add("a.proj.input_scale", HostTensor(DType::BFloat16, {1}))
+      .add("a.k_scale", HostTensor(DType::BFloat16, {1}))
+      .add("norm.weight", weight({64}));
+  const LogicalCheckpoint checkpoint(source, TensorNames::Stored);
+  ASSERT_NE(checkpoint.dialect(), nullptr);
+  EXPECT_EQ(checkpoint.dialect()->name(), "compressed-tensors");
+  const DialectCheckpoint& quantized = *checkpoint.quantized();
+  EXPECT_THAT(quantized.problems(), IsEmpty());
+  EXPECT_THAT(quantized.leftovers(), IsEmpty());
+  EXPECT_TRUE(same(quantized.load_dense("a.proj.weight"), decoded(kW4, w)));
+  EXPECT_TRUE(
+      same(quantized.load_dense("a.odd.weight"), decoded(asymmetric, w)));
+  ASSERT_NE(quantized.find("a.proj.input_scale"), nullptr);
+  EXPECT_TRUE(quantized.find("a.k_scale")->plain());
+  EXPECT_THAT(verify(source, {}).findings, IsEmpty());
+}
+
+// compressed-tensors before 0.18: ten codes of three bits in a word.
+TEST(CompressedTensors, ReadsPaddedWords) {
+  CompressedSpec spec{.num_bits = 3, .strategy = CompressedStrategy::Channel};
+  HostTensor packed(DType::Int32, {1, 4});
+  for (std::int64_t i = 0; i < 32; ++i) {
+    const auto code = static_cast<std::uint32_t>(i % 8);
+    packed.as<std::uint32_t>()[i / 10] |= code << (i % 10 * 3);
+  }
+  HostTensor scale(DType::Float32, {1, 1});
+  scale.as<float>()[0] = 0.5f;
+  HostTensor shape(DType::Int32, {2});
+  shape.as<std::int32_t>()[0] = 1;
+  shape.as<std::int32_t>()[1] = 32;
+  MemorySource source(config({{"group_0", group(spec, {"re:.*proj"})}}));
+  source.add("m.proj.weight_packed", packed)
+      .add("m.proj.weight_scale", scale)
+      .add("m.proj.weight_shape", shape);
+  const CompressedCheckpoint checkpoint(source);
+  ASSERT_THAT(checkpoint.problems(), IsEmpty());
+  const HostTensor values = checkpoint.load_dense("m.proj.weight");
+  for (std::int64_t i = 0; i < 32; ++i) {
+    EXPECT_EQ(values.as<float>()[i], static_cast<float>(i % 8 - 4) * 0.5f);
+  }
+}
+
+// Exact names, then expressions by their text, then classes.
+TEST(CompressedTensors, FindsGroupsAsCompressedTensorsDoes) {
+  CompressedSpec spec = kW4;
+  Json groups;
+  for (const auto& [bits, target] :
+       std::vector<std::pair<int, std::string>>{{2, "Linear"},
+                                                {3, "re:.*q_proj"},
+                                                {4, "re:.*a.*"},
+                                                {5, "b.a.q_proj"}}) {
+    spec.num_bits = bits;
+    groups["group_" + std::to_string(bits)] = group(spec, {target});
+  }
+  const CompressedGroups found(compressed_quantization(config(groups)));
+  EXPECT_EQ(found.find("b.a.q_proj")->spec.num_bits, 5);
+  EXPECT_EQ(found.find("x.a.q_proj")->spec.num_bits, 4);  // 'a' before 'q'
+  EXPECT_EQ(found.find("x.q_proj")->spec.num_bits, 3);
+  EXPECT_EQ(found.find("x.q_proj.more")->spec.num_bits, 3);  // open end
+  EXPECT_EQ(found.find("x.k_proj")->spec.num_bits, 2);
+  EXPECT_TRUE(found.ignores("lm_head"));
+}
+
+TEST(CompressedTensors, ListsWhatIsMalformed) {
+  const HostTensor w = weight({8, 64});
+  Json later = group(kW4, {"m.later"});
+  later["format"] = "nvfp4-pack-quantized";
+  MemorySource source(
+      config({{"group_0", group(kW4, {"re:m\\.[a-k]"})}, {"group_1", later}}));
+  source.add("m.a.weight_scale", HostTensor(DType::BFloat16, {8, 2}));
+  add_fields(source, "m.later", kW4, w);
+  add_fields(source, "m.zone", kW4, w);
+  add_fields(source, "m.b", kW4, w);
+  source.add("m.b.weight_zero_point", HostTensor(DType::Int8, {8, 2}));
+  add_fields(source, "m.c", {.group_size = 16}, w);
+  const CompressedCheckpoint checkpoint(source);
+  const auto& problems = checkpoint.problems();
+  EXPECT_EQ(problems.size(), 4U);
+  EXPECT_THAT(problems,
+              Contains(HasSubstr("\"m.a.weight\": pack-quantized: "
+                                 "field 'weight_packed'")));
+  EXPECT_THAT(problems, Contains(HasSubstr("nvfp4-pack-quantized")));
+  EXPECT_THAT(problems, Contains(HasSubstr("no group of config.json")));
+  EXPECT_THAT(problems,
+              Contains(HasSubstr("expected BF16 [8, 2], got BF16 "
+                                 "[8, 4]")));
+  ASSERT_EQ(checkpoint.leftovers().size(), 1U);
+  EXPECT_EQ(source.tensors()[checkpoint.leftovers()[0]].name,
+            "m.b.weight_zero_point");
+  EXPECT_THROW(checkpoint.load("m.a.weight"), Error);
+}
+
+TEST(CompressedTensors, VerifiesItsConfig) {
+  const HostTensor w = weight({8, 64});
+  MemorySource source(
+      config({{"group_0", group(kW4, {"Linear"})}},
+             {{"quantization_status", nullptr}, {"ignore", {"re:m.*"}}}));
+  add_fields(source, "m.proj", kW4, w);
+  std::string all;
+  for (const Finding& finding : verify(source, {}).findings) {
+    all += finding.what + "\n";
+  }
+  EXPECT_THAT(all, HasSubstr("initializes the quantized weights anew"));
+  EXPECT_THAT(all, HasSubstr("ignore lists it"));
+  EXPECT_THAT(all, HasSubstr("lm_head is a Linear"));
+  EXPECT_THAT(quantized_reason(source), HasSubstr("compressed-tensors"));
+}
+
+// Decoded, and carried into torchao's form, block by block.
+TEST(CompressedTensors, ConvertsWithoutAChange) {
+  const HostTensor w = weight({70, 64});
+  CompressedSpec spec = kW4;
+  spec.symmetric = false;
+  auto stored = std::make_unique<MemorySource>(
+      config({{"group_0", group(spec, {"Linear"})}}));
+  add_fields(*stored, "m.proj", spec, w);
+  stored->add("m.proj.input_scale", HostTensor(DType::BFloat16, {1}));
+  const DecodedSource source(std::move(stored),
+                             *find_dialect("compressed-tensors"),
+                             SideTensors::Drop);
+  ASSERT_EQ(source.tensors().size(), 1U);
+  EXPECT_EQ(source.config_json().find("quantization_config"),
+            std::string::npos);
+  HostTensor rows(DType::BFloat16, {9, 64});
+  source.read_rows(0, 29, 9, rows.mutable_view().bytes());
+  const HostTensor whole = decoded(spec, w);
+  EXPECT_TRUE(std::equal(rows.view().bytes().begin(),
+                         rows.view().bytes().end(),
+                         whole.data() + 29 * 64 * 2));
+  const RuleSet rules = convert_rules(source, *find_dialect("torchao"));
+  PlanRequest request;
+  request.rules = &rules;
+  request.allow_unknown_names = true;
+  const Plan plan = make_plan(source, request);
+  ASSERT_THAT(plan.problems, IsEmpty());
+  ASSERT_EQ(plan.tensors.size(), 1U);
+  const auto& encoding = plan.tensors[0].encoding;
+  EXPECT_EQ(encoding->format_name(), "IntxUnpackedToInt8Tensor");
+  EXPECT_TRUE(same(encode(encoding, whole.view()).decode(), whole));
+}
+
+}  // namespace
+}  // namespace mantissa
