@@ -53,7 +53,9 @@ DecodedSource::DecodedSource(std::unique_ptr<CheckpointSource> source,
     : source_(std::move(source)),
       dialect_(dialect),
       quantized_(dialect.open(*source_)),
-      config_(without_quantization(source_->config_json())) {
+      config_(side == SideTensors::Keep
+                  ? source_->config_json()
+                  : without_quantization(source_->config_json())) {
   quantized_->require_sound();
   if (!quantized_->leftovers().empty()) {
     const std::size_t part = quantized_->leftovers().front();
@@ -119,6 +121,10 @@ void DecodedSource::read_block(const DialectTensor& tensor,
   const std::int64_t row_bytes = byte_count(values.dtype(), {shape.columns});
   std::memcpy(
       out.data(), values.data() + (block.row - first) * row_bytes, out.size());
+}
+
+bool is_decoded(const CheckpointSource& source) {
+  return dynamic_cast<const DecodedSource*>(&source) != nullptr;
 }
 
 std::shared_ptr<const Encoding> carried_encoding(

@@ -11,11 +11,13 @@
 namespace mantissa {
 
 /// Whether tensors that only a quantized model has (input scales, scales of the
-/// key-value cache) are presented too.
+/// key-value cache) are presented too, and config.json with what it says of
+/// them.
 enum class SideTensors { Drop, Keep };
 
 /// A quantized checkpoint as its plain weights: logical names, shapes and
-/// dtypes, decoded block by block; config.json without quantization_config.
+/// dtypes, decoded block by block; config.json without quantization_config unless side
+/// tensors are kept.
 class DecodedSource final : public CheckpointSource {
  public:
   /// Throws Error(Input) when a tensor is malformed or belongs to nothing.
@@ -58,6 +60,9 @@ class DecodedSource final : public CheckpointSource {
   std::map<std::string, std::string> metadata_ = {{"format", "pt"}};
   std::string config_;
 };
+
+/// Whether the source is a DecodedSource.
+bool is_decoded(const CheckpointSource& source);
 
 /// `target` filled from the codes of tensor `index`, if the source is decoded
 /// and both have the same grid; else null.

@@ -86,9 +86,16 @@ std::string output_config_json(const CheckpointSource& source,
   Json out = text.empty() ? Json::object() : Json::parse(text);
   set_dtype(out, plan);
   if (unties_head(plan)) out["tie_word_embeddings"] = false;
+  const Json before = out.value("quantization_config", Json());
+  out.erase("quantization_config");
   if (config != nullptr) {
-    out["quantization_config"] =
-        plan.dialect->quantization_config(plan, *config);
+    Json& now = out["quantization_config"];
+    now = plan.dialect->quantization_config(plan, *config);
+    // A key-value cache stays quantized where the dialect knows of it.
+    constexpr const char* kCache = "kv_cache_scheme";
+    if (before.is_object() && before.contains(kCache) && now.contains(kCache)) {
+      now[kCache] = before[kCache];
+    }
   }
   return out.dump(2) + "\n";
 }

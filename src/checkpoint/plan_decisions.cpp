@@ -45,7 +45,7 @@ class Decider {
 
  private:
   void check_source() {
-    if (request_.rules == nullptr) return;
+    if (request_.rules == nullptr || is_decoded(source_)) return;
     if (const std::string reason = quantized_reason(source_); !reason.empty()) {
       problem(ErrorKind::Usage, reason);
     }

@@ -227,5 +227,45 @@ TEST(CompressedTensors, ConvertsWithoutAChange) {
   EXPECT_TRUE(same(encode(encoding, whole.view()).decode(), whole));
 }
 
+// From an old layout to the new one: static scales and the cache's stay.
+TEST(CompressedTensors, KeepsScalesOfActivationsAndCache) {
+  const Json cache = {{"num_bits", 8}, {"type", "float"}};
+  CompressedSpec spec = kW4;
+  spec.input_activations = R"({"num_bits":8,"type":"float","dynamic":false})";
+  auto stored = std::make_unique<MemorySource>(config(
+      {{"group_0", group(spec, {"Linear"})}}, {{"kv_cache_scheme", cache}}));
+  add_fields(*stored, "m.proj", spec, weight({8, 64}));
+  stored->add("m.proj.input_scale", HostTensor(DType::BFloat16, {1}))
+      .add("m.k_scale", HostTensor(DType::BFloat16, {1}));
+  const Dialect& dialect = *find_dialect("compressed-tensors");
+  const DecodedSource source(std::move(stored), dialect, SideTensors::Keep);
+  const RuleSet rules = convert_rules(source, dialect);
+  PlanRequest request;
+  request.rules = &rules;
+  request.dialect = &dialect;
+  request.allow_unknown_names = true;
+  const Plan plan = make_plan(source, request);
+  ASSERT_THAT(plan.problems, IsEmpty());
+  ASSERT_EQ(plan.texts.size(), 1U);
+  const Json written =
+      Json::parse(plan.texts[0].text).at("quantization_config");
+  EXPECT_EQ(written.at("kv_cache_scheme"), cache);
+  EXPECT_EQ(written.at("config_groups")
+                .at("group_0")
+                .at("input_activations")
+                .at("dynamic"),
+            false);
+  std::vector<std::string> names;
+  for (const PlannedTensor& planned : plan.tensors) {
+    for (const FileTensor& file : planned.outputs) names.push_back(file.name);
+  }
+  EXPECT_THAT(names,
+              testing::UnorderedElementsAre("m.proj.weight_packed",
+                                            "m.proj.weight_scale",
+                                            "m.proj.weight_shape",
+                                            "m.proj.input_scale",
+                                            "m.k_scale"));
+}
+
 }  // namespace
 }  // namespace mantissa
