@@ -159,6 +159,12 @@ void add_tied_head(const Architecture& architecture, LoadingNames& names) {
 
 }  // namespace
 
+bool is_matrix(const LoadingTensor& tensor) {
+  const std::size_t rank = tensor.shape.size();
+  return (rank == 2 || rank == 3) && is_high_precision(tensor.dtype) &&
+         tensor.dtype != DType::Float64;
+}
+
 LoadingNames loading_names(const CheckpointSource& source) {
   const ModelConfig config = parse_config(source.config_json());
   const Architecture* architecture =

@@ -43,6 +43,9 @@ struct LoadingTensor {
   bool tied = false;
 };
 
+/// True for what can be quantized: a 2-D or 3-D float tensor but float64.
+bool is_matrix(const LoadingTensor& tensor);
+
 /// Everything the names table says about one checkpoint.
 struct LoadingNames {
   std::string architecture;  ///< "LlamaForCausalLM"; "" when unknown

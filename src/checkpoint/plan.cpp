@@ -29,6 +29,14 @@ std::string_view name(Action action) {
   return "";
 }
 
+std::vector<std::string> names_of_matrices(const Plan& plan) {
+  std::vector<std::string> out;
+  for (const PlannedTensor& planned : plan.tensors) {
+    if (is_matrix(planned.tensor)) out.push_back(planned.tensor.name);
+  }
+  return out;
+}
+
 bool is_encoded(const PlannedTensor& tensor) {
   return tensor.action == Action::Quantize || tensor.action == Action::Carry;
 }

@@ -86,6 +86,8 @@ struct PlanRequest {
   ConfigPtr base;                    ///< what -c gave, for the metadata
   const Dialect* dialect = nullptr;  ///< null: torchao
   std::int64_t shard_bytes = 5'000'000'000;
+  /// The config was read with sorted keys: ParsedConfig::sorted_keys.
+  bool sorted_keys = false;
   bool allow_skipped = false;
   bool allow_unknown_names = false;
   bool allow_private_format = false;
@@ -116,6 +118,9 @@ Plan make_plan(const CheckpointSource& source, const PlanRequest& request);
 /// Throws the first problem by weight (usage before skipped) with all of that
 /// kind in its message.
 void require_runnable(const Plan& plan);
+
+/// Names of the tensors for which is_matrix().
+std::vector<std::string> names_of_matrices(const Plan& plan);
 
 /// True for actions that write an encoding.
 bool is_encoded(const PlannedTensor& tensor);

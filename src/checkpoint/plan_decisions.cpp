@@ -1,6 +1,7 @@
 #include "checkpoint/plan_decisions.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <tuple>
@@ -140,12 +141,6 @@ class Decider {
                allow_unknown(out, false)) {
       encode_with(out, base, ErrorKind::Skipped);
     }
-  }
-
-  static bool is_matrix(const LoadingTensor& tensor) {
-    const std::size_t rank = tensor.shape.size();
-    return (rank == 2 || rank == 3) && is_high_precision(tensor.dtype) &&
-           tensor.dtype != DType::Float64;
   }
 
   // A tensor without a known role is taken for a weight unless its name says
@@ -373,16 +368,12 @@ class Decider {
     }
   }
 
-  // Transformers resolves the recorded FqnToConfig in its own order.
+  // A config that Transformers saved has lost its order.
   void warn_about_order() {
-    if (request_.rules == nullptr || request_.rules->rules().empty()) return;
-    std::vector<std::string> names;
-    for (const PlannedTensor& tensor : plan_.tensors) {
-      if (is_matrix(tensor.tensor)) names.push_back(tensor.tensor.name);
-    }
-    for (std::string& line : ordering_warnings(*request_.rules, names)) {
-      plan_.warnings.push_back(std::move(line));
-    }
+    if (request_.rules == nullptr || !request_.sorted_keys) return;
+    std::ranges::move(
+        lost_order_warnings(*request_.rules, names_of_matrices(plan_)),
+        std::back_inserter(plan_.warnings));
   }
 
   const CheckpointSource& source_;

@@ -56,14 +56,14 @@ bool is_json_file(const std::string& words) {
 }
 
 // -c NAME, NAME:field=value,..., a JSON file or JSON itself.
-ConfigPtr read_config(const std::string& words,
-                      std::vector<std::string>& warnings) {
+ParsedConfig read_config(const std::string& words,
+                         std::vector<std::string>& warnings) {
   ParsedConfig parsed =
       parse_config(is_json_file(words) ? read_text(words) : words);
   for (std::string& warning : parsed.warnings) {
     warnings.push_back("config: " + std::move(warning));
   }
-  return parsed.config;
+  return parsed;
 }
 
 RuleSet::Entry parse_tensor_type(const std::string& words,
@@ -80,7 +80,7 @@ RuleSet::Entry parse_tensor_type(const std::string& words,
   const std::string value = words.substr(equals + 1);
   ConfigPtr config = parse_compressed_scheme(value);
   if (config == nullptr && value != "none") {
-    config = read_config(value, warnings);
+    config = read_config(value, warnings).config;
   }
   return {{NamePattern::parse("re-search:" + words.substr(0, equals)),
            config,
@@ -102,9 +102,9 @@ void read_tensor_type_file(const std::filesystem::path& path,
   }
 }
 
-// -c or --scheme with --group-size; null when neither is given.
-ConfigPtr parse_base(const QuantizeOptions& options,
-                     std::vector<std::string>& warnings) {
+// -c or --scheme with --group-size; a null config when neither is given.
+ParsedConfig parse_base(const QuantizeOptions& options,
+                        std::vector<std::string>& warnings) {
   if (!options.scheme.empty() && !options.config.empty()) {
     throw Error(ErrorKind::Usage, "--scheme and -c: give one of them");
   }
@@ -116,14 +116,17 @@ ConfigPtr parse_base(const QuantizeOptions& options,
                               options.scheme,
                               compressed_scheme_names()));
     }
-    return options.group_size == 0
-               ? scheme
-               : with_scheme_group_size(scheme, options.group_size);
+    return {options.group_size == 0
+                ? scheme
+                : with_scheme_group_size(scheme, options.group_size),
+            {}};
   }
   if (!options.config.empty()) {
-    const ConfigPtr base = read_config(options.config, warnings);
-    return options.group_size == 0 ? base
-                                   : with_group_size(base, options.group_size);
+    ParsedConfig base = read_config(options.config, warnings);
+    if (options.group_size != 0) {
+      base.config = with_group_size(base.config, options.group_size);
+    }
+    return base;
   }
   if (options.group_size != 0) {
     throw Error(ErrorKind::Usage,
@@ -134,7 +137,7 @@ ConfigPtr parse_base(const QuantizeOptions& options,
                 "-c is missing: name a config, for example -c "
                 "int8_weight_only (all of them: mantissa configs)");
   }
-  return nullptr;
+  return {};
 }
 
 const Dialect* parse_format(const QuantizeOptions& options) {
@@ -287,7 +290,9 @@ ParsedRequest parse_request(const QuantizeOptions& options) {
   for (const auto& path : options.tensor_type_files) {
     read_tensor_type_file(path, entries, out.warnings);
   }
-  const ConfigPtr base = parse_base(options, out.warnings);
+  const ParsedConfig parsed = parse_base(options, out.warnings);
+  const ConfigPtr& base = parsed.config;
+  out.request.sorted_keys = parsed.sorted_keys;
   if (base != nullptr) base->validate();
   for (const RuleSet::Entry& entry : entries) {
     if (entry.rule.config != nullptr) entry.rule.config->validate();

@@ -145,6 +145,24 @@ std::string FieldReader::enum_text(const Json& from,
   return text.get<std::string>();
 }
 
+std::string FieldReader::in_capitals(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return out;
+}
+
+// "Int4ChooseQParamsAlgorithm tinygemm or hqq": values where the enum has them.
+std::string FieldReader::expected_enum(const std::vector<EnumSpelling>& known) {
+  std::string out(known.front().type);
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    out += i == 0 ? " " : i + 1 == known.size() ? " or " : ", ";
+    out += known[i].value.empty() ? known[i].member : known[i].value;
+  }
+  return out;
+}
+
 EnumForm FieldReader::form_of(const Json& from,
                               const EnumSpelling& spelling,
                               EnumForm current) const {

@@ -105,8 +105,11 @@ class FieldReader {
   void get(const Json& from, EnumField<Enum>& value) {
     const EnumSpelling kind = spelling(Enum{});
     const std::string text = enum_text(from, kind.type);
-    const std::optional<Enum> found = enum_from_spelling<Enum>(text);
-    if (!found) refuse("a " + std::string(kind.type), from);
+    std::optional<Enum> found = enum_from_spelling<Enum>(text);
+    if (!found && is_word(from)) {
+      found = enum_from_spelling<Enum>(in_capitals(text));
+    }
+    if (!found) refuse(expected_enum(spellings<Enum>()), from);
     value = {*found, form_of(from, spelling(*found), value.form)};
   }
   void get(const Json& from, bool& value);
@@ -126,6 +129,9 @@ class FieldReader {
   bool is_none(const Json& from) const;
   bool is_word(const Json& from) const;
   std::string enum_text(const Json& from, std::string_view type) const;
+  // A member's name as typed in small letters; words of a command line only.
+  static std::string in_capitals(std::string_view text);
+  static std::string expected_enum(const std::vector<EnumSpelling>& known);
   EnumForm form_of(const Json& from,
                    const EnumSpelling& spelling,
                    EnumForm current) const;

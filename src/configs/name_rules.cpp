@@ -94,6 +94,35 @@ std::size_t find_exact(const ExactRules& exact, std::string_view name) {
   return found == exact.end() ? kNone : found->second;
 }
 
+// Pairs of rules that disagree, with how many parameters and the first.
+class Clashes {
+ public:
+  void add(std::size_t ours, std::size_t other, std::string_view parameter) {
+    Clash& clash = clashes_[{ours, other}];
+    if (clash.count++ == 0) clash.example = parameter;
+  }
+
+  // One line a pair: what `words(ours, other)` says, and the tensors.
+  template <class Words>
+  std::vector<std::string> lines(Words&& words) const {
+    std::vector<std::string> out;
+    for (const auto& [pair, clash] : clashes_) {
+      out.push_back(words(pair.first, pair.second) + ": " +
+                    std::to_string(clash.count) +
+                    (clash.count == 1 ? " tensor, " : " tensors, first ") +
+                    std::string(clash.example));
+    }
+    return out;
+  }
+
+ private:
+  struct Clash {
+    std::int64_t count = 0;
+    std::string_view example;
+  };
+  std::map<std::pair<std::size_t, std::size_t>, Clash> clashes_;
+};
+
 }  // namespace
 
 struct RuleSet::Impl {
@@ -235,28 +264,54 @@ std::vector<std::string> ordering_warnings(
     const RuleSet& rules,
     std::span<const std::string> parameters,
     KeyOrder order) {
-  struct Clash {
-    std::int64_t count = 0;
-    std::string_view example;
-  };
-  std::map<std::pair<std::size_t, std::size_t>, Clash> clashes;
+  Clashes clashes;
   for (const std::string& parameter : parameters) {
     const RuleDecision ours = rules.decide(parameter);
     const RuleDecision theirs = transformers_decide(rules, parameter, order);
     if (same_config(ours.config, theirs.config)) continue;
-    Clash& clash = clashes[{ours.rule, theirs.rule}];
-    if (clash.count++ == 0) clash.example = parameter;
+    if (order == KeyOrder::Sorted &&
+        !same_config(ours.config,
+                     transformers_decide(rules, parameter).config)) {
+      continue;
+    }
+    clashes.add(ours.rule, theirs.rule, parameter);
   }
-  std::vector<std::string> out;
-  for (const auto& [pair, clash] : clashes) {
-    const NameRule& ours = rules.rules()[pair.first].rule;
-    const NameRule& theirs = rules.rules()[pair.second].rule;
-    out.push_back("Transformers would let " + theirs.origin + " decide where " +
-                  ours.origin +
-                  " decides here: " + std::to_string(clash.count) +
-                  " tensors, first " + std::string(clash.example));
+  const std::string who =
+      order == KeyOrder::Written
+          ? "Transformers would"
+          : "Transformers sorts the keys when it saves config.json and would "
+            "then";
+  return clashes.lines([&](std::size_t ours, std::size_t theirs) {
+    return who + " let " + rules.rules()[theirs].rule.origin +
+           " decide where " + rules.rules()[ours].rule.origin + " decides here";
+  });
+}
+
+std::vector<std::string> lost_order_warnings(
+    const RuleSet& rules, std::span<const std::string> parameters) {
+  const auto& entries = rules.rules();
+  Clashes clashes;
+  for (const std::string& parameter : parameters) {
+    const RuleDecision ours = rules.decide(parameter);
+    if (!ours.explicit_rule || entries[ours.rule].group != kConfigGroup ||
+        entries[ours.rule].rule.pattern.syntax == NamePattern::Syntax::Exact) {
+      continue;
+    }
+    const std::string_view name =
+        ours.by_parameter ? parameter : module_of(parameter);
+    for (const std::size_t other : rules.impl_->patterns.match(name)) {
+      if (entries[other].group == kConfigGroup &&
+          !same_config(entries[other].rule.config, ours.config)) {
+        clashes.add(ours.rule, other, parameter);
+      }
+    }
   }
-  return out;
+  return clashes.lines([&](std::size_t ours, std::size_t other) {
+    return entries[ours].rule.origin + " decides before " +
+           entries[other].rule.origin +
+           ", but the keys of this config are sorted, as Transformers saves "
+           "them, so the order they were given in may be lost";
+  });
 }
 
 }  // namespace mantissa

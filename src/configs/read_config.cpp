@@ -34,6 +34,41 @@ std::int64_t stored_version(const Json& value, const std::string& type) {
   return found->get<std::int64_t>();
 }
 
+// The config in a model's config.json; `document` itself if it is none.
+const Json& inner_config(const Json& document) {
+  if (!document.is_object() || !document.contains("quantization_config")) {
+    return document;
+  }
+  const Json& outer = document["quantization_config"];
+  const std::string where = "config.json: quantization_config: ";
+  if (!outer.is_object())
+    fail(where + "expected an object, got " + shown(outer));
+  const Json method = outer.value("quant_method", Json());
+  if (method != "torchao") {
+    fail(where + "quant_method: expected \"torchao\", got " + shown(method));
+  }
+  if (!outer.contains("quant_type") || !outer["quant_type"].is_object() ||
+      !outer["quant_type"].contains("default")) {
+    fail(where + "quant_type: expected {\"default\": ...}, got " +
+         shown(outer.value("quant_type", Json())));
+  }
+  return outer["quant_type"]["default"];
+}
+
+// True if the keys of every object stand in order. torchao writes `_type`
+// first; only a writer that sorts puts `_data` before it.
+bool keys_are_sorted(const Json& value) {
+  std::string last;
+  for (auto it = value.begin(); it != value.end(); ++it) {
+    if (value.is_object()) {
+      if (it.key() < last) return false;
+      last = it.key();
+    }
+    if (it->is_structured() && !keys_are_sorted(*it)) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Json parse_json(std::string_view text) {
@@ -98,9 +133,14 @@ ConfigPtr read_config(const Json& value, ReadContext& context) {
 }
 
 ParsedConfig parse_config_json(std::string_view text) {
+  const Json document = parse_json(text);
+  const Json& object = inner_config(document);
   ReadContext context;
-  ConfigPtr config = read_config(parse_json(text), context);
-  return {std::move(config), std::move(context.warnings)};
+  ConfigPtr config = read_config(object, context);
+  const bool by_name = config->type() == "FqnToConfig";
+  return {std::move(config),
+          std::move(context.warnings),
+          by_name && keys_are_sorted(object)};
 }
 
 }  // namespace mantissa

@@ -43,6 +43,12 @@ std::span<const Row<Enum>> rows();
     }                                                                   \
     return std::nullopt;                                                \
   }                                                                     \
+  template <>                                                           \
+  std::vector<EnumSpelling> spellings<Enum>() {                         \
+    std::vector<EnumSpelling> out;                                      \
+    for (const auto& row : rows<Enum>()) out.push_back(row.spelling);   \
+    return out;                                                         \
+  }                                                                     \
   namespace {
 
 MANTISSA_ENUM_ROWS(MappingType,

@@ -226,5 +226,42 @@ TEST(PlanTest, EveryShardCarriesTheWholeMetadata) {
                   .is_object());
 }
 
+TEST(PlanTest, APrivateFormatNeedsThePermission) {
+  const MemorySource source = llama(1, 128);
+  Words words("nf4_weight_only");
+  Plan plan = make_plan(source, words.request);
+  ASSERT_EQ(plan.problems.size(), 1u);
+  EXPECT_EQ(plan.problems[0].kind, ErrorKind::Usage);
+  EXPECT_THAT(plan.problems[0].message, HasSubstr("--allow-private-format"));
+  words.request.allow_private_format = true;
+  plan = make_plan(source, words.request);
+  EXPECT_TRUE(plan.problems.empty());
+  EXPECT_EQ(find(plan, "model.layers.0.mlp.down_proj.weight").action,
+            Action::Quantize);
+}
+
+TEST(PlanTest, WarnsOfTheOrderThatTransformersSaves) {
+  const MemorySource source = llama(1, 64);
+  const ConfigPtr int8 = parse_config_words("int8_weight_only");
+  const ConfigPtr float8 = parse_config_words("float8_weight_only");
+  Words words("",
+              {{rule("re:model.*mlp.*proj", float8), kConfigGroup},
+               {rule("re:.*down_proj", int8), kConfigGroup}});
+  Plan plan = make_plan(source, words.request);
+  EXPECT_TRUE(plan.problems.empty());
+  ASSERT_EQ(plan.warnings.size(), 1u);
+  EXPECT_THAT(plan.warnings[0], HasSubstr("sorts the keys"));
+  EXPECT_THAT(plan.warnings[0], HasSubstr("model.layers.0.mlp.down_proj"));
+
+  words = Words("",
+                {{rule("re:.*down_proj", int8), kConfigGroup},
+                 {rule("re:model.*mlp.*proj", float8), kConfigGroup}});
+  EXPECT_TRUE(make_plan(source, words.request).warnings.empty());
+  words.request.sorted_keys = true;
+  plan = make_plan(source, words.request);
+  ASSERT_EQ(plan.warnings.size(), 1u);
+  EXPECT_THAT(plan.warnings[0], HasSubstr("may be lost"));
+}
+
 }  // namespace
 }  // namespace mantissa

@@ -172,7 +172,8 @@ TEST(ConfigJsonTest, BadFieldsAreNamed) {
   EXPECT_THAT(int4(R"({"set_inductor_config":1})"),
               HasSubstr("set_inductor_config: expected true or false, got 1"));
   EXPECT_THAT(int4(R"({"int4_packing_format":"weird"})"),
-              HasSubstr("expected a Int4PackingFormat, got \"weird\""));
+              HasSubstr("expected Int4PackingFormat plain, preshuffled, "
+                        "plain_int32 or tile_packed_to_4d, got \"weird\""));
   EXPECT_THAT(
       int4(
           R"({"int4_packing_format":{"_type":"MappingType","_data":"PLAIN"}})"),
@@ -384,6 +385,39 @@ TEST(FqnToConfigTest, ValidateNamesTheKey) {
               HasSubstr("key 'a': Int4WeightOnlyConfig: group_size: expected "
                         "at least 1, got 0"));
   EXPECT_THROW(FqnToConfig().choose({2, 2}, DType::Float32), Error);
+}
+
+TEST(ConfigJsonTest, TheConfigOfAModelsConfigJson) {
+  const std::string inner = Int8WeightOnlyConfig().to_json();
+  const ParsedConfig parsed = parse_config(
+      R"({"model_type": "llama", "quantization_config": {"quant_method":
+          "torchao", "quant_type": {"default": )" +
+      inner + "}}}");
+  EXPECT_EQ(parsed.config->to_json(), inner);
+  EXPECT_FALSE(parsed.sorted_keys);
+  EXPECT_THAT(message(R"({"quantization_config": {"quant_method": "awq"}})"),
+              HasSubstr("quant_method: expected \"torchao\", got \"awq\""));
+  EXPECT_THAT(message(R"({"quantization_config": {"quant_method": "torchao",
+                          "quant_type": "int4_weight_only"}})"),
+              HasSubstr("quant_type: expected {\"default\": ...}, got "
+                        "\"int4_weight_only\""));
+  EXPECT_THAT(message(R"({"quantization_config": 3})"),
+              HasSubstr("expected an object, got 3"));
+}
+
+TEST(ConfigJsonTest, SortedKeysAreNoticed) {
+  const std::string as_torchao =
+      FqnToConfig({{"re:a.*", Int8WeightOnlyConfig()}, {"re:b.*", none}})
+          .to_json();
+  EXPECT_FALSE(parse_config_json(as_torchao).sorted_keys)
+      << "_type stands before _data";
+  const std::string sorted = nlohmann::json::parse(as_torchao).dump();
+  EXPECT_TRUE(parse_config_json(sorted).sorted_keys);
+  EXPECT_FALSE(
+      parse_config_json(
+          nlohmann::json::parse(Int8WeightOnlyConfig().to_json()).dump())
+          .sorted_keys)
+      << "one config has no order";
 }
 
 }  // namespace

@@ -80,6 +80,33 @@ TEST(ConfigWordsTest, FieldsOfEveryKind) {
       HasSubstr(R"("group_size":null)"));
 }
 
+TEST(ConfigWordsTest, EnumsInSmallLettersToo) {
+  const std::string asymmetric =
+      IntxWeightOnlyConfig{{.mapping_type = MappingType::Asymmetric}}.to_json();
+  for (const char* word : {"ASYMMETRIC", "asymmetric", "Asymmetric"}) {
+    EXPECT_EQ(
+        parse_config_words("intx_weight_only:mapping_type=" + std::string(word))
+            ->to_json(),
+        asymmetric)
+        << word;
+  }
+  EXPECT_EQ(message("intx_weight_only:mapping_type=lopsided"),
+            "IntxWeightOnlyConfig: mapping_type: expected MappingType "
+            "SYMMETRIC, SYMMETRIC_NO_CLIPPING_ERR or ASYMMETRIC, got "
+            "\"lopsided\"");
+  EXPECT_THAT(message("int4_weight_only:int4_packing_format=plian"),
+              HasSubstr("plain, preshuffled, plain_int32 or "
+                        "tile_packed_to_4d, got \"plian\""));
+  // A file has torchao's spelling or is wrong.
+  EXPECT_THAT(
+      thrown([] {
+        parse_config_json(R"({"_type": "IntxWeightOnlyConfig", "_version": 2,
+            "_data": {"mapping_type": {"_type": "MappingType",
+                                       "_data": "asymmetric"}}})");
+      }),
+      HasSubstr("expected MappingType SYMMETRIC,"));
+}
+
 TEST(ConfigWordsTest, GranularityWords) {
   EXPECT_EQ(parse_granularity("per_tensor"), Granularity(PerTensor{}));
   EXPECT_EQ(parse_granularity("PerRow()"), Granularity(PerRow{}));

@@ -238,9 +238,43 @@ TEST(OrderingWarningsTest, NameBothRulesAndCount) {
                   "'re:.*\\.weight' decides here: 2 tensors, first "
                   "a.mlp.weight",
                   "Transformers would let key 'head' decide where key "
-                  "'re-search:head' decides here: 1 tensors, first "
-                  "head.weight"));
+                  "'re-search:head' decides here: 1 tensor, head.weight"));
   EXPECT_THAT(ordering_warnings(rules({{"a", "x"}}), names), IsEmpty());
+}
+
+TEST(OrderingWarningsTest, SortedKeysTellOnlyWhatTheyChange) {
+  const RuleSet set = rules({{"re:z.*", "z"},
+                             {"re:.*q", "q"},
+                             {"re:.*mlp", "m"},
+                             {R"(re:.*\.weight)", "p"}});
+  // The second differs in any order, and is told there.
+  const std::vector<std::string> names = {"zq.bias", "b.mlp.weight"};
+  EXPECT_THAT(ordering_warnings(set, names, KeyOrder::Sorted),
+              ElementsAre("Transformers sorts the keys when it saves "
+                          "config.json and would then let key 're:.*q' decide "
+                          "where key 're:z.*' decides here: 1 tensor, "
+                          "zq.bias"));
+}
+
+TEST(LostOrderWarningsTest, NameThePatternsThatOverlap) {
+  const RuleSet set = rules({{"re:.*a.*", "x"},
+                             {"re:.*b.*", "y"},
+                             {"re:.*c.*", "x"},
+                             {"exact.ab", "z"},
+                             {"re:.*d.*", "w", 0},
+                             {"re:.*da", "v", 0}});
+  const std::vector<std::string> names = {"ab.weight",
+                                          "bac.weight",
+                                          "ac.weight",
+                                          "exact.ab.weight",
+                                          "da.weight",
+                                          "other.weight"};
+  EXPECT_THAT(
+      lost_order_warnings(set, names),
+      ElementsAre("key 're:.*a.*' decides before key 're:.*b.*', but the keys "
+                  "of this config are sorted, as Transformers saves them, so "
+                  "the order they were given in may be lost: 2 tensors, first "
+                  "ab.weight"));
 }
 
 }  // namespace

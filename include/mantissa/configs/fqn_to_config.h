@@ -55,7 +55,7 @@ class FqnToConfig final : public FieldConfig {
 /// The rules of all keys but `_default`, in order. Throws Error(Usage) for a
 /// bad pattern.
 std::vector<RuleSet::Entry> entries_of(const FqnToConfig& config,
-                                       int group = 2);
+                                       int group = kConfigGroup);
 
 /// The config of `_default`, null when there is none or it is null.
 ConfigPtr default_of(const FqnToConfig& config);

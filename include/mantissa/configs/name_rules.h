@@ -49,6 +49,10 @@ struct RuleDecision {
 /// or sorted, as it saves them.
 enum class KeyOrder { Written, Sorted };
 
+/// RuleSet's group of the keys of a config; --ignore and --tensor-type are
+/// before it.
+inline constexpr int kConfigGroup = 2;
+
 /// Rules in order of precedence, compiled once (R12): a decision costs one
 /// lookup for exact names plus the patterns, linear in the name.
 class RuleSet {
@@ -84,6 +88,8 @@ class RuleSet {
   friend RuleDecision transformers_decide(const RuleSet&,
                                           std::string_view,
                                           KeyOrder);
+  friend std::vector<std::string> lost_order_warnings(
+      const RuleSet&, std::span<const std::string>);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
@@ -98,9 +104,15 @@ RuleDecision transformers_decide(const RuleSet& rules,
 
 /// One line for each pair of rules whose order Transformers resolves otherwise,
 /// with the number of parameters and the first of them; empty when it agrees.
+/// For sorted keys only what they alone change.
 std::vector<std::string> ordering_warnings(
     const RuleSet& rules,
     std::span<const std::string> parameters,
     KeyOrder order = KeyOrder::Written);
+
+/// The same for a config that was read with sorted keys: one line for each pair
+/// of its patterns of which the lost order might have chosen the other.
+std::vector<std::string> lost_order_warnings(
+    const RuleSet& rules, std::span<const std::string> parameters);
 
 }  // namespace mantissa

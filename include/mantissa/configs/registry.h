@@ -37,9 +37,13 @@ const ConfigInfo* find_config(std::string_view name);
 struct ParsedConfig {
   ConfigPtr config;
   std::vector<std::string> warnings;
+  /// A FqnToConfig all of whose keys are sorted, as Transformers saves them:
+  /// the order that its patterns were given in may be lost.
+  bool sorted_keys = false;
 };
 
-/// Reads torchao's JSON (config_to_dict). Throws Error(Usage) naming the config
+/// Reads torchao's JSON (config_to_dict), or a config.json with such a config
+/// in its `quantization_config`. Throws Error(Usage) naming the config
 /// and field, what was expected and found; for a removed config the message
 /// names its replacement. Does not validate().
 ParsedConfig parse_config_json(std::string_view text);

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace mantissa {
 
@@ -50,5 +51,10 @@ EnumSpelling spelling(Enum value);
 /// empty if unknown. Declared for the enumerations above.
 template <class Enum>
 std::optional<Enum> enum_from_spelling(std::string_view text);
+
+/// Every spelling of an enumeration, in the order of its enumerators, for
+/// messages. Declared for the enumerations above.
+template <class Enum>
+std::vector<EnumSpelling> spellings();
 
 }  // namespace mantissa

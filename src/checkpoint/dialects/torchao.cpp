@@ -1,5 +1,8 @@
 #include "checkpoint/dialects/torchao.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -40,6 +43,17 @@ class TorchaoDialect final : public Dialect {
 
   LoaderNote loader_note(const Encoding& encoding) const override {
     return torchao_loader_note(encoding);
+  }
+
+  // Transformers resolves the recorded FqnToConfig in its own order, and in
+  // another once it has saved it.
+  void check_plan(const PlanRequest& request, Plan& plan) const override {
+    if (request.rules == nullptr || request.rules->rules().empty()) return;
+    const std::vector<std::string> names = names_of_matrices(plan);
+    for (const KeyOrder order : {KeyOrder::Written, KeyOrder::Sorted}) {
+      std::ranges::move(ordering_warnings(*request.rules, names, order),
+                        std::back_inserter(plan.warnings));
+    }
   }
 
   // A tied head has an entry although the file lacks it, as Transformers
