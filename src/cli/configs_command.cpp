@@ -32,6 +32,7 @@ std::string configs_json() {
       row["bits_per_weight"] = measured->bits_per_weight;
       row["sqnr_db"] = measured->sqnr_db;
       row["measured_as"] = measured->words;
+      if (!measured->on.empty()) row["measured_on"] = measured->on;
     }
     out["configs"].push_back(row);
   }
@@ -45,6 +46,7 @@ std::string entry_of(const ConfigInfo& info) {
                        measured->bits_per_weight,
                        measured->sqnr_db,
                        measured->words);
+    if (!measured->on.empty()) out += fmt::format(" on {}", measured->on);
   }
   if (info.availability == Availability::Later) {
     out += ": not available in this version";

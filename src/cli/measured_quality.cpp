@@ -19,6 +19,16 @@ constexpr MeasuredQuality kMeasured[] = {
      8.75,
      20.1},
     {"float8_weight_only", "float8_weight_only", 8.05, 31.6},
+    {"float8_dynamic_activation_float8_weight",
+     "float8_dynamic_activation_float8_weight",
+     8.00,
+     31.5},
+    {"float8_dynamic_activation_int4_weight",
+     "float8_dynamic_activation_int4_weight:int4_packing_format=plain",
+     4.25,
+     18.9,
+     "the 30 down projections (K = 1536; 576 takes no group of 128)"},
+    {"nf4_weight_only", "nf4_weight_only:scaler_block_size=64", 4.13, 20.6},
 };
 
 }  // namespace

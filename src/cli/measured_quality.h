@@ -12,6 +12,7 @@ struct MeasuredQuality {
   std::string_view words;  ///< what stood after -c
   double bits_per_weight;  ///< stored bits of a quantized weight, qparams too
   double sqnr_db;          ///< median over the quantized tensors
+  std::string_view on{};   ///< which tensors fit, where not all of them do
 };
 
 inline constexpr std::string_view kMeasuredModel =
