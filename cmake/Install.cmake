@@ -34,5 +34,12 @@ install(FILES
   ${CMAKE_BINARY_DIR}/mantissa-config.cmake
   ${CMAKE_BINARY_DIR}/mantissa-config-version.cmake
   DESTINATION ${package_dir})
+
+# pkg-config finds the prefix from where the file lies: it may be moved.
+file(RELATIVE_PATH pc_to_prefix
+  /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(cmake/mantissa.pc.in ${CMAKE_BINARY_DIR}/mantissa.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/mantissa.pc
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES LICENSE NOTICE README.md CHANGELOG.md
   DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)

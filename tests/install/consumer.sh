@@ -18,6 +18,16 @@ mkdir -p "$work"
 "$cmake" --build "$work/build"
 "$work/build/consumer"
 
+# The same through pkg-config, from a prefix that has moved.
+mv "$work/prefix" "$work/moved"
+export PKG_CONFIG_LIBDIR
+PKG_CONFIG_LIBDIR=$(dirname "$(find "$work/moved" -name mantissa.pc)")
+# shellcheck disable=SC2046
+"$cxx" -std=c++20 "$here/consumer/main.cpp" -o "$work/by_pkg_config" \
+  $(pkg-config --cflags --libs mantissa)
+"$work/by_pkg_config"
+mv "$work/moved" "$work/prefix"
+
 # The installed headers speak of nothing private.
 if grep -rnE '#include *[<"](fmt|nlohmann|re2|xxhash|CLI|torch|ATen|c10)' \
     "$work/prefix/include"; then
@@ -25,7 +35,7 @@ if grep -rnE '#include *[<"](fmt|nlohmann|re2|xxhash|CLI|torch|ATen|c10)' \
   exit 1
 fi
 # No path of this build is left in the package files.
-if grep -rn "$build" "$work/prefix/lib"*/cmake; then
+if grep -rn "$build" "$work/prefix/lib"*/cmake "$work/prefix/lib"*/pkgconfig; then
   echo "the package files name the build folder" >&2
   exit 1
 fi
