@@ -284,9 +284,11 @@ class CarryEncoder final : public Encoder {
     // Column block.row of the matrix's [K / 32, N].
     const std::int64_t column =
         (block.matrix * groups() * shape_.rows + block.row) * 4;
-    for (const auto& [field, values] :
-         {std::pair(route_.fields.scale, &scales),
-          std::pair(*route_.fields.zero_point, &zeros)}) {
+    // The route to Int4Tensor exists only with a zero point.
+    // NOLINTNEXTLINE(bugprone-unchecked-optional-access)
+    const std::size_t zero_point = *route_.fields.zero_point;
+    for (const auto& [field, values] : {std::pair(route_.fields.scale, &scales),
+                                        std::pair(zero_point, &zeros)}) {
       sink.write_runs(field,
                       column,
                       block.rows * 4,

@@ -68,12 +68,13 @@ void check_architecture(const GgufMetadata& metadata) {
                      "(dense)",
                      quoted_name(*architecture)));
   }
-  if (metadata.integer("llama.expert_count").value_or(0) > 0) {
+  const auto experts = metadata.integer("llama.expert_count").value_or(0);
+  if (experts > 0) {
     fail(ErrorKind::Usage,
          "llama.expert_count",
          fmt::format("{} experts (Mixtral); this version converts: llama "
                      "(dense)",
-                     *metadata.integer("llama.expert_count")));
+                     experts));
   }
 }
 

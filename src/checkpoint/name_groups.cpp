@@ -51,7 +51,7 @@ std::string spell(const std::set<int>& numbers) {
   for (auto at = numbers.begin(); at != numbers.end();) {
     const int first = *at;
     int last = first;
-    while (++at != numbers.end() && *at == last + 1) ++last;
+    for (++at; at != numbers.end() && *at == last + 1; ++at) last = *at;
     if (!text.empty()) text += ',';
     text += last > first ? fmt::format("{}-{}", first, last)
                          : std::to_string(first);

@@ -294,7 +294,7 @@ class Decider {
   }
 
   static std::string quantize_reason(const PlannedTensor& out) {
-    const std::string by =
+    std::string by =
         out.rule.empty() ? std::string(out.config->type()) : out.rule;
     if (out.stored_type == safetensors_name(out.tensor.dtype)) return by;
     return fmt::format("{}; requantized from {} through {}",

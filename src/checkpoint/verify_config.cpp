@@ -69,7 +69,7 @@ std::vector<Finding> verify_config(const LogicalCheckpoint& checkpoint) {
                      quoted_name(method.is_string() ? method.get<std::string>()
                                                     : method.dump()))}};
   }
-  if (named != checkpoint.dialect()) {
+  if (named == nullptr || named != checkpoint.dialect()) {
     return {wrong("",
                   fmt::format("config.json: quantization_config.quant_method: "
                               "expected \"{}\", got {}",

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include <mantissa/primitives/float8.h>
 #include <mantissa/primitives/float_casts.h>
 
 #include "kernels/convert.h"
@@ -118,6 +119,24 @@ bool load_integers(DType dtype,
   }
 }
 
+// Calls `use<Format>()` for the small float format of a dtype; false: none.
+template <class Use>
+bool dispatch_mini(DType dtype, const Use& use) {
+  switch (dtype) {
+    case DType::Float6E3M2:
+      use.template operator()<Float6E3M2>();
+      return true;
+    case DType::Float6E2M3:
+      use.template operator()<Float6E2M3>();
+      return true;
+    case DType::Float4E2M1:
+      use.template operator()<Float4E2M1>();
+      return true;
+    default:
+      return dispatch_float8(dtype, use);
+  }
+}
+
 // Elements [begin, begin + count) as float or double; false: no such dtype.
 template <class Out>
 bool load(DType dtype,
@@ -131,7 +150,6 @@ bool load(DType dtype,
   };
   const auto mini = [&]<class Format>() {
     load_codes<Format::kBits>(from, begin, count, out, Format::decode);
-    return true;
   };
   switch (dtype) {
     case DType::Float64:
@@ -147,22 +165,9 @@ bool load(DType dtype,
     case DType::Float8E8M0FNU:
       load_codes<8>(from, begin, count, out, float8_e8m0_to_float);
       return true;
-    case DType::Float8E5M2FNUZ:
-      return mini.template operator()<Float8E5M2FNUZ>();
-    case DType::Float8E4M3FNUZ:
-      return mini.template operator()<Float8E4M3FNUZ>();
-    case DType::Float8E4M3FN:
-      return mini.template operator()<Float8E4M3FN>();
-    case DType::Float8E5M2:
-      return mini.template operator()<Float8E5M2>();
-    case DType::Float6E3M2:
-      return mini.template operator()<Float6E3M2>();
-    case DType::Float6E2M3:
-      return mini.template operator()<Float6E2M3>();
-    case DType::Float4E2M1:
-      return mini.template operator()<Float4E2M1>();
     default:
-      return load_integers(dtype, from, begin, count, out);
+      return dispatch_mini(dtype, mini) ||
+             load_integers(dtype, from, begin, count, out);
   }
 }
 
@@ -202,7 +207,6 @@ bool store(DType dtype,
     } else {
       store_packed<Format>(in, begin, count, to);
     }
-    return true;
   };
   switch (dtype) {
     case DType::Float32:
@@ -213,22 +217,8 @@ bool store(DType dtype,
       return words.template operator()<std::uint16_t>(float_to_float16);
     case DType::Float8E8M0FNU:
       return words.template operator()<std::uint8_t>(float_to_float8_e8m0);
-    case DType::Float8E5M2FNUZ:
-      return mini.template operator()<Float8E5M2FNUZ>();
-    case DType::Float8E4M3FNUZ:
-      return mini.template operator()<Float8E4M3FNUZ>();
-    case DType::Float8E4M3FN:
-      return mini.template operator()<Float8E4M3FN>();
-    case DType::Float8E5M2:
-      return mini.template operator()<Float8E5M2>();
-    case DType::Float6E3M2:
-      return mini.template operator()<Float6E3M2>();
-    case DType::Float6E2M3:
-      return mini.template operator()<Float6E2M3>();
-    case DType::Float4E2M1:
-      return mini.template operator()<Float4E2M1>();
     default:
-      return false;
+      return dispatch_mini(dtype, mini);
   }
 }
 
