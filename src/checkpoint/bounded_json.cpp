@@ -1,48 +1,41 @@
 #include "checkpoint/bounded_json.h"
 
-#include <set>
-#include <string>
-#include <vector>
+#include <fmt/format.h>
+
+#include <mantissa/core/error.h>
+
+#include "core/json_tree.h"
 
 namespace mantissa {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kDeepest = 64;
+// Real ones nest up to 8 levels; each level costs blanks in what we write.
+constexpr JsonLimits kConfigLimits{.depth = 32};
 
-struct Refused {};
-
-// Throws Refused at the first key that stands twice in its object.
-class KeyGuard {
- public:
-  bool operator()(int depth, Json::parse_event_t event, Json& value) {
-    using Event = Json::parse_event_t;
-    if (depth > kDeepest) throw Refused();
-    if (event == Event::object_start) keys_.emplace_back();
-    if (event == Event::object_end) keys_.pop_back();
-    if (event == Event::key &&
-        !keys_.back().insert(value.get<std::string>()).second) {
-      throw Refused();
-    }
-    return true;
-  }
-
- private:
-  std::vector<std::set<std::string>> keys_;
-};
+std::string_view type_of(const Json& json) {
+  return json.is_array() ? "an array" : json.type_name();
+}
 
 }  // namespace
 
 std::optional<Json> parse_bounded_json(std::string_view text) {
-  if (text.find('\0') != text.npos) return std::nullopt;
-  KeyGuard guard;
   try {
-    return Json::parse(text.begin(), text.end(), std::ref(guard));
-  } catch (const Json::exception&) {
+    return parse_json_tree(text);
+  } catch (const JsonRefusal&) {
     return std::nullopt;
-  } catch (const Refused&) {
-    return std::nullopt;
+  }
+}
+
+Json parse_config_object(std::string_view text, std::string_view label) {
+  try {
+    Json config = parse_json_tree(text, kConfigLimits);
+    if (config.is_object()) return config;
+    throw JsonRefusal(
+        fmt::format("expected a JSON object, got {}", type_of(config)));
+  } catch (const JsonRefusal& refusal) {
+    throw Error(ErrorKind::Input, fmt::format("{}: {}", label, refusal.what()));
   }
 }
 

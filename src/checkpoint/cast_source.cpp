@@ -58,6 +58,7 @@ class CastSource final : public CheckpointSource {
     return source_->companions();
   }
   std::string fingerprint() const override { return source_->fingerprint(); }
+  std::vector<std::string> notes() const override { return source_->notes(); }
 
  private:
   std::unique_ptr<CheckpointSource> source_;

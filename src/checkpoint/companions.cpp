@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/bounded_json.h"
 #include "checkpoint/input_file.h"
 #include "checkpoint/safetensors_index.h"
 
@@ -92,11 +93,10 @@ std::vector<std::string> module_folders(const fs::path& root) {
   const fs::path path = root / "modules.json";
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored)) return {};
-  const auto modules =
-      nlohmann::json::parse(read_text(path, kLargestModules), nullptr, false);
+  const auto modules = parse_bounded_json(read_text(path, kLargestModules));
   std::vector<std::string> folders;
-  if (!modules.is_array()) return folders;
-  for (const auto& module : modules) {
+  if (!modules || !modules->is_array()) return folders;
+  for (const auto& module : *modules) {
     if (!module.is_object() || !module.contains("path")) continue;
     const auto& folder = module["path"];
     if (!folder.is_string()) continue;

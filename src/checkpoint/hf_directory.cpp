@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <mantissa/core/error.h>
 
+#include "checkpoint/bounded_json.h"
 #include "checkpoint/input_file.h"
 #include "checkpoint/quoted.h"
 #include "checkpoint/safetensors_index.h"
@@ -108,20 +107,6 @@ constexpr std::array kForeign = {
                      kIndex));
 }
 
-// N of "...-00001-of-0000N.safetensors", 0 for other names.
-int shard_total(std::string_view name) {
-  name.remove_suffix(std::string_view(".safetensors").size());
-  const std::size_t at = name.rfind("-of-");
-  if (at == name.npos) return 0;
-  const std::string_view digits = name.substr(at + 4);
-  int total = 0;
-  const auto result =
-      std::from_chars(digits.data(), digits.data() + digits.size(), total);
-  const bool whole =
-      result.ec == std::errc() && result.ptr == digits.data() + digits.size();
-  return whole && total > 0 ? total : 0;
-}
-
 std::unique_ptr<CheckpointSource> open_unnamed(
     const fs::path& path,
     const std::vector<std::string>& found,
@@ -191,11 +176,7 @@ std::string read_config_json(const fs::path& directory) {
   std::error_code ignored;
   if (!fs::exists(fs::symlink_status(path, ignored))) return {};
   std::string text = read_text(path, kLargestConfig);
-  if (!nlohmann::json::accept(text) ||
-      text.find_first_not_of(" \t\r\n") != text.find('{')) {
-    throw Error(ErrorKind::Input,
-                fmt::format("{}: not a JSON object", path.string()));
-  }
+  parse_config_object(text, path.string());  // refuses once, for all readers
   return text;
 }
 

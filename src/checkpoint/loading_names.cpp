@@ -10,8 +10,10 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/architectures.h"
+#include "checkpoint/bounded_json.h"
 #include "checkpoint/fuse_experts.h"
 #include "checkpoint/name_table.h"
+#include "checkpoint/quoted.h"
 
 namespace mantissa {
 namespace {
@@ -44,10 +46,7 @@ std::string text(const Json& json, const char* key) {
 ModelConfig parse_config(const std::string& config_json) {
   ModelConfig config;
   if (config_json.empty()) return config;
-  const Json json = Json::parse(config_json, nullptr, false);
-  if (!json.is_object()) {
-    throw Error(ErrorKind::Input, "config.json: not a JSON object");
-  }
+  const Json json = parse_config_object(config_json, "config.json");
   const auto names = json.find("architectures");
   if (names != json.end() && names->is_array() && !names->empty() &&
       names->front().is_string()) {
@@ -136,9 +135,9 @@ void check_unique(const CheckpointSource& source, const LoadingNames& names) {
     throw Error(ErrorKind::Input,
                 fmt::format("{}: two tensors of the checkpoint load as this "
                             "one: {} and {}; remove one of them",
-                            tensor.name,
-                            stored(*it->second),
-                            stored(tensor)));
+                            printable(tensor.name),
+                            printable(stored(*it->second)),
+                            printable(stored(tensor))));
   }
 }
 

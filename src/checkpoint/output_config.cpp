@@ -7,6 +7,7 @@
 
 #include <mantissa/configs/fqn_to_config.h>
 
+#include "checkpoint/bounded_json.h"
 #include "checkpoint/dialects/dialect.h"
 
 namespace mantissa {
@@ -83,7 +84,8 @@ std::string output_config_json(const CheckpointSource& source,
   const ConfigPtr config = recorded_config(request, plan);
   const std::string& text = source.config_json();
   if (text.empty() && config == nullptr) return {};
-  Json out = text.empty() ? Json::object() : Json::parse(text);
+  Json out =
+      text.empty() ? Json::object() : parse_config_object(text, "config.json");
   set_dtype(out, plan);
   if (unties_head(plan)) out["tie_word_embeddings"] = false;
   const Json before = out.value("quantization_config", Json());

@@ -47,6 +47,7 @@ Plan make_plan(const CheckpointSource& source, const PlanRequest& request) {
       request.dialect == nullptr ? dialects().front() : request.dialect;
   plan.names = loading_names(source);
   plan.companions = source.companions();
+  plan.warnings = source.notes();
   decide_actions(source, request, plan);
   plan.dialect->check_plan(request, plan);
   const std::string config = output_config_json(source, request, plan);

@@ -12,6 +12,7 @@
 #include "checkpoint/decoded_source.h"
 #include "checkpoint/dialects/dialect.h"
 #include "checkpoint/quantized_reason.h"
+#include "checkpoint/quoted.h"
 #include "core/suggest.h"
 
 namespace mantissa {
@@ -46,10 +47,11 @@ class Decider {
 
  private:
   void check_source() {
-    if (request_.rules == nullptr || is_decoded(source_)) return;
-    if (const std::string reason = quantized_reason(source_); !reason.empty()) {
-      problem(ErrorKind::Usage, reason);
-    }
+    if (is_decoded(source_)) return;
+    const std::string reason = request_.rules == nullptr
+                                   ? convert_refusal(source_)
+                                   : quantized_reason(source_);
+    if (!reason.empty()) problem(ErrorKind::Usage, reason);
   }
 
   void problem(ErrorKind kind, const std::string& message) {
@@ -349,7 +351,7 @@ class Decider {
     for (const Misfit& misfit : misfits_) {
       std::string names;
       for (std::size_t i = 0; i < misfit.names.size() && i < kNamesShown; ++i) {
-        names += (i > 0 ? ", " : "") + misfit.names[i];
+        names += (i > 0 ? ", " : "") + printable(misfit.names[i]);
       }
       if (misfit.names.size() > kNamesShown) {
         names += fmt::format(" and {} more", misfit.names.size() - kNamesShown);

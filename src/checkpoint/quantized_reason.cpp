@@ -133,9 +133,20 @@ std::string quantized_reason(const CheckpointSource& source) {
   const Evidence found = find_evidence(source);
   if (found.method.empty()) return {};
   return fmt::format("already quantized ({}): {}; {}",
-                     found.method,
+                     printable(found.method),
                      found.words,
                      dialect_of(source) != nullptr ? kDecode : kRemedy);
+}
+
+std::string convert_refusal(const CheckpointSource& source) {
+  const Evidence found = find_evidence(source);
+  if (found.method.empty()) return {};
+  return fmt::format(
+      "already quantized ({}): {}; convert would cast its codes and scales as "
+      "if they were weights: start from the original model, or dequantize() it "
+      "in Transformers and save_pretrained() the result",
+      printable(found.method),
+      found.words);
 }
 
 }  // namespace mantissa

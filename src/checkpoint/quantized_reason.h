@@ -11,6 +11,10 @@ namespace mantissa {
 /// quantized. A quantized GGUF is a source like any other.
 std::string quantized_reason(const CheckpointSource& source);
 
+/// Why `convert`, which casts weights, cannot take a source: it is quantized in
+/// a way that convert does not decode. "" when it can.
+std::string convert_refusal(const CheckpointSource& source);
+
 /// The method that config.json, metadata or tensor names give away: "torchao",
 /// "gptq"; "" when there is none.
 std::string quantization_method(const CheckpointSource& source);

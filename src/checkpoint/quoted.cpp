@@ -1,24 +1,67 @@
 #include "checkpoint/quoted.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include <fmt/format.h>
 
+#include "checkpoint/utf8.h"
+
 namespace mantissa {
+namespace {
+
+// Whether a terminal would do something else with it than show it.
+bool is_shown(char32_t c) {
+  const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
+  const bool separator = c == 0x2028 || c == 0x2029;
+  const bool direction = c == 0x61c || c == 0x200e || c == 0x200f ||
+                         (c >= 0x202a && c <= 0x202e) ||
+                         (c >= 0x2066 && c <= 0x2069);
+  return !control && !separator && !direction;
+}
+
+void append_printable(std::string_view text,
+                      std::string_view escaped,
+                      std::string_view kept,
+                      std::string& out) {
+  while (!text.empty()) {
+    const Utf8Character next = first_character(text);
+    const std::string_view bytes = text.substr(0, next.bytes);
+    const bool plain =
+        next.bytes > 1 || escaped.find(text.front()) == escaped.npos;
+    if (kept.find(text.front()) != kept.npos ||
+        (next.valid && plain && is_shown(next.code))) {
+      out += bytes;
+    } else if (next.bytes == 1) {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text.front()));
+    } else {
+      out += fmt::format("\\u{{{:x}}}", static_cast<std::uint32_t>(next.code));
+    }
+    text.remove_prefix(next.bytes);
+  }
+}
+
+}  // namespace
 
 std::string quoted_name(std::string_view text) {
   constexpr std::size_t kLongest = 160;
   std::string out = "\"";
-  for (const char c : text.substr(0, kLongest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f || c == '"' || c == '\\') {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
+  append_printable(whole_characters(text.substr(0, kLongest)), "\"\\", "", out);
   if (text.size() > kLongest) out += "...";
   return out + '"';
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  append_printable(text, "", "", out);
+  return out;
+}
+
+std::string printable_lines(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  append_printable(text, "", "\n", out);
+  return out;
 }
 
 bool needs_no_escape(std::string_view text) {

@@ -1,5 +1,8 @@
 #include "checkpoint/safetensors_index.h"
 
+#include <algorithm>
+#include <charconv>
+
 #include <fmt/format.h>
 
 #include <mantissa/core/error.h>
@@ -9,6 +12,8 @@
 
 namespace mantissa {
 namespace {
+
+namespace fs = std::filesystem;
 
 class IndexSax final : public StrictSax {
  public:
@@ -37,6 +42,9 @@ class IndexSax final : public StrictSax {
         has_weight_map = true;
       }
       section_ = std::move(key);
+      key_.clear();
+    } else if (depth() == 2 && section_ == "metadata") {
+      key_ = std::move(key);
     } else if (depth() == 2 && section_ == "weight_map") {
       key_ = std::move(key);
       if (index.weight_map.contains(key_)) {
@@ -47,6 +55,10 @@ class IndexSax final : public StrictSax {
 
   void on_scalar(JsonScalar& value) override {
     if (depth() == 0) fail("expected an object");
+    if (section_ == "metadata" && depth() == 2 && key_ == "total_size" &&
+        value.kind == JsonScalar::Kind::Unsigned) {
+      index.total_size = value.number;
+    }
     if (section_ != "weight_map") return;
     if (depth() == 1) fail("weight_map: expected an object");
     if (value.kind != JsonScalar::Kind::String) {
@@ -103,7 +115,61 @@ SafetensorsIndex parse_index(std::string_view text, std::string_view label) {
     throw Error(ErrorKind::Input,
                 fmt::format("{}: weight_map is missing", label));
   }
+  if (sax.index.weight_map.empty()) {
+    throw Error(ErrorKind::Input,
+                fmt::format("{}: weight_map is empty: it names no tensor of "
+                            "the files beside it",
+                            label));
+  }
   return std::move(sax.index);
+}
+
+int shard_total(std::string_view name) {
+  constexpr std::string_view kSuffix = ".safetensors";
+  if (!name.ends_with(kSuffix)) return 0;
+  name.remove_suffix(kSuffix.size());
+  const std::size_t at = name.rfind("-of-");
+  if (at == name.npos) return 0;
+  const std::string_view digits = name.substr(at + 4);
+  int total = 0;
+  const auto result =
+      std::from_chars(digits.data(), digits.data() + digits.size(), total);
+  const bool whole =
+      result.ec == std::errc() && result.ptr == digits.data() + digits.size();
+  return whole && total > 0 ? total : 0;
+}
+
+std::vector<std::string> unnamed_weights(const fs::path& index,
+                                         const std::set<std::string>& named) {
+  const fs::path folder = index.parent_path();
+  std::vector<std::string> unnamed;
+  std::error_code ignored;
+  for (const auto& entry :
+       fs::directory_iterator(folder.empty() ? "." : folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".safetensors") && !named.contains(name) &&
+        entry.is_regular_file(ignored)) {
+      unnamed.push_back(name);
+    }
+  }
+  std::ranges::sort(unnamed);
+  for (const std::string& name : unnamed) {
+    const int total = shard_total(name);
+    const auto stem = std::string_view(name).substr(0, name.rfind("-of-"));
+    const auto series = stem.substr(0, stem.rfind('-'));
+    const bool sibling =
+        total > 0 && std::ranges::any_of(named, [&](const auto& other) {
+          return other.starts_with(series) && shard_total(other) == total;
+        });
+    if (!sibling) continue;
+    throw Error(ErrorKind::Input,
+                fmt::format("{}: weight_map names no tensor of {}, one of the "
+                            "{} shards: its tensors would be lost",
+                            index.string(),
+                            quoted_name(name),
+                            total));
+  }
+  return unnamed;
 }
 
 }  // namespace mantissa

@@ -77,9 +77,11 @@ std::unique_ptr<SafetensorsSource> SafetensorsSource::from_index(
   SafetensorsIndex parsed = parse_index(source->index_json_, index.string());
   std::set<std::string> names;
   for (const auto& [tensor, file] : parsed.weight_map) names.insert(file);
+  const std::vector<std::string> unnamed = unnamed_weights(index, names);
   for (const std::string& name : names) {
     const fs::path file = index.parent_path() / name;
-    if (!fs::exists(file)) {
+    std::error_code ignored;
+    if (fs::status(file, ignored).type() == fs::file_type::not_found) {
       fail(index,
            fmt::format("names the file {}, which is not there; is the "
                        "download complete?",
@@ -88,32 +90,61 @@ std::unique_ptr<SafetensorsSource> SafetensorsSource::from_index(
     source->add_shard(file, name, limits);
   }
   source->check_names_once();
-  for (std::size_t i = 0; i < source->tensors_.size(); ++i) {
-    const std::string& name = source->tensors_[i].name;
-    const auto entry = parsed.weight_map.find(name);
-    if (entry == parsed.weight_map.end()) {
+  source->check_weight_map(index, std::move(parsed.weight_map));
+  source->note_index(parsed.total_size, unnamed);
+  return source;
+}
+
+void SafetensorsSource::check_weight_map(
+    const fs::path& index,
+    std::map<std::string, std::string> weight_map) const {
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    const std::string& name = tensors_[i].name;
+    const auto entry = weight_map.find(name);
+    if (entry == weight_map.end()) {
       fail(index,
            fmt::format("weight_map lacks tensor {}, which {} holds",
                        quoted_name(name),
-                       quoted_name(source->shard_name(i))));
+                       quoted_name(shard_name(i))));
     }
-    if (entry->second != source->shard_name(i)) {
+    if (entry->second != shard_name(i)) {
       fail(index,
            fmt::format("weight_map puts tensor {} in {}, but {} holds it",
                        quoted_name(name),
                        quoted_name(entry->second),
-                       quoted_name(source->shard_name(i))));
+                       quoted_name(shard_name(i))));
     }
-    parsed.weight_map.erase(entry);
+    weight_map.erase(entry);
   }
-  if (!parsed.weight_map.empty()) {
-    const auto& [name, file] = *parsed.weight_map.begin();
-    fail(index,
-         fmt::format("weight_map puts tensor {} in {}, which lacks it",
-                     quoted_name(name),
-                     quoted_name(file)));
+  if (weight_map.empty()) return;
+  const auto& [name, file] = *weight_map.begin();
+  fail(index,
+       fmt::format("weight_map puts tensor {} in {}, which lacks it",
+                   quoted_name(name),
+                   quoted_name(file)));
+}
+
+void SafetensorsSource::note_index(std::optional<std::uint64_t> total_size,
+                                   const std::vector<std::string>& unnamed) {
+  std::uint64_t stored = 0;
+  for (const SourceTensor& tensor : tensors_) {
+    stored += static_cast<std::uint64_t>(tensor.stored_bytes);
   }
-  return source;
+  if (total_size && *total_size != stored) {
+    notes_.push_back(
+        fmt::format("the index says total_size {}, but the tensors have {} "
+                    "bytes",
+                    *total_size,
+                    stored));
+  }
+  if (unnamed.empty()) return;
+  notes_.push_back(
+      fmt::format("{}{} in the folder of the index, which names no tensor of "
+                  "it: not read",
+                  quoted_name(unnamed[0]),
+                  unnamed.size() == 1
+                      ? " lies"
+                      : fmt::format(" and {} more lie", unnamed.size() - 1)));
 }
 
 void SafetensorsSource::add_shard(const fs::path& path,

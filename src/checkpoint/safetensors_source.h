@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -55,6 +56,7 @@ class SafetensorsSource final : public CheckpointSource {
   }
   std::vector<Companion> companions() const override;
   std::string fingerprint() const override;
+  std::vector<std::string> notes() const override { return notes_; }
 
   /// Name of the file that holds tensor `index`.
   const std::string& shard_name(std::size_t index) const {
@@ -85,6 +87,10 @@ class SafetensorsSource final : public CheckpointSource {
                  const HeaderLimits& limits);
   void merge_metadata(std::map<std::string, std::string> metadata);
   void check_names_once() const;
+  void check_weight_map(const std::filesystem::path& index,
+                        std::map<std::string, std::string> weight_map) const;
+  void note_index(std::optional<std::uint64_t> total_size,
+                  const std::vector<std::string>& unnamed);
 
   CheckpointSurroundings around_;
   std::string index_json_;
@@ -93,6 +99,7 @@ class SafetensorsSource final : public CheckpointSource {
   std::vector<Location> locations_;
   std::map<std::string, std::string> metadata_;
   std::vector<std::string> conflicts_;
+  std::vector<std::string> notes_;
 };
 
 }  // namespace mantissa

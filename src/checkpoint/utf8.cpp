@@ -39,4 +39,26 @@ bool is_printable_utf8(std::string_view text) {
   return is_utf8(text);
 }
 
+Utf8Character first_character(std::string_view text) {
+  const std::size_t length = utf8_sequence(text);
+  if (length == 0) return {};
+  constexpr unsigned kLeadBits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+  char32_t code = static_cast<unsigned char>(text[0]) & kLeadBits[length];
+  for (std::size_t i = 1; i < length; ++i) {
+    code = code << 6 | (static_cast<unsigned char>(text[i]) & 0x3fu);
+  }
+  return {code, length, true};
+}
+
+std::string_view whole_characters(std::string_view text) {
+  for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    if ((byte & 0xc0u) == 0x80u) continue;
+    const bool cut =
+        byte >= 0xc0 && utf8_sequence(text.substr(text.size() - back)) == 0;
+    return cut ? text.substr(0, text.size() - back) : text;
+  }
+  return text;
+}
+
 }  // namespace mantissa

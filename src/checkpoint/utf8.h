@@ -15,4 +15,16 @@ bool is_utf8(std::string_view text);
 /// True for well-formed UTF-8 without control characters.
 bool is_printable_utf8(std::string_view text);
 
+/// The character at the front of a text that is not empty. What is not UTF-8
+/// is one byte, not valid.
+struct Utf8Character {
+  char32_t code = 0;
+  std::size_t bytes = 1;
+  bool valid = false;
+};
+Utf8Character first_character(std::string_view text);
+
+/// `text` without the beginning of a character that was cut off at its end.
+std::string_view whole_characters(std::string_view text);
+
 }  // namespace mantissa

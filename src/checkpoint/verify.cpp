@@ -25,6 +25,9 @@ bool may_be_missing(const CheckpointSource& source, const std::string& name) {
 }
 
 void check_shards(const LogicalCheckpoint& checkpoint, VerifyReport& report) {
+  for (const std::string& note : checkpoint.source().notes()) {
+    report.findings.push_back({Severity::Note, "", note});
+  }
   const auto* shards =
       dynamic_cast<const SafetensorsSource*>(&checkpoint.source());
   if (shards == nullptr) return;

@@ -38,11 +38,8 @@ std::vector<Finding> verify_config(const LogicalCheckpoint& checkpoint) {
              "no config.json: Transformers cannot load this; torchao's "
              "unflatten_tensor_state_dict can"}};
   }
-  const auto config = parse_bounded_json(text);
-  if (!config || !config->is_object()) {
-    return {wrong("", "config.json: nests too deep or repeats a key")};
-  }
-  const Json quantization = config->value("quantization_config", Json());
+  const Json config = parse_config_object(text, "config.json");
+  const Json quantization = config.value("quantization_config", Json());
   if (!quantization.is_object()) {
     if (encoded.empty()) return {};
     return {wrong("",
@@ -74,7 +71,7 @@ std::vector<Finding> verify_config(const LogicalCheckpoint& checkpoint) {
                   fmt::format("config.json: quantization_config.quant_method: "
                               "expected \"{}\", got {}",
                               checkpoint.dialect()->name(),
-                              method.dump()))};
+                              quoted_name(method.dump())))};
   }
   return named->verify_config(quantization, checkpoint, encoded);
 }

@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/measured_quality.h"
+#include "cli/terminal.h"
 
 namespace mantissa::cli {
 namespace {
@@ -88,7 +89,7 @@ void add_configs_command(CLI::App& app, Run& run) {
     run = [options] {
       const std::string text =
           options->json ? configs_json() : configs_text(*options);
-      std::fputs(text.c_str(), stdout);
+      options->json ? print_json(text) : print_text(text);
       return 0;
     };
   });

@@ -17,6 +17,7 @@
 #include "checkpoint/quoted.h"
 #include "cli/command.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 namespace mantissa::cli {
 namespace {
@@ -95,7 +96,7 @@ std::string as_json(const DiffReport& report, const std::string& missed) {
                                {"max_error", tensor.max_error},
                                {"max_error_index", tensor.max_at}});
   }
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+  return json_text(json);
 }
 
 std::string list_names(const char* where,
@@ -105,7 +106,8 @@ std::string list_names(const char* where,
   std::string text = fmt::format("{} {}:\n", names.size(), where);
   const std::size_t shown =
       options.all ? names.size() : std::min(names.size(), kWorst);
-  for (std::size_t i = 0; i < shown; ++i) text += "  " + names[i] + '\n';
+  for (std::size_t i = 0; i < shown; ++i)
+    text += "  " + printable(names[i]) + '\n';
   if (shown < names.size()) {
     text += fmt::format("  ... and {} more (--all)\n", names.size() - shown);
   }
@@ -209,7 +211,7 @@ int run_diff(const Options& options) {
   const std::string reason = missed(report, options);
   const std::string text =
       options.json ? as_json(report, reason) : as_text(report, options);
-  std::fputs(text.c_str(), stdout);
+  options.json ? print_json(text) : print_text(text);
   if (reason.empty()) return 0;
   throw Error(ErrorKind::Quality, "diff: " + reason);
 }

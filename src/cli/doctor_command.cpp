@@ -11,6 +11,7 @@
 
 #include "cli/command.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "kernels/select.h"
 
 namespace mantissa::cli {
@@ -90,14 +91,14 @@ void add_doctor_command(CLI::App& app, Run& run) {
                                        {"state", line.state},
                                        {"detail", line.detail}});
         }
-        std::puts(out.dump(2).c_str());
+        print_json(json_text(out));
         return 0;
       }
       Table table({"component", "state", "detail"});
       for (const Line& line : lines) {
         table.add({line.component, line.state, line.detail});
       }
-      std::fputs(table.text().c_str(), stdout);
+      print_text(table.text());
       return 0;
     };
   });

@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/inspect_view.h"
+#include "cli/terminal.h"
 
 namespace mantissa::cli {
 namespace {
@@ -58,7 +59,7 @@ int run_inspect(const Options& options) {
       text += inspect_groups(inspection);
     }
   }
-  std::fputs(text.c_str(), stdout);
+  options.json ? print_json(text) : print_text(text);
   return 0;
 }
 

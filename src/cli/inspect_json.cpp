@@ -3,6 +3,7 @@
 #include <mantissa/core/tensor_view.h>
 
 #include "cli/inspect_view.h"
+#include "cli/terminal.h"
 
 namespace mantissa::cli {
 namespace {
@@ -10,9 +11,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Names may hold any bytes of valid UTF-8; nothing else gets this far.
-std::string dump(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
-}
+std::string dump(const Json& json) { return json_text(json); }
 
 Json tensor_json(const Inspection& inspection, std::size_t index) {
   const LogicalCheckpoint& checkpoint = inspection.checkpoint;

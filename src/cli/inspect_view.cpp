@@ -7,6 +7,7 @@
 
 #include <mantissa/core/tensor_view.h>
 
+#include "checkpoint/bounded_json.h"
 #include "cli/table.h"
 
 namespace mantissa::cli {
@@ -35,9 +36,7 @@ std::string format_values(std::int64_t count) {
 
 std::string architecture(const CheckpointSource& source) {
   if (source.config_json().empty()) return {};
-  const auto config =
-      nlohmann::json::parse(source.config_json(), nullptr, false);
-  if (!config.is_object()) return {};
+  const auto config = parse_config_object(source.config_json(), "config.json");
   const auto names = config.find("architectures");
   if (names != config.end() && names->is_array() && !names->empty() &&
       names->front().is_string()) {

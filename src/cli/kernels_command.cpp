@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "kernels/select.h"
 
 namespace mantissa::cli {
@@ -29,7 +30,7 @@ int run_kernels(const Options& options) {
                                 {"usable", kernel.refusal.empty()},
                                 {"reason", kernel.refusal}});
     }
-    std::puts(out.dump(2).c_str());
+    print_json(json_text(out));
     return 0;
   }
   if (options.markdown) {

@@ -3,14 +3,20 @@
 
 #include <cstdio>
 #include <exception>
+#include <filesystem>
+#include <new>
+#include <sstream>
+#include <string>
 
 #include <CLI/CLI.hpp>
 
 #include <mantissa/core/error.h>
 #include <mantissa/core/version.h>
 
+#include "checkpoint/quoted.h"
 #include "cli/command.h"
 #include "cli/command_tree.h"
+#include "cli/terminal.h"
 
 namespace mantissa::cli {
 namespace {
@@ -49,31 +55,55 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::Success& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    app.exit(e);
+    std::ostringstream out;
+    std::ostringstream err;  // CLI11 quotes arguments as they came
+    app.exit(e, out, err);
+    std::string text = printable_lines(err.str());
     const std::string meant =
         suggest_words(command_words(app), {argv + 1, argv + argc});
-    if (!meant.empty()) std::fprintf(stderr, "%s\n", meant.c_str());
+    if (!meant.empty()) text += printable_lines(meant) + '\n';
+    std::fputs(text.c_str(), stderr);
     return exit_code(ErrorKind::Usage);
   }
   return run();
+}
+
+// "PATH: Permission denied": what the library says of itself is left out.
+Error plain_error(const std::filesystem::filesystem_error& error) {
+  const bool target = error.code() == std::errc::read_only_file_system ||
+                      error.code() == std::errc::no_space_on_device ||
+                      error.code() == std::errc::not_supported;
+  const std::string path =
+      error.path1().empty() ? "the current directory" : error.path1().string();
+  return {target ? ErrorKind::Target : ErrorKind::Input,
+          path + ": " + error.code().message()};
+}
+
+int report(const Error& error) {
+  print_error(error.what());
+  return exit_code(error.kind());
+}
+
+// Runs the command line; every exception ends here.
+int run_guarded(int argc, char** argv) {
+  try {
+    return run_command_line(argc, argv);
+  } catch (const Error& e) {
+    return report(e);
+  } catch (const std::filesystem::filesystem_error& e) {
+    return report(plain_error(e));
+  } catch (const std::bad_alloc&) {
+    return report({ErrorKind::Resources, "out of memory"});
+  } catch (const std::exception& e) {
+    return report(
+        {ErrorKind::Unexpected, std::string("unexpected error: ") + e.what()});
+  }
 }
 
 }  // namespace
 }  // namespace mantissa::cli
 
 int main(int argc, char** argv) {
-  using mantissa::Error;
-  using mantissa::ErrorKind;
-  try {
-    return mantissa::cli::run_command_line(argc, argv);
-  } catch (const Error& e) {
-    std::fprintf(stderr, "mantissa: %s\n", e.what());
-    return mantissa::exit_code(e.kind());
-  } catch (const std::bad_alloc&) {
-    std::fputs("mantissa: out of memory\n", stderr);
-    return mantissa::exit_code(ErrorKind::Resources);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "mantissa: unexpected error: %s\n", e.what());
-    return mantissa::exit_code(ErrorKind::Unexpected);
-  }
+  mantissa::cli::take_standard_descriptors();
+  return mantissa::cli::finish_output(mantissa::cli::run_guarded(argc, argv));
 }

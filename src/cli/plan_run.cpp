@@ -12,8 +12,10 @@
 
 #include "checkpoint/output_config.h"
 #include "checkpoint/pipeline.h"
+#include "checkpoint/quoted.h"
 #include "cli/plan_view.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 namespace mantissa::cli {
 namespace {
@@ -60,8 +62,6 @@ std::int64_t bytes_needed(const Plan& plan) {
   return bytes;
 }
 
-void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
-
 // One status line on a terminal; silent elsewhere.
 class StatusLine {
  public:
@@ -75,7 +75,7 @@ class StatusLine {
                  "\r\033[K[%lld/%zu] %s",
                  static_cast<long long>(done),
                  total_,
-                 planned.tensor.name.c_str());
+                 printable(planned.tensor.name).c_str());
   }
 
   void clear() const {
@@ -93,7 +93,7 @@ std::string result_json(const Plan& plan,
   auto out = nlohmann::ordered_json::parse(plan_json(plan, options));
   out["output"] = options.out.string();
   out["seconds"] = seconds;
-  return out.dump(2) + "\n";
+  return json_text(out);
 }
 
 std::string result_text(const Plan& plan,
@@ -152,9 +152,9 @@ int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
   const double seconds =
       std::chrono::duration<double>(Clock::now() - start).count();
   if (options.json) {
-    print(result_json(prepared.plan, options, seconds));
+    print_json(result_json(prepared.plan, options, seconds));
   } else if (!options.quiet) {
-    print(result_text(prepared.plan, options, seconds));
+    print_text(result_text(prepared.plan, options, seconds));
   }
   return 0;
 }
@@ -163,8 +163,11 @@ int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
 
 int run_plan_only(const QuantizeOptions& options) {
   Prepared prepared = prepare(options, parse_request(options));
-  print(options.json ? plan_json(prepared.plan, options)
-                     : plan_text(prepared.plan, options));
+  if (options.json) {
+    print_json(plan_json(prepared.plan, options));
+  } else {
+    print_text(plan_text(prepared.plan, options));
+  }
   std::fflush(stdout);
   require_runnable(prepared.plan);
   if (!options.out.empty()) {

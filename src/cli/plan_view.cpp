@@ -12,6 +12,7 @@
 #include "checkpoint/name_groups.h"
 #include "checkpoint/plan_totals.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 namespace mantissa::cli {
 namespace {
@@ -176,7 +177,7 @@ std::string plan_json(const Plan& plan, const QuantizeOptions& options) {
     out["problems"].push_back(
         {{"exit_code", exit_code(problem.kind)}, {"message", problem.message}});
   }
-  return out.dump(2) + "\n";
+  return json_text(out);
 }
 
 }  // namespace mantissa::cli

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "checkpoint/quoted.h"
+
 namespace mantissa::cli {
 
 Table::Table(std::vector<std::string> heading, std::vector<std::size_t> right)
@@ -13,6 +15,7 @@ Table::Table(std::vector<std::string> heading, std::vector<std::size_t> right)
 
 void Table::add(std::vector<std::string> row) {
   row.resize(rows_.front().size());
+  for (std::string& cell : row) cell = printable(cell);
   rows_.push_back(std::move(row));
 }
 

@@ -13,6 +13,7 @@ class Table {
  public:
   explicit Table(std::vector<std::string> heading,
                  std::vector<std::size_t> right = {});
+  /// Cells may hold names from files: control characters come out escaped.
   void add(std::vector<std::string> row);
   /// Lines that end in '\n', columns two spaces apart, no trailing spaces.
   std::string text() const;

@@ -12,6 +12,7 @@
 #include "checkpoint/verify.h"
 #include "cli/command.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 namespace mantissa::cli {
 namespace {
@@ -61,8 +62,7 @@ std::string as_json(const VerifyReport& report) {
                                 {"tensor", finding.tensor},
                                 {"what", finding.what}});
   }
-  using Handler = nlohmann::ordered_json::error_handler_t;
-  return json.dump(2, ' ', false, Handler::replace) + '\n';
+  return json_text(json);
 }
 
 std::string as_text(const VerifyReport& report) {
@@ -100,7 +100,7 @@ int run_verify(const Options& options) {
               .nonfinite = options.allow_nonfinite ? NonfinitePolicy::Allowed
                                                    : NonfinitePolicy::Wrong});
   const std::string text = options.json ? as_json(report) : as_text(report);
-  std::fputs(text.c_str(), stdout);
+  options.json ? print_json(text) : print_text(text);
   return verdict(report);
 }
 

@@ -5,12 +5,12 @@
 #include <mantissa/configs/registry.h>
 #include <mantissa/core/error.h>
 
+#include "core/json_tree.h"
 #include "core/suggest.h"
 
 namespace mantissa {
 namespace {
 
-constexpr int kMaxJsonDepth = 64;
 constexpr int kMaxConfigDepth = 8;  // AWQ over FqnToConfig over a config is 3
 
 [[noreturn]] void fail(const std::string& what) {
@@ -72,15 +72,10 @@ bool keys_are_sorted(const Json& value) {
 }  // namespace
 
 Json parse_json(std::string_view text) {
-  const auto check = [](int depth, Json::parse_event_t, Json&) {
-    if (depth > kMaxJsonDepth) fail("config: the JSON is nested too deeply");
-    return true;
-  };
   try {
-    return Json::parse(text, check);
-  } catch (const Json::parse_error& error) {
-    fail("config: expected JSON, got an error at byte " +
-         std::to_string(error.byte) + " of " + std::to_string(text.size()));
+    return parse_json_tree(text);
+  } catch (const JsonRefusal& refusal) {
+    fail(std::string("config: ") + refusal.what());
   }
 }
 

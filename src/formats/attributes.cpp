@@ -2,7 +2,11 @@
 
 #include <vector>
 
+#include <fmt/format.h>
+
 #include <mantissa/core/error.h>
+
+#include "core/json_tree.h"
 
 namespace mantissa::attributes {
 namespace {
@@ -27,23 +31,13 @@ std::string shortened(std::string text) {
 
 // Parses text, refusing duplicate keys and deep nesting on the way.
 Json parse(std::string_view owner, std::string_view text) {
-  std::vector<std::set<std::string>> keys;
-  const auto check = [&](int depth, Json::parse_event_t event, Json& value) {
-    if (depth > kMaxDepth) fail(owner, "attributes are nested too deeply");
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key &&
-        !keys.back().insert(value.get<std::string>()).second) {
-      fail(owner, "duplicate attribute " + shortened(value.dump()));
-    }
-    return true;
-  };
   try {
-    return Json::parse(text, check);
-  } catch (const Json::exception&) {
+    return parse_json_tree(text, {.depth = kMaxDepth});
+  } catch (const JsonRefusal& refusal) {
     fail(owner,
-         "attributes: expected a JSON object, got " +
-             shortened(std::string(text)));
+         fmt::format("attributes: {}: {}",
+                     refusal.what(),
+                     shortened(std::string(text))));
   }
 }
 

@@ -1,14 +1,18 @@
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <mantissa/checkpoint/source.h>
 #include <mantissa/core/error.h>
 
+#include "support/cpu_clock.h"
 #include "support/raw_safetensors.h"
 #include "support/temp_dir.h"
 
@@ -166,12 +170,53 @@ TEST(OpenCheckpoint, BrokenSymlinkOfTheWeightsIsNamed) {
 TEST(OpenCheckpoint, ConfigMustBeAnObject) {
   const TempDir dir;
   dir.write("model.safetensors", one("w"));
-  for (const char* text : {"", "[]", "{", "{\"a\":}", "7"}) {
+  const std::map<std::string, std::string> reasons = {
+      {"", "config.json: not JSON at byte 1: unexpected end of input"},
+      {"[]", "config.json: expected a JSON object, got an array"},
+      {"7", "config.json: expected a JSON object, got number"},
+      {"{", "config.json: not JSON at byte 2"},
+      {"{\"a\":}", "config.json: not JSON at byte 6: unexpected '}'"},
+      {"{\"a\":NaN}", "at byte 6: invalid literal; JSON has no NaN"},
+      {"{\"a\":1e999}", "at byte 10: a number beyond every double"},
+      {"{\"a\":\"\xff\"}", "not UTF-8 at byte 7"},
+      {"\xef\xbb\xbf{}", "byte 0: begins with a byte order mark"},
+      {"{\"a\":1,\"a\":2}", "at byte 10: repeated key \"a\""},
+  };
+  for (const auto& [text, reason] : reasons) {
     dir.write("config.json", text);
-    expect_refusal(dir.path(),
-                   ErrorKind::Input,
-                   HasSubstr("config.json: not a JSON object"));
+    expect_refusal(dir.path(), ErrorKind::Input, HasSubstr(reason));
   }
+}
+
+// What took gigabytes or minutes: nesting, many keys, many empty containers.
+TEST(OpenCheckpoint, ConfigIsBounded) {
+  const TempDir dir;
+  dir.write("model.safetensors", one("w"));
+  dir.write(
+      "config.json",
+      "{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}");
+  expect_refusal(
+      dir.path(),
+      ErrorKind::Input,
+      HasSubstr("config.json: unusable JSON at byte 37: nested deeper than 32 "
+                "levels"));
+  std::string empties = "{\"a\":[{}";
+  for (int i = 0; i < 1'600'000; ++i) empties += ",{}";
+  dir.write("config.json", empties + "]}");
+  expect_refusal(dir.path(),
+                 ErrorKind::Input,
+                 HasSubstr("more than 1000000 values and keys"));
+}
+
+TEST(OpenCheckpoint, ManyKeysTakeLinearTime) {
+  const TempDir dir;
+  dir.write("model.safetensors", one("w"));
+  std::string keys = "{\"model_type\":\"x\"";
+  for (int i = 0; i < 300'000; ++i) keys += fmt::format(",\"{}\":1", i);
+  dir.write("config.json", keys + "}");
+  const auto before = support::CpuClock::now();
+  EXPECT_EQ(open_checkpoint(dir.path())->tensors().size(), 1U);
+  EXPECT_LT(support::CpuClock::now() - before, std::chrono::seconds(5));
 }
 
 TEST(OpenCheckpoint, HubIdIsAnswered) {

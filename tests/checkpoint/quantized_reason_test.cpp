@@ -24,6 +24,7 @@ TEST(QuantizedReason, PlainSourcesHaveNone) {
                      {"tensor_names", R"(["a.weight"])"},
                      {"a.weight", R"({"_type": "Tensor"})"}});
   EXPECT_THAT(quantized_reason(plain), IsEmpty());
+  EXPECT_THAT(convert_refusal(plain), IsEmpty());
 }
 
 TEST(QuantizedReason, ConfigNamesTheMethod) {
@@ -44,6 +45,7 @@ TEST(QuantizedReason, ConfigNamesTheMethod) {
                   AllOf(HasSubstr("already quantized"),
                         HasSubstr(method),
                         HasSubstr("start from the original model")));
+      EXPECT_THAT(convert_refusal(MemorySource(config)), HasSubstr(method));
     }
   }
   EXPECT_THAT(quantized_reason(MemorySource(

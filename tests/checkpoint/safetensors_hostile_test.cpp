@@ -287,6 +287,7 @@ const Hostile kIndexes[] = {
     {"Array", "[]", "expected an object"},
     {"Number", "7", "expected an object"},
     {"NoMap", "{\"metadata\":{}}", "weight_map is missing"},
+    {"MapEmpty", map(""), "weight_map is empty"},
     {"MapArray", "{\"weight_map\":[]}", "weight_map: expected an object"},
     {"MapString", "{\"weight_map\":\"a\"}", "weight_map: expected an object"},
     {"MapTwice",

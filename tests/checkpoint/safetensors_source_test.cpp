@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using support::raw_safetensors;
 using support::TempDir;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -115,6 +116,32 @@ TEST(SafetensorsSource, JoinsShards) {
   EXPECT_THAT(read(*source, 1, 0, 1, 2), ElementsAre(0, 1));
   EXPECT_THAT(source->metadata_conflicts(), ElementsAre("only"));
   EXPECT_EQ(source->metadata().at("only"), "2");
+}
+
+// A shard that the index forgets would be lost; a file beside it is noted.
+TEST(SafetensorsSource, IndexForgetsAShard) {
+  const TempDir dir;
+  dir.write("m-00001-of-00002.safetensors", shard("x", R"("k":"1")"));
+  const fs::path index =
+      dir.write("m.safetensors.index.json",
+                R"({"metadata":{"total_size":5},"weight_map":{)"
+                R"("x":"m-00001-of-00002.safetensors"}})");
+  dir.write("other.safetensors", shard("z", R"("k":"1")"));
+  dir.write("m-00001-of-00003.safetensors", shard("z", R"("k":"1")"));
+  EXPECT_THAT(
+      SafetensorsSource::from_index(index, {})->notes(),
+      ElementsAre(AllOf(HasSubstr("total_size 5"), HasSubstr("have 2 bytes")),
+                  HasSubstr("\"m-00001-of-00003.safetensors\" and 1 more")));
+  dir.write("m-00002-of-00002.safetensors", shard("y", R"("k":"1")"));
+  try {
+    SafetensorsSource::from_index(index, {});
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Input);
+    EXPECT_THAT(error.what(),
+                HasSubstr("names no tensor of \"m-00002-of-00002.safetensors\""
+                          ", one of the 2 shards"));
+  }
 }
 
 TEST(SafetensorsSource, FingerprintTellsInputsApart) {

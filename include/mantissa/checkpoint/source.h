@@ -64,6 +64,8 @@ class CheckpointSource {
   /// XXH3 (128 bit, hex) over all headers, file sizes, index and config.json:
   /// tells two inputs apart without a second read of the weights.
   virtual std::string fingerprint() const = 0;
+  /// What is odd about the files, though every tensor can be read.
+  virtual std::vector<std::string> notes() const { return {}; }
 };
 
 /// How to open a checkpoint.
