@@ -84,6 +84,10 @@ class Decider {
       keep(out, "converted without quantization");
       return out;
     }
+    if (std::ranges::find(tensor.shape, 0) != tensor.shape.end()) {
+      keep(out, "no elements");
+      return out;
+    }
     const RuleDecision decision = request_.rules->decide(tensor.name);
     if (decision.explicit_rule) {
       apply_rule(out, decision);
@@ -325,26 +329,44 @@ class Decider {
         ++plan_.rule_hits[rule].tensors;
       }
     }
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (plan_.rule_hits[i].tensors == 0) unmatched(entries[i].rule);
+    report_unmatched();
+  }
+
+  void report_unmatched() {
+    constexpr std::size_t kShown = 20;  // a nearest name is searched for each
+    std::vector<std::string> names;
+    std::size_t unmatched = 0;
+    for (std::size_t i = 0; i < plan_.rule_hits.size(); ++i) {
+      if (plan_.rule_hits[i].tensors > 0 || ++unmatched > kShown) continue;
+      if (names.empty()) names = names_to_match();
+      report_unmatched(request_.rules->rules()[i].rule, names);
+    }
+    if (unmatched > kShown) {
+      problem(ErrorKind::Usage,
+              fmt::format("{} more rules match no tensor and no module",
+                          unmatched - kShown));
     }
   }
 
-  void unmatched(const NameRule& rule) {
+  std::vector<std::string> names_to_match() const {
     std::set<std::string> names;
     for (const PlannedTensor& tensor : plan_.tensors) {
       const std::string& name = tensor.tensor.name;
       names.insert(name);
       names.insert(name.substr(0, name.rfind('.')));
     }
-    const std::string nearest =
-        nearest_name(rule.pattern.text,
-                     std::vector<std::string>(names.begin(), names.end()));
+    return {names.begin(), names.end()};
+  }
+
+  void report_unmatched(const NameRule& rule,
+                        const std::vector<std::string>& names) {
+    const std::string nearest = nearest_name(rule.pattern.text, names);
     problem(ErrorKind::Usage,
             fmt::format("{} matches no tensor and no module{}",
                         rule.origin,
-                        nearest.empty() ? std::string()
-                                        : "; did you mean " + nearest + "?"));
+                        nearest.empty()
+                            ? std::string()
+                            : "; did you mean " + printable(nearest) + "?"));
   }
 
   void report_misfits() {

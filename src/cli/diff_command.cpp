@@ -182,6 +182,7 @@ std::string as_text(const DiffReport& report, const Options& options) {
   text += list_names("only in A", report.only_a, options);
   text += list_names("only in B", report.only_b, options);
   const auto compared = static_cast<std::int64_t>(report.tensors.size());
+  if (compared == 0) return text + "0 tensors compared\n";
   text += report.equal() == compared
               ? fmt::format("{} tensors compared, all equal\n",
                             format_count(compared))
@@ -201,7 +202,25 @@ DType parse_dtype(const std::string& word) {
                   quoted_name(word));
 }
 
+// Nothing compared is no answer, least of all "equal".
+void require_common(const DiffReport& report, const Options& options) {
+  if (!report.tensors.empty() || !report.incomparable.empty()) return;
+  const auto first = [](const std::vector<std::string>& names) {
+    return names.empty() ? std::string("no tensor") : quoted_name(names[0]);
+  };
+  throw Error(ErrorKind::Usage,
+              fmt::format("diff: {} and {} have no tensor in common: A holds "
+                          "{}, B holds {}",
+                          options.a,
+                          options.b,
+                          first(report.only_a),
+                          first(report.only_b)));
+}
+
 int run_diff(const Options& options) {
+  if (options.min_sqnr && std::isnan(*options.min_sqnr)) {
+    throw Error(ErrorKind::Usage, "--min-sqnr: expected a number, got nan");
+  }
   const OpenOptions open{.dtype = parse_dtype(options.dtype)};
   const auto source_a = open_checkpoint(options.a, open);
   const auto source_b = open_checkpoint(options.b, open);
@@ -212,6 +231,7 @@ int run_diff(const Options& options) {
   const std::string text =
       options.json ? as_json(report, reason) : as_text(report, options);
   options.json ? print_json(text) : print_text(text);
+  require_common(report, options);
   if (reason.empty()) return 0;
   throw Error(ErrorKind::Quality, "diff: " + reason);
 }

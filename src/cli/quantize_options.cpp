@@ -1,8 +1,8 @@
 #include "cli/quantize_options.h"
 
 #include <charconv>
-#include <fstream>
 #include <sstream>
+#include <unordered_map>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -17,6 +17,7 @@
 #include "checkpoint/convert_rules.h"
 #include "checkpoint/decoded_source.h"
 #include "checkpoint/dialects/dialect.h"
+#include "cli/rule_files.h"
 
 namespace mantissa::cli {
 namespace {
@@ -41,25 +42,12 @@ constexpr const char* kLaterFlags[] = {
     "--color",
 };
 
-std::string read_text(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) {
-    throw Error(ErrorKind::Usage, path.string() + ": cannot read this file");
-  }
-  return text.str();
-}
-
-bool is_json_file(const std::string& words) {
-  return words.ends_with(".json") || std::filesystem::is_regular_file(words);
-}
-
 // -c NAME, NAME:field=value,..., a JSON file or JSON itself.
 ParsedConfig read_config(const std::string& words,
                          std::vector<std::string>& warnings) {
-  ParsedConfig parsed =
-      parse_config(is_json_file(words) ? read_text(words) : words);
+  ParsedConfig parsed = names_a_file(words)
+                            ? parse_config_json(read_rule_file("-c", words))
+                            : parse_config(words);
   for (std::string& warning : parsed.warnings) {
     warnings.push_back("config: " + std::move(warning));
   }
@@ -91,12 +79,24 @@ RuleSet::Entry parse_tensor_type(const std::string& words,
 void read_tensor_type_file(const std::filesystem::path& path,
                            std::vector<RuleSet::Entry>& entries,
                            std::vector<std::string>& warnings) {
-  std::istringstream lines(read_text(path));
+  std::istringstream lines(read_rule_file("--tensor-type-file", path));
   std::string line;
+  std::unordered_map<std::string, int> seen;  // expression -> line
   for (int number = 1; std::getline(lines, line); ++number) {
     line.erase(0, line.find_first_not_of(" \t\r"));
     line.erase(line.find_last_not_of(" \t\r") + 1);
     if (line.empty() || line.starts_with('#')) continue;
+    const auto [first, fresh] =
+        seen.emplace(line.substr(0, line.find('=')), number);
+    if (!fresh) {
+      throw Error(ErrorKind::Usage,
+                  fmt::format("--tensor-type-file: {}:{}: expression '{}' "
+                              "stands in line {} already, which wins",
+                              path.string(),
+                              number,
+                              first->first,
+                              first->second));
+    }
     entries.push_back(parse_tensor_type(
         line, fmt::format("{}:{} {}", path.string(), number, line), warnings));
   }
@@ -212,9 +212,11 @@ void add_config_options(CLI::App& command, QuantizeOptions& options) {
                      "W4A16, W4A16_ASYM, W8A16, W8A8, FP8_DYNAMIC, ...: a "
                      "scheme of compressed-tensors in place of -c");
   add_format_option(command, options);
-  command.add_option("--group-size",
-                     options.group_size,
-                     "Group size of the -c config or the --scheme");
+  command
+      .add_option("--group-size",
+                  options.group_size,
+                  "Group size of the -c config or the --scheme")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
   command
       .add_option("--ignore",
                   options.ignore,
@@ -252,7 +254,11 @@ void add_config_options(CLI::App& command, QuantizeOptions& options) {
 void add_output_options(CLI::App& command, QuantizeOptions& options) {
   command.add_option("-o,--output", options.out, "Directory to write")
       ->required();
-  command.add_option("-j,--threads", options.workers, "Number of workers");
+  command
+      .add_option("-j,--threads",
+                  options.workers,
+                  "Number of workers (default: all processors)")
+      ->check(CLI::Range(1, 1024));
   command.add_flag("--force", options.force, "Replace OUT when it is done");
   command.add_flag(
       "--restart", options.restart, "Discard an unfinished OUT.partial");

@@ -43,8 +43,11 @@ void print_text(std::string_view text) { write_out(printable_lines(text)); }
 void print_json(std::string_view json) { write_out(json); }
 
 void print_error(std::string_view message) {
+  constexpr std::size_t kLongest = 20'000;  // a message may quote a file
   const std::string line =
-      fmt::format("mantissa: {}\n", printable_lines(message));
+      fmt::format("mantissa: {}{}\n",
+                  printable_lines(message.substr(0, kLongest)),
+                  message.size() > kLongest ? "..." : "");
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

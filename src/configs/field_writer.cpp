@@ -1,3 +1,7 @@
+#include <string>
+#include <unordered_set>
+#include <vector>
+
 #include <nlohmann/json.hpp>
 
 #include "configs/fields.h"
@@ -99,8 +103,14 @@ void FieldWriter::put(Json& out, const ConfigPtr& value) {
 
 void FieldWriter::put(Json& out, const std::vector<FqnEntry>& value) {
   out = Json::object();
+  // Appended to the vector below: operator[] would look every key up in it.
+  std::vector<Json::object_t::value_type>& members =
+      out.get_ref<Json::object_t&>();
+  std::unordered_set<std::string> keys;
   for (const FqnEntry& entry : value) {
-    put(out[NamePattern::parse(entry.key).json_key()] = nullptr, entry.config);
+    const std::string key = NamePattern::parse(entry.key).json_key();
+    if (!keys.insert(key).second) continue;
+    put(members.emplace_back(key, nullptr).second, entry.config);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -47,7 +48,7 @@ class Patterns {
         throw Error(ErrorKind::Usage,
                     "rule '" + pattern.spelled() + "': " + error);
       }
-      regexes_.push_back(std::make_unique<RE2>(regex, regex_options()));
+      regexes_.push_back(regex);
       rules_.push_back(i);
     }
     compiled_ = !rules_.empty() && set_.Compile();
@@ -68,15 +69,25 @@ class Patterns {
       std::sort(out.begin(), out.end());
       return out;
     }
-    for (std::size_t i = 0; i < regexes_.size(); ++i) {
-      if (RE2::FullMatch(text, *regexes_[i])) out.push_back(rules_[i]);
+    std::call_once(compiled_alone_, [&] { compile_alone(); });
+    for (std::size_t i = 0; i < alone_.size(); ++i) {
+      if (RE2::FullMatch(text, *alone_[i])) out.push_back(rules_[i]);
     }
     return out;
   }
 
  private:
+  // Thousands of them take hundreds of megabytes: only when they are needed.
+  void compile_alone() const {
+    for (const std::string& regex : regexes_) {
+      alone_.push_back(std::make_unique<RE2>(regex, regex_options()));
+    }
+  }
+
   RE2::Set set_;
-  std::vector<std::unique_ptr<RE2>> regexes_;
+  std::vector<std::string> regexes_;
+  mutable std::once_flag compiled_alone_;
+  mutable std::vector<std::unique_ptr<RE2>> alone_;
   std::vector<std::size_t> rules_;  // rule of each pattern
   bool compiled_ = false;
 };

@@ -80,8 +80,11 @@ Json parse_json(std::string_view text) {
 }
 
 void throw_unknown_config(std::string_view name) {
-  const std::string nearest = nearest_name(name, config_names());
-  fail("config '" + std::string(name) + "' is not known" +
+  constexpr std::size_t kLongest = 60;
+  const std::string nearest =
+      name.size() > kLongest ? "" : nearest_name(name, config_names());
+  fail("config '" + std::string(name.substr(0, kLongest)) +
+       (name.size() > kLongest ? "...'" : "'") + " is not known" +
        (nearest.empty() ? "; `mantissa configs` lists them"
                         : "; did you mean " + nearest + "?"));
 }
