@@ -31,15 +31,13 @@ int temporary_file() {
   return file;
 }
 
-}  // namespace
-
-ToolResult run_tool(const std::vector<std::string>& arguments) {
+// Closes `out` when it has been read back.
+ToolResult run(const std::vector<std::string>& arguments, int out) {
   std::vector<char*> argv = {const_cast<char*>(MANTISSA_TOOL)};
   for (const std::string& a : arguments) {
     argv.push_back(const_cast<char*>(a.c_str()));
   }
   argv.push_back(nullptr);
-  const int out = temporary_file();
   const int err = temporary_file();
   const pid_t child = ::fork();
   if (child == 0) {
@@ -53,6 +51,19 @@ ToolResult run_tool(const std::vector<std::string>& arguments) {
   const int code =
       WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return {code, read_back(out), read_back(err)};
+}
+
+}  // namespace
+
+ToolResult run_tool(const std::vector<std::string>& arguments) {
+  return run(arguments, temporary_file());
+}
+
+ToolResult run_tool_to(const std::string& path,
+                       const std::vector<std::string>& arguments) {
+  const int out = ::open(path.c_str(), O_WRONLY);
+  if (out < 0) throw std::runtime_error("cannot open " + path);
+  return run(arguments, out);
 }
 
 }  // namespace mantissa::support

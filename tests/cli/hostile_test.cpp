@@ -1,0 +1,227 @@
+// What a stranger did to the tool: names, paths, files and values that nobody
+// means well with.
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "support/exchange.h"
+#include "support/run_tool.h"
+#include "support/temp_dir.h"
+
+namespace mantissa {
+namespace {
+
+namespace fs = std::filesystem;
+using support::run_tool;
+using support::run_tool_to;
+using support::TempDir;
+using support::ToolResult;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr const char* kConfig = R"({"architectures": ["LlamaForCausalLM"],
+  "num_hidden_layers": 1, "tie_word_embeddings": false})";
+constexpr const char* kUp = "model.layers.0.mlp.up_proj.weight";
+
+// A model directory with the given extra tensors.
+fs::path model(const TempDir& dir,
+               const std::string& folder,
+               std::map<std::string, HostTensor> tensors = {}) {
+  tensors[kUp] = HostTensor(DType::BFloat16, {32, 32});
+  tensors["model.norm.weight"] = HostTensor(DType::BFloat16, {32});
+  dir.write(folder + "/config.json", kConfig);
+  support::save_tensors(dir.path() / folder / "model.safetensors", tensors);
+  return dir.path() / folder;
+}
+
+ToolResult plan(const std::string& path, std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {"plan", path});
+  return run_tool(more);
+}
+
+ToolResult plan_int8(const std::string& path,
+                     std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {"-c", "int8_weight_only"});
+  return plan(path, more);
+}
+
+double child_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_CHILDREN, &usage);
+  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) /
+             1e6;
+}
+
+TEST(HostileNames, ArePrintedEscaped) {
+  const TempDir dir;
+  const std::string nul("model.a\0b.weight", 16);
+  const fs::path path = model(dir,
+                              "m",
+                              {{nul, HostTensor(DType::BFloat16, {32, 32})},
+                               {"model.\x1b[31m\n\xc2\x9b\xe2\x80\xae.weight",
+                                HostTensor(DType::BFloat16, {32, 32})}});
+  const auto safe = AllOf(HasSubstr("a\\x00b"),
+                          HasSubstr("\\x1b[31m\\x0a\\u{9b}\\u{202e}.weight"),
+                          Not(HasSubstr("\x1b")),
+                          Not(HasSubstr(std::string(1, '\0'))));
+  const ToolResult shown = run_tool({"inspect", path.string(), "--all"});
+  EXPECT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(shown.out, AllOf(safe, HasSubstr("model.norm.weight")));
+  const ToolResult planned = plan_int8(path.string());
+  EXPECT_EQ(planned.exit_code, 6);
+  EXPECT_THAT(planned.out, AllOf(safe, HasSubstr("4 tensors:")));
+  EXPECT_THAT(planned.err, AllOf(safe, HasSubstr("Remedy: ")));
+}
+
+TEST(HostileNames, ConfigAndArgumentsAreEscapedToo) {
+  const TempDir dir;
+  const fs::path path = model(dir, "m");
+  dir.write("m/config.json", "{\"architectures\": [\"\\u001b[31mX\"]}");
+  EXPECT_THAT(plan_int8(path.string()).err,
+              AllOf(HasSubstr("\\x1b[31mX"), Not(HasSubstr("\x1b"))));
+  EXPECT_THAT(run_tool({"inspect", path.string()}).out,
+              AllOf(HasSubstr("\\x1b[31mX"), Not(HasSubstr("\x1b"))));
+  EXPECT_THAT(plan(path.string(), {"-c", "\x1b[31m"}).err,
+              AllOf(HasSubstr("\\x1b[31m"), Not(HasSubstr("\x1b"))));
+  EXPECT_THAT(run_tool({"\x1b[31m"}).err, Not(HasSubstr("\x1b")));
+}
+
+TEST(HostilePaths, JsonSurvivesBytesThatAreNoUtf8) {
+  const TempDir dir;
+  const std::string path = model(dir, "u\xff").string();
+  const std::string out = (dir.path() / "out\xfe").string();
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"plan", path, "-c", "int8_weight_only"},
+        {"inspect", path},
+        {"verify", path},
+        {"diff", path, path},
+        {"quantize", path, "-c", "int8_weight_only", "-o", out},
+        {"convert", path, "-o", out + "2"}}) {
+    std::vector<std::string> words = command;
+    words.push_back("--json");
+    const ToolResult result = run_tool(words);
+    EXPECT_EQ(result.exit_code, 0) << command[0] << ": " << result.err;
+    EXPECT_TRUE(nlohmann::json::accept(result.out)) << command[0];
+  }
+}
+
+TEST(HostileStdout, ThatIsFullIsAnError) {
+  if (!fs::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
+  const TempDir dir;
+  const std::string path = model(dir, "m").string();
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"plan", path, "-c", "int8_weight_only"},
+        {"inspect", path, "--json"},
+        {"configs"},
+        {"--help"}}) {
+    const ToolResult result = run_tool_to("/dev/full", command);
+    EXPECT_EQ(result.exit_code, 3) << command[0];
+    EXPECT_THAT(result.err, HasSubstr("stdout cannot be written: No space"));
+  }
+}
+
+TEST(HostilePaths, LoopsAndLongNamesAreNamed) {
+  const TempDir dir;
+  const fs::path path = model(dir, "m");
+  fs::remove(path / "model.safetensors");
+  fs::create_symlink("a.safetensors", path / "a.safetensors");
+  dir.write("m/model.safetensors.index.json",
+            R"({"weight_map": {"w": "a.safetensors"}})");
+  const ToolResult loop = plan_int8(path.string());
+  EXPECT_EQ(loop.exit_code, 4);
+  EXPECT_THAT(loop.err,
+              AllOf(HasSubstr("a.safetensors"),
+                    HasSubstr("Too many levels"),
+                    Not(HasSubstr("filesystem error"))));
+  const ToolResult longer = plan(
+      path.string(), {"-c", "int8_weight_only" + std::string(50'000, 'x')});
+  EXPECT_EQ(longer.exit_code, 2);
+  EXPECT_THAT(longer.err, HasSubstr("is not known"));
+  EXPECT_LT(longer.err.size(), 300U);
+}
+
+TEST(HostileOptions, AreRefusedWithWords) {
+  const TempDir dir;
+  const std::string path = model(dir, "m").string();
+  const std::string bom = dir.write("bom.json", "\xef\xbb\xbf{}").string();
+  const std::string empty = dir.write("empty.json", "").string();
+  const std::string twice =
+      dir.write("twice.json",
+                R"({"_type":"Int8WeightOnlyConfig","_type":"X","_data":{}})")
+          .string();
+  const std::string lines =
+      dir.write("lines.txt", "up=int8_weight_only\nup=none\n").string();
+  const std::map<std::string, std::vector<std::string>> cases = {
+      {"--group-size", {"-c", "int4_weight_only", "--group-size", "0"}},
+      {"--threads", {"-c", "int8_weight_only", "-j", "0"}},
+      {"a directory; expected a file", {"-c", dir.path().string() + "/"}},
+      {"cannot be opened: No such file", {"-c", "./nofile"}},
+      {"begins with a byte order mark", {"-c", bom}},
+      {"empty.json: is empty", {"-c", empty}},
+      {"repeated key \"_type\"", {"-c", twice}},
+      {"expected a regular file", {"--tensor-type-file", "/dev/zero"}},
+      {"stands in line 1 already", {"--tensor-type-file", lines}},
+  };
+  for (const auto& [says, words] : cases) {
+    const ToolResult result = plan(path, words);
+    EXPECT_EQ(result.exit_code, 2) << says;
+    EXPECT_THAT(result.err, HasSubstr(says));
+  }
+}
+
+TEST(HostileRules, AHundredThousandNamesTakeTwoSeconds) {
+  const TempDir dir;
+  const std::string path = model(dir, "m").string();
+  std::string rules =
+      R"({"_type":"FqnToConfig","_version":1,"_data":{"fqn_to_config":{)";
+  for (int i = 0; i < 100'000; ++i) rules += fmt::format("\"x{}\":null,", i);
+  rules += R"("_default":null}}})";
+  const std::string file = dir.write("rules.json", rules).string();
+  const double before = child_seconds();
+  const ToolResult result = plan(path, {"-c", file});
+  EXPECT_LT(child_seconds() - before, 2);
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("99980 more rules match no tensor"));
+}
+
+TEST(HostileShapes, WithoutElementsAreKept) {
+  const TempDir dir;
+  const fs::path path = model(dir,
+                              "m",
+                              {{"model.layers.0.mlp.down_proj.weight",
+                                HostTensor(DType::BFloat16, {0, 32})},
+                               {"model.layers.0.mlp.gate_proj.weight",
+                                HostTensor(DType::BFloat16, {0, 16, 32})}});
+  const ToolResult result = plan_int8(path.string());
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("no elements"));
+}
+
+TEST(HostileDiff, OfStrangersIsNotEqual) {
+  const TempDir dir;
+  const std::string a = model(dir, "a").string();
+  support::save_tensors(dir.path() / "b.safetensors",
+                        {{"w", HostTensor(DType::Float32, {2})}});
+  const std::string b = (dir.path() / "b.safetensors").string();
+  const ToolResult result = run_tool({"diff", a, b});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.out, Not(HasSubstr("equal")));
+  EXPECT_THAT(result.err, HasSubstr("no tensor in common"));
+  const ToolResult nan = run_tool({"diff", a, a, "--min-sqnr", "nan"});
+  EXPECT_EQ(nan.exit_code, 2);
+  EXPECT_THAT(nan.err, HasSubstr("--min-sqnr: expected a number"));
+}
+
+}  // namespace
+}  // namespace mantissa
