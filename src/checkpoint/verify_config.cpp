@@ -67,11 +67,13 @@ std::vector<Finding> verify_config(const LogicalCheckpoint& checkpoint) {
                                                     : method.dump()))}};
   }
   if (named == nullptr || named != checkpoint.dialect()) {
-    return {wrong("",
-                  fmt::format("config.json: quantization_config.quant_method: "
-                              "expected \"{}\", got {}",
-                              checkpoint.dialect()->name(),
-                              quoted_name(method.dump())))};
+    return {wrong(
+        "",
+        fmt::format("config.json: quantization_config.quant_method: "
+                    "expected \"{}\", got {}",
+                    checkpoint.dialect()->name(),
+                    quoted_name(method.is_string() ? method.get<std::string>()
+                                                   : method.dump())))};
   }
   return named->verify_config(quantization, checkpoint, encoded);
 }

@@ -1,6 +1,8 @@
 #include "cli/inspect_view.h"
 
-#include <algorithm>
+#include <string>
+#include <unordered_map>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -70,13 +72,13 @@ struct Node {
   std::string stored;  // of a leaf
   std::string shape;   // of a leaf
   std::vector<Node> children;
+  std::unordered_map<std::string, std::size_t> index;  // of a child, by name
 
   Node& child(std::string_view wanted) {
-    const auto at = std::ranges::find(children, wanted, &Node::name);
-    if (at != children.end()) return *at;
-    children.push_back({});
-    children.back().name = wanted;
-    return children.back();
+    const auto [at, fresh] =
+        index.emplace(std::string(wanted), children.size());
+    if (fresh) children.emplace_back().name = wanted;
+    return children[at->second];
   }
 };
 

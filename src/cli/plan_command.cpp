@@ -13,7 +13,7 @@ void add_plan_command(CLI::App& app, Run& run) {
   add_config_options(*command, *options);
   add_later_options(*command);
   command->add_option("-o,--output", options->out, "Check this output too");
-  command->add_option("-j,--threads", options->workers, "Number of workers");
+  add_workers_option(*command, *options);
   command->add_flag("--force", options->force, "As for `quantize`");
   command->add_flag("--restart", options->restart, "As for `quantize`");
   command->callback(

@@ -101,18 +101,21 @@ std::string result_text(const Plan& plan,
                         double seconds) {
   std::int64_t encoded = 0;
   std::int64_t skipped = 0;
+  std::int64_t tied = 0;  // loaded, but stored with another tensor
   for (const PlannedTensor& planned : plan.tensors) {
     encoded += is_encoded(planned) ? 1 : 0;
     skipped += planned.action == Action::Skip ? 1 : 0;
+    tied += planned.action == Action::Tie ? 1 : 0;
   }
-  const auto total = static_cast<std::int64_t>(plan.tensors.size());
-  const std::string what =
+  const auto total = static_cast<std::int64_t>(plan.tensors.size()) - tied;
+  std::string what =
       encoded + skipped == 0
           ? fmt::format("{} tensors written", total)
           : fmt::format("{} tensors quantized, {} kept, {} skipped",
                         encoded,
                         total - encoded - skipped,
                         skipped);
+  if (tied > 0) what += fmt::format(", {} tied", tied);
   std::string out = fmt::format(
       "{}: {}; {} -> {} ({:.1f} %) in {:.2f} s\n",
       options.out.string(),
@@ -136,6 +139,9 @@ int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
                options.out,
                existing_of(options),
                bytes_needed(prepared.plan));
+  if (options.verbose && !options.quiet && !options.json) {
+    print_text(plan_text(prepared.plan, options) + "\n");
+  }
   const StatusLine status(options, prepared.plan.tensors.size());
   const ConfigPtr recorded =
       recorded_config(prepared.parsed.request, prepared.plan);

@@ -191,7 +191,8 @@ void add_source_options(CLI::App& command, QuantizeOptions& options) {
                   "Largest output file, such as 5GB or 500MB")
       ->capture_default_str();
   command.add_flag("--json", options.json, "Machine-readable output");
-  command.add_flag("-v,--verbose", options.verbose, "One line per tensor");
+  command.add_flag(
+      "-v,--verbose", options.verbose, "Print the plan, one line per tensor");
 }
 
 void add_format_option(CLI::App& command, QuantizeOptions& options) {
@@ -251,14 +252,18 @@ void add_config_options(CLI::App& command, QuantizeOptions& options) {
                    "Keep tensors with NaN or Inf unquantized");
 }
 
-void add_output_options(CLI::App& command, QuantizeOptions& options) {
-  command.add_option("-o,--output", options.out, "Directory to write")
-      ->required();
+void add_workers_option(CLI::App& command, QuantizeOptions& options) {
   command
       .add_option("-j,--threads",
                   options.workers,
                   "Number of workers (default: all processors)")
       ->check(CLI::Range(1, 1024));
+}
+
+void add_output_options(CLI::App& command, QuantizeOptions& options) {
+  command.add_option("-o,--output", options.out, "Directory to write")
+      ->required();
+  add_workers_option(command, options);
   command.add_flag("--force", options.force, "Replace OUT when it is done");
   command.add_flag(
       "--restart", options.restart, "Discard an unfinished OUT.partial");

@@ -53,6 +53,8 @@ void add_source_options(CLI::App& command, QuantizeOptions& options);
 void add_format_option(CLI::App& command, QuantizeOptions& options);
 /// -c, rules and permissions.
 void add_config_options(CLI::App& command, QuantizeOptions& options);
+/// -j.
+void add_workers_option(CLI::App& command, QuantizeOptions& options);
 /// -o and what may stand there.
 void add_output_options(CLI::App& command, QuantizeOptions& options);
 /// Flags whose feature is not in this version: exit 2 says so.

@@ -60,9 +60,12 @@ int finish_output(int code) {
   errno = 0;
   if (std::fflush(stdout) != 0 && write_error() == 0) write_error() = errno;
   if (write_error() == 0 && std::ferror(stdout) == 0) return code;
+  // What the libraries print leaves no errno behind.
+  const std::string why =
+      write_error() == 0 ? std::string()
+                         : fmt::format(": {}", std::strerror(write_error()));
   print_error(fmt::format(
-      "stdout cannot be written: {}; what was to be printed is lost",
-      std::strerror(write_error() == 0 ? EIO : write_error())));
+      "stdout cannot be written{}; what was to be printed is lost", why));
   return code == 0 ? exit_code(ErrorKind::Target) : code;
 }
 

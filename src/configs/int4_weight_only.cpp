@@ -86,6 +86,11 @@ WeightChoice Int4WeightOnlyConfig::choose(const Shape& shape,
             {},
             {}};
   }
+  if (group_size == 1) {
+    return {nullptr,
+            "group_size 1 gives every value a scale of its own",
+            "use --group-size 32 or another divisor of K above 1"};
+  }
   if (auto no = rules::refuse_dtype(type(), dtype)) return *no;
   if (auto no = rules::refuse_odd(shape.back())) return *no;
   return {make_int4_encoding(shape, dtype, {.group_size = group_size}), {}, {}};

@@ -90,7 +90,7 @@ class QuantizeTest : public ::testing::Test {
 TEST_F(QuantizeTest, WritesADirectoryThatVerifies) {
   const ToolResult result = quantize({"-c", "int8_weight_only"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("6 tensors quantized, 6 kept, 0 skipped"));
+  EXPECT_THAT(result.out, HasSubstr("6 tensors quantized, 5 kept, 0 skipped, 1 tied"));
   EXPECT_EQ(result.err, "");
   const auto files = contents(out());
   EXPECT_EQ(files.count("model.safetensors"), 1u);
@@ -276,7 +276,7 @@ TEST_F(QuantizeTest, MessagesOfBadWords) {
       {{"-c", "int8_weight_only", "--ignore", "nothing"}, "matches no"},
       {{"-c", "int8_weight_only", "--shard-size", "5XB"}, "--shard-size"},
       {{"-c", "int8_weight_only", "--dtype", "int8"}, "--dtype"},
-      {{"-c", "int8_weight_only", "-j", "-1"}, "-j"},
+      {{"-c", "int8_weight_only", "-j", "-1"}, "--threads"},
       {{"-c", "int8_weight_only", "--report", "x"},
        "not available in this version"},
       {{"-c", "int8_static_activation_int8_weight"},
