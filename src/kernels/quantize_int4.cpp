@@ -4,6 +4,8 @@
 
 #include <mantissa/primitives/float_casts.h>
 
+#include "kernels/common/element_dtype.h"
+#include "kernels/group_minmax_args.h"
 #include "kernels/quantize_int4_steps.h"
 #include "primitives/int4_groupwise.h"
 
@@ -42,9 +44,25 @@ Int4Group parameters(const QuantizeInt4Problem& problem, float min, float max) {
   return tinygemm(problem.dtype, min, max);
 }
 
+// What one instruction set brings: group_minmax, and the codes of each dtype.
+struct StepsOf {
+  void (*minmax)(Element, const GroupMinmaxArgs&);
+  const QuantizeInt4Steps& bf16;
+  const QuantizeInt4Steps& f16;
+  const QuantizeInt4Steps& f32;
+
+  const QuantizeInt4Steps& of(DType dtype) const {
+    return dtype == DType::BFloat16  ? bf16
+           : dtype == DType::Float16 ? f16
+                                     : f32;
+  }
+};
+
 void run(const QuantizeInt4Problem& problem,
          const QuantizeInt4Args& args,
-         const QuantizeInt4Steps& steps) {
+         const StepsOf& set) {
+  const QuantizeInt4Steps& steps = set.of(problem.dtype);
+  const Element element = to_element(problem.dtype);
   const bool rounded = problem.rule == Int4Rule::Tinygemm;
   const float low = problem.rule == Int4Rule::Symmetric ? -8.0f : 0.0f;
   const std::int64_t group_bytes =
@@ -55,7 +73,7 @@ void run(const QuantizeInt4Problem& problem,
   for (std::int64_t done = 0; done < args.groups; done += kChunk) {
     const std::int64_t groups = std::min(kChunk, args.groups - done);
     const std::byte* from = x + done * group_bytes;
-    steps.min_max(from, groups, problem.group_size, min, max);
+    set.minmax(element, {from, groups, problem.group_size, min, max});
     float* const offset = min;  // the parameters replace what they came from
     for (std::int64_t g = 0; g < groups; ++g) {
       const Int4Group group = parameters(problem, min[g], max[g]);
@@ -74,29 +92,10 @@ void run(const QuantizeInt4Problem& problem,
   }
 }
 
-// The loops of one instruction set for each dtype of x.
-struct StepsOf {
-  const QuantizeInt4Steps& bf16;
-  const QuantizeInt4Steps& f16;
-  const QuantizeInt4Steps& f32;
-};
-
-void run(const QuantizeInt4Problem& problem,
-         const QuantizeInt4Args& args,
-         const StepsOf& steps) {
-  switch (problem.dtype) {
-    case DType::BFloat16:
-      return run(problem, args, steps.bf16);
-    case DType::Float16:
-      return run(problem, args, steps.f16);
-    default:
-      return run(problem, args, steps.f32);
-  }
-}
-
 void run_avx512(const QuantizeInt4Problem& problem,
                 const QuantizeInt4Args& args) {
-  const StepsOf steps{kQuantizeInt4StepsAvx512Bf16,
+  const StepsOf steps{run_group_minmax_avx512,
+                      kQuantizeInt4StepsAvx512Bf16,
                       kQuantizeInt4StepsAvx512F16,
                       kQuantizeInt4StepsAvx512F32};
   run(problem, args, steps);
@@ -104,14 +103,16 @@ void run_avx512(const QuantizeInt4Problem& problem,
 
 void run_avx2(const QuantizeInt4Problem& problem,
               const QuantizeInt4Args& args) {
-  const StepsOf steps{kQuantizeInt4StepsAvx2Bf16,
+  const StepsOf steps{run_group_minmax_avx2,
+                      kQuantizeInt4StepsAvx2Bf16,
                       kQuantizeInt4StepsAvx2F16,
                       kQuantizeInt4StepsAvx2F32};
   run(problem, args, steps);
 }
 
 void run_ref(const QuantizeInt4Problem& problem, const QuantizeInt4Args& args) {
-  const StepsOf steps{kQuantizeInt4StepsRefBf16,
+  const StepsOf steps{run_group_minmax_ref,
+                      kQuantizeInt4StepsRefBf16,
                       kQuantizeInt4StepsRefF16,
                       kQuantizeInt4StepsRefF32};
   run(problem, args, steps);

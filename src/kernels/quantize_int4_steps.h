@@ -4,16 +4,10 @@
 
 namespace mantissa::kernels {
 
-/// The two loops over the elements of a run of groups, one set per instruction
-/// set and dtype of x. What lies between them (parameters from minimum and
-/// maximum) is scalar and shared.
+/// The loops that make codes of a run of groups, one set per instruction set
+/// and dtype of x. What comes before them (parameters from minimum and maximum)
+/// is scalar and shared.
 struct QuantizeInt4Steps {
-  /// Minimum and maximum of each group; NaN elements are passed over.
-  void (*min_max)(const void* x,
-                  std::int64_t groups,
-                  std::int64_t group_size,
-                  float* min,
-                  float* max);
   /// codes = clamp(round((x - offset) / scale), low, low + 15) - low.
   void (*codes)(const void* x,
                 std::int64_t groups,

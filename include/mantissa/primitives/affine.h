@@ -64,12 +64,12 @@ inline AffineQParams affine_qparams(float min,
     const float zero = round_to(dtype, qmin - steps_below);
     return {scale, zero < qmin ? qmin : (zero > qmax ? qmax : zero)};
   }
-  const auto middle = static_cast<float>((range.max + range.min + 1) / 2);
-  const float zero = round_to(dtype, middle);
+  const auto middle = (range.max + range.min + 1) / 2;
+  const float zero = round_to(dtype, static_cast<float>(middle));
   if (mapping == MappingType::Symmetric) {
+    const auto half = steps / 2;
     const float amax = -low > high ? -low : high;
-    return {at_least(round_to(dtype, amax / static_cast<float>(steps / 2))),
-            zero};
+    return {at_least(round_to(dtype, amax / static_cast<float>(half))), zero};
   }
   const float below = round_to(dtype, low / static_cast<float>(range.min));
   const float above = round_to(dtype, high / static_cast<float>(range.max));

@@ -42,37 +42,6 @@ struct F32 {
   static __m256 round(__m256 x) { return x; }
 };
 
-template <class Type>
-void min_max(const void* x,
-             std::int64_t groups,
-             std::int64_t group_size,
-             float* min,
-             float* max) {
-  const auto* element = static_cast<const typename Type::Element*>(x);
-  const __m256 infinity = _mm256_castsi256_ps(_mm256_set1_epi32(0x7f800000));
-  const __m256 minus =
-      _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xff800000u)));
-  for (std::int64_t g = 0; g < groups; ++g) {
-    __m256 low = infinity;
-    __m256 high = minus;
-    for (std::int64_t i = 0; i < group_size; i += 8, element += 8) {
-      const __m256 value = Type::load(element);
-      low = _mm256_min_ps(value, low);  // the second operand where unordered
-      high = _mm256_max_ps(value, high);
-    }
-    float lows[8];
-    float highs[8];
-    _mm256_storeu_ps(lows, low);
-    _mm256_storeu_ps(highs, high);
-    for (int i = 1; i < 8; ++i) {
-      lows[0] = lows[i] < lows[0] ? lows[i] : lows[0];
-      highs[0] = highs[i] > highs[0] ? highs[i] : highs[0];
-    }
-    min[g] = lows[0];
-    max[g] = highs[0];
-  }
-}
-
 template <class Type, bool kRounded>
 void codes(const void* x,
            std::int64_t groups,
@@ -106,8 +75,7 @@ void codes(const void* x,
 }
 
 template <class Type>
-constexpr QuantizeInt4Steps kSteps = {
-    min_max<Type>, codes<Type, false>, codes<Type, true>};
+constexpr QuantizeInt4Steps kSteps = {codes<Type, false>, codes<Type, true>};
 
 }  // namespace
 

@@ -43,29 +43,6 @@ struct F32 {
   static __m512 round(__m512 x) { return x; }
 };
 
-template <class Type>
-void min_max(const void* x,
-             std::int64_t groups,
-             std::int64_t group_size,
-             float* min,
-             float* max) {
-  const auto* element = static_cast<const typename Type::Element*>(x);
-  const __m512 infinity = _mm512_castsi512_ps(_mm512_set1_epi32(0x7f800000));
-  const __m512 minus =
-      _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(0xff800000u)));
-  for (std::int64_t g = 0; g < groups; ++g) {
-    __m512 low = infinity;
-    __m512 high = minus;
-    for (std::int64_t i = 0; i < group_size; i += 16, element += 16) {
-      const __m512 value = Type::load(element);
-      low = _mm512_min_ps(value, low);  // the second operand where unordered
-      high = _mm512_max_ps(value, high);
-    }
-    min[g] = _mm512_reduce_min_ps(low);
-    max[g] = _mm512_reduce_max_ps(high);
-  }
-}
-
 template <class Type, bool kRounded>
 void codes(const void* x,
            std::int64_t groups,
@@ -99,8 +76,7 @@ void codes(const void* x,
 }
 
 template <class Type>
-constexpr QuantizeInt4Steps kSteps = {
-    min_max<Type>, codes<Type, false>, codes<Type, true>};
+constexpr QuantizeInt4Steps kSteps = {codes<Type, false>, codes<Type, true>};
 
 }  // namespace
 

@@ -1,5 +1,4 @@
 #include <cmath>
-#include <limits>
 
 #include <mantissa/primitives/float_casts.h>
 
@@ -28,26 +27,6 @@ struct F32 {
   static float round(float x) { return x; }
 };
 
-template <class Type>
-void min_max(const void* x,
-             std::int64_t groups,
-             std::int64_t group_size,
-             float* min,
-             float* max) {
-  const auto* element = static_cast<const typename Type::Element*>(x);
-  for (std::int64_t g = 0; g < groups; ++g) {
-    float low = std::numeric_limits<float>::infinity();
-    float high = -low;
-    for (std::int64_t i = 0; i < group_size; ++i) {
-      const float value = Type::load(*element++);
-      low = value < low ? value : low;
-      high = value > high ? value : high;
-    }
-    min[g] = low;
-    max[g] = high;
-  }
-}
-
 template <class Type, bool kRounded>
 void codes(const void* x,
            std::int64_t groups,
@@ -72,8 +51,7 @@ void codes(const void* x,
 }
 
 template <class Type>
-constexpr QuantizeInt4Steps kSteps = {
-    min_max<Type>, codes<Type, false>, codes<Type, true>};
+constexpr QuantizeInt4Steps kSteps = {codes<Type, false>, codes<Type, true>};
 
 }  // namespace
 
