@@ -169,7 +169,7 @@ ConfigPtr parse_compressed_scheme(std::string_view words) {
   refuse_later(name);
   const std::optional<CompressedSpec> spec = preset(name);
   if (!spec) return nullptr;
-  const ConfigPtr scheme = std::make_shared<CompressedScheme>(name, *spec);
+  ConfigPtr scheme = std::make_shared<CompressedScheme>(name, *spec);
   if (colon == words.npos) return scheme;
   return with_scheme_group_size(
       scheme, parse_group_size(words, words.substr(colon + 1)));

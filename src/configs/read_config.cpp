@@ -35,9 +35,9 @@ std::int64_t stored_version(const Json& value, const std::string& type) {
 }
 
 // The config in a model's config.json; `document` itself if it is none.
-const Json& inner_config(const Json& document) {
+const Json* inner_config(const Json& document) {
   if (!document.is_object() || !document.contains("quantization_config")) {
-    return document;
+    return &document;
   }
   const Json& outer = document["quantization_config"];
   const std::string where = "config.json: quantization_config: ";
@@ -52,7 +52,7 @@ const Json& inner_config(const Json& document) {
     fail(where + "quant_type: expected {\"default\": ...}, got " +
          shown(outer.value("quant_type", Json())));
   }
-  return outer["quant_type"]["default"];
+  return &outer["quant_type"]["default"];
 }
 
 // True if the keys of every object stand in order. torchao writes `_type`
@@ -132,7 +132,7 @@ ConfigPtr read_config(const Json& value, ReadContext& context) {
 
 ParsedConfig parse_config_json(std::string_view text) {
   const Json document = parse_json(text);
-  const Json& object = inner_config(document);
+  const Json& object = *inner_config(document);
   ReadContext context;
   ConfigPtr config = read_config(object, context);
   const bool by_name = config->type() == "FqnToConfig";

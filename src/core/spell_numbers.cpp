@@ -1,5 +1,6 @@
 #include "core/spell_numbers.h"
 
+#include <cmath>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -45,7 +46,7 @@ std::string format_short(std::int64_t count) {
 
 std::string format_duration(double seconds) {
   if (seconds < 60) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
+  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
   if (whole < 3600) {
     return fmt::format("{} min {:02} s", whole / 60, whole % 60);
   }

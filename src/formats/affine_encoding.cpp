@@ -26,17 +26,21 @@ bool weight_dtype(DType dtype) {
 
 constexpr std::int64_t kChunkGroups = 8192;  // parameters stay in the cache
 
-// Decodes rows [row, row + rows) of the weight seen as [numel / K, K].
+// Rows of a weight seen as [numel / K, K].
+struct Rows {
+  std::int64_t first;
+  std::int64_t count;
+};
+
 void decode_rows(const RowBlocks& blocks,
                  const MatrixShape& shape,
                  std::span<const ConstTensorView> fields,
                  bool has_zero_point,
-                 std::int64_t row,
-                 std::int64_t rows,
+                 Rows rows,
                  HostTensor& out) {
   std::vector<float> scale;
   std::vector<float> zero_point;
-  for (std::int64_t r = row; r < row + rows; ++r) {
+  for (std::int64_t r = rows.first; r < rows.first + rows.count; ++r) {
     const std::int64_t first =
         blocks.first_block(r / shape.rows, r % shape.rows);
     for (std::int64_t g = first; g < first + blocks.groups(); ++g) {
@@ -46,10 +50,10 @@ void decode_rows(const RowBlocks& blocks,
       zero_point.push_back(round_to(out.dtype(), static_cast<float>(zero)));
     }
   }
-  const std::int64_t at = row * shape.columns;
+  const std::int64_t at = rows.first * shape.columns;
   kernels::dequantize_affine(out.dtype(),
                              {fields[kQdata].as<std::int8_t>() + at,
-                              rows * blocks.groups(),
+                              rows.count * blocks.groups(),
                               blocks.group(),
                               scale.data(),
                               zero_point.data(),
@@ -94,7 +98,7 @@ HostTensor AffineEncoding::decode(
       1, kChunkGroups / std::max<std::int64_t>(1, blocks.groups()));
   for (std::int64_t row = 0; row < all; row += step) {
     const std::int64_t rows = std::min(step, all - row);
-    decode_rows(blocks, matrices, fields, zero_point, row, rows, out);
+    decode_rows(blocks, matrices, fields, zero_point, {row, rows}, out);
   }
   return out;
 }
@@ -174,12 +178,11 @@ EncodedRows AffineEncoding::rows(const RowBlock& block) const {
           : blocks.first_block(block.matrix, block.row) / blocks.groups();
   const std::vector<FieldLayout> layouts = fields();
   for (std::size_t i = kScale; i < layouts.size(); ++i) {
-    out.fields.push_back(i < block_fields()
-                             ? fields::row_runs(layouts[i].dtype,
-                                                blocks.groups(),
-                                                first,
-                                                block.rows / height)
-                             : fields::all_of(layouts[i]));
+    out.fields.push_back(
+        i < block_fields()
+            ? fields::row_runs(
+                  layouts[i].dtype, blocks.groups(), first, block.rows / height)
+            : fields::all_of(layouts[i]));
   }
   return out;
 }

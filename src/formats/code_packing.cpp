@@ -25,7 +25,8 @@ void pack_codes(Strided<const std::int8_t> codes,
   int filled = 0;
   std::uint32_t* out = words.data;
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto code = static_cast<std::uint32_t>(codes.data[i * codes.stride]);
+    // Its low bits are all that the mask keeps.
+    const auto code = static_cast<std::uint8_t>(codes.data[i * codes.stride]);
     pending |= static_cast<std::uint64_t>((code + offset) & mask) << filled;
     filled += bits;
     if (filled < kWordBits) continue;

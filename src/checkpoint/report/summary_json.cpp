@@ -74,7 +74,8 @@ Json heat_map_json(const Input& input, const Facts& facts) {
   for (std::size_t r = 0; r < map.rows.size(); ++r) {
     Json row = Json::array();
     for (std::size_t c = 0; c < map.columns.size(); ++c) {
-      row.push_back(map.at(r, c) ? Json(map.at(r, c)->sqnr) : Json(nullptr));
+      const auto& cell = map.at(r, c);
+      row.push_back(cell ? Json(cell->sqnr) : Json(nullptr));
     }
     rows.push_back(std::move(row));
   }
