@@ -16,8 +16,8 @@ namespace mantissa {
 enum class SideTensors { Drop, Keep };
 
 /// A quantized checkpoint as its plain weights: logical names, shapes and
-/// dtypes, decoded block by block; config.json without quantization_config unless side
-/// tensors are kept.
+/// dtypes, decoded block by block; config.json without quantization_config
+/// unless side tensors are kept.
 class DecodedSource final : public CheckpointSource {
  public:
   /// Throws Error(Input) when a tensor is malformed or belongs to nothing.

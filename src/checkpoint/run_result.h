@@ -42,10 +42,10 @@ struct TensorResult {
   ExponentHistogram scales;  ///< of the stored scales
   /// Of max |w| / rms(w) of each row: how far its outliers reach.
   ExponentHistogram crests;
-  double max_weight = 0;                ///< largest |w|
-  std::vector<std::uint64_t> xxh3;      ///< of each output, in plan order
-  std::uint64_t source_xxh3 = 0;        ///< of the source bytes
-  bool resumed = false;                 ///< written by an earlier run
+  double max_weight = 0;            ///< largest |w|
+  std::vector<std::uint64_t> xxh3;  ///< of each output, in plan order
+  std::uint64_t source_xxh3 = 0;    ///< of the source bytes
+  bool resumed = false;             ///< written by an earlier run
 
   ErrorSums total() const;
 };
@@ -56,7 +56,7 @@ struct RunResult {
   double seconds = 0;                 ///< wall time of this run
   std::int64_t peak_memory = 0;       ///< bytes, largest resident set
   int workers = 1;
-  std::int64_t resumed = 0;           ///< tensors taken over by --resume
+  std::int64_t resumed = 0;  ///< tensors taken over by --resume
 };
 
 }  // namespace mantissa

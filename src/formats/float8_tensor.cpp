@@ -137,15 +137,14 @@ EncodedRows Float8Encoding::rows(const RowBlock& block) const {
   const std::int64_t height =
       rank < 2 ? 1 : std::min(grid.block[rank - 2], block.rows);
   const std::int64_t first = block.matrix * matrices.rows + block.row;
-  return {with({block.rows, matrices.columns}, {height, grid.run}, {}).encoding,
-          {fields::row_runs(parameters_.spec.float8_dtype,
-                            matrices.columns,
-                            first,
-                            block.rows),
-           fields::row_runs(DType::Float32,
-                            grid.runs,
-                            grid.grid_row(first),
-                            block.rows / height)}};
+  return {
+      with({block.rows, matrices.columns}, {height, grid.run}, {}).encoding,
+      {fields::row_runs(
+           parameters_.spec.float8_dtype, matrices.columns, first, block.rows),
+       fields::row_runs(DType::Float32,
+                        grid.runs,
+                        grid.grid_row(first),
+                        block.rows / height)}};
 }
 
 std::string Float8Encoding::check_values(

@@ -250,14 +250,13 @@ EncodedRows Int4Encoding::rows(const RowBlock& block) const {
       block.rows * bytes,
       groups(),
       n * bytes};
-  EncodedRows out{std::make_shared<Int4Encoding>(
-                      Shape{block.rows, k}, dtype(), spec_, act_pre_scale_),
-                  {fields::row_runs(DType::Int8,
-                                    k / 2,
-                                    block.matrix * n + block.row,
-                                    block.rows),
-                   groups_of_rows,
-                   groups_of_rows}};
+  EncodedRows out{
+      std::make_shared<Int4Encoding>(
+          Shape{block.rows, k}, dtype(), spec_, act_pre_scale_),
+      {fields::row_runs(
+           DType::Int8, k / 2, block.matrix * n + block.row, block.rows),
+       groups_of_rows,
+       groups_of_rows}};
   if (act_pre_scale_) out.fields.push_back(fields::all_of(*act_pre_scale_));
   return out;
 }

@@ -90,7 +90,8 @@ class QuantizeTest : public ::testing::Test {
 TEST_F(QuantizeTest, WritesADirectoryThatVerifies) {
   const ToolResult result = quantize({"-c", "int8_weight_only"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("6 tensors quantized, 5 kept, 0 skipped, 1 tied"));
+  EXPECT_THAT(result.out,
+              HasSubstr("6 tensors quantized, 5 kept, 0 skipped, 1 tied"));
   EXPECT_EQ(result.err, "");
   const auto files = contents(out());
   EXPECT_EQ(files.count("model.safetensors"), 1u);

@@ -24,8 +24,7 @@ TEST(SuggestWords, NamesTheNearestCommandAndFlag) {
 }
 
 TEST(SuggestWords, NamesTheNearestConfig) {
-  const auto result =
-      run_tool({"plan", ".", "-c", "int8_weight_onyl"});
+  const auto result = run_tool({"plan", ".", "-c", "int8_weight_onyl"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("int8_weight_only"));
 }

@@ -49,8 +49,7 @@ std::vector<Case> cases() {
       {"float8 row", make_float8_encoding({37, 96}, bf16, {})},
       {"float8 tensor", make_float8_encoding({37, 96}, bf16, tensor)},
       {"float8 experts", make_float8_encoding({3, 16, 64}, bf16, {})},
-      {"float8 expert tensor",
-       make_float8_encoding({3, 16, 64}, bf16, tensor)},
+      {"float8 expert tensor", make_float8_encoding({3, 16, 64}, bf16, tensor)},
       {"float8 blocks", make_float8_encoding({256, 256}, bf16, blocks)},
       {"int4", make_int4_encoding({37, 128}, bf16, {32})},
       {"int4 experts", make_int4_encoding({3, 16, 128}, bf16, {64})},
@@ -88,8 +87,8 @@ EncodedTensor gathered(const EncodedTensor& whole, const RowBlock& block) {
 TEST(EncodedRowsTest, EachBlockDecodesToItsPartOfTheWhole) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
-    const HostTensor weight = support::awkward_weight(c.encoding->dtype(),
-                                                      c.encoding->shape());
+    const HostTensor weight =
+        support::awkward_weight(c.encoding->dtype(), c.encoding->shape());
     const EncodedTensor whole = encode(c.encoding, weight.view());
     const HostTensor expected = whole.decode();
     const MatrixShape all = matrix_shape(c.encoding->shape());
@@ -118,10 +117,8 @@ TEST(EncodedRowsTest, RefusesBlocksOutsideOrAcrossUnits) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
     const MatrixShape all = matrix_shape(c.encoding->shape());
-    std::vector<RowBlock> bad = {{0, 0, all.rows + 1},
-                                 {all.matrices, 0, 1},
-                                 {0, -1, 1},
-                                 {0, 0, 0}};
+    std::vector<RowBlock> bad = {
+        {0, 0, all.rows + 1}, {all.matrices, 0, 1}, {0, -1, 1}, {0, 0, 0}};
     if (c.encoding->row_unit() > 1) bad.push_back({0, 1, all.rows - 1});
     for (const RowBlock& block : bad) {
       EXPECT_THROW(c.encoding->rows(block), Error);
