@@ -32,7 +32,7 @@ setup-build:
 	@$(setup) --build
 
 setup-test:
-	@$(setup) --build --models --judge
+	@$(setup) --build --test --models --judge
 
 build: setup-build
 	@$(call configure,release) --log-level=WARNING

@@ -10,9 +10,10 @@ readonly stamps=$deps/stamps
 
 usage() {
   cat <<'TEXT'
-usage: tools/setup.sh [--build] [--lint] [--docs] [--models] [--judge] [--all]
+usage: tools/setup.sh [--build] [--test] [--lint] [--docs] [--models] [--judge] [--all]
 
   --build   compiler, CMake and libraries: Debian packages (the default)
+  --test    shells and a manual reader that tests ask: Debian packages
   --lint    clang-19 tools for lint, fuzz targets and sanitizers
   --docs    doxygen, and Sphinx in .deps/docs (150 MB)
   --models  two small real models in .deps/models (190 MB)
@@ -176,11 +177,12 @@ main() {
   for option in "$@"; do
     case $option in
       --build) debian build $lists/debian-build.txt ;;
+      --test) debian test $lists/debian-test.txt ;;
       --lint) debian lint $lists/debian-lint.txt ;;
       --docs) setup_docs ;;
       --models) setup_models ;;
       --judge) setup_judge ;;
-      --all) main --build --lint --docs --models --judge ;;
+      --all) main --build --test --lint --docs --models --judge ;;
       -h | --help) usage ;;
       *)
         usage >&2

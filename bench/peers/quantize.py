@@ -21,7 +21,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,8 +88,13 @@ def torchao(job):
     ]
 
 
+def torchao_imports(job):
+    """What torchao's way takes before the model is opened."""
+    return [job.options.judge, "-c", "import torch, torchao, transformers"]
+
+
 # Name -> command line, and whether its tensors must equal ours.
-PEERS = {"torchao": (torchao, True)}
+PEERS = {"torchao": (torchao, True), "imports": (torchao_imports, False)}
 
 
 @dataclass
@@ -116,24 +120,23 @@ def measure(command, job):
         "OMP_NUM_THREADS": str(job.options.threads),
         "TQDM_DISABLE": "1",
     }
+    result = job.out.with_suffix(".json")
+    launcher = [sys.executable, "-I", "-S", HERE / "measure.py", result]
     with tempfile.TemporaryFile() as log:
-        start = time.perf_counter()
-        child = subprocess.Popen(
-            [str(word) for word in command],
+        subprocess.run(
+            [str(word) for word in [*launcher, *command]],
             stdout=log,
             stderr=log,
             env=environment,
+            check=True,
         )
-        _, status, used = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode != 0:
+        used = json.loads(result.read_text())
+        code = used.pop("exit")
+        if code != 0:
             log.seek(0)
             lines = log.read().decode(errors="replace").strip().splitlines()
-            raise Failed(lines[-1] if lines else f"exit {child.returncode}")
-    return Usage(
-        seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-    )
+            raise Failed(lines[-1] if lines else f"exit {code}")
+    return Usage(**used)
 
 
 def tensors(directory):

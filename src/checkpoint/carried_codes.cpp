@@ -13,6 +13,7 @@
 #include "checkpoint/quoted.h"
 #include "formats/affine_encoding.h"
 #include "formats/compressed_tensor.h"
+#include "formats/fields.h"
 #include "primitives/elements.h"
 
 namespace mantissa {
@@ -198,19 +199,11 @@ class TorchaoSink final : public FieldSink {
     const std::int64_t item = bit_width(scale_dtype_) / 8;
     const std::int64_t count = static_cast<std::int64_t>(bytes.size()) / item;
     const DType dtype = to_.fields()[1].dtype;
-    const ConstTensorView from{scale_dtype_, {count}, bytes.data()};
-    const HostTensor out(dtype, {count});
-    for (std::int64_t i = 0; i < count; ++i) {
-      const auto scale = static_cast<float>(load_element(from, i));
-      if (round_to(dtype, scale) != scale) {
-        throw Error(ErrorKind::Input,
-                    fmt::format("{}: a scale of {} is not exact in {}",
-                                to_.format_name(),
-                                scale,
-                                name(dtype)));
-      }
-      store_element(out, i, scale);
-    }
+    const HostTensor out =
+        fields::exact_scales(to_.format_name(),
+                             {scale_dtype_, {count}, bytes.data()},
+                             dtype,
+                             "--format plain decodes it");
     out_.write(1, offset / item * (bit_width(dtype) / 8), out.view().bytes());
   }
 

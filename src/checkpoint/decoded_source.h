@@ -46,6 +46,7 @@ class DecodedSource final : public CheckpointSource {
     return source_->companions();
   }
   std::string fingerprint() const override { return source_->fingerprint(); }
+  std::vector<std::string> notes() const override { return source_->notes(); }
 
  private:
   void read_block(const DialectTensor& tensor,

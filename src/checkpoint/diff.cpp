@@ -12,16 +12,12 @@
 #include <mantissa/core/tensor_view.h>
 #include <mantissa/core/worker_pool.h>
 
+#include "checkpoint/decibel.h"
+
 namespace mantissa {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-double decibel(double signal, double noise) {
-  if (noise == 0) return kInfinity;
-  if (signal == 0) return -kInfinity;
-  return 10 * std::log10(signal / noise);
-}
 
 // Sums over pairs of values, in order.
 class Accumulator {

@@ -1,5 +1,9 @@
 #include "checkpoint/plan_totals.h"
 
+#include <set>
+
+#include <fmt/format.h>
+
 namespace mantissa {
 
 std::int64_t output_bytes(const PlannedTensor& planned) {
@@ -36,6 +40,24 @@ PlanTotals totals_of(const Plan& plan) {
     totals.encoded_weights += numel(planned.tensor.shape);
   }
   return totals;
+}
+
+std::map<std::string, LoaderNote> loader_notes(const Plan& plan) {
+  std::map<std::string, LoaderNote> notes;
+  std::set<const Encoding*> seen;
+  for (const PlannedTensor& planned : plan.tensors) {
+    if (!is_encoded(planned) || !seen.insert(planned.encoding.get()).second) {
+      continue;
+    }
+    const LoaderNote note = plan.dialect->loader_note(*planned.encoding);
+    notes.emplace(
+        fmt::format(
+            "{}{}",
+            note.format.empty() ? planned.encoding->format_name() : note.format,
+            planned.tensor.shape.size() > 2 ? " (experts)" : ""),
+        note);
+  }
+  return notes;
 }
 
 }  // namespace mantissa

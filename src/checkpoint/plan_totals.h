@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "checkpoint/dialects/dialect.h"
 #include "checkpoint/plan.h"
 
 namespace mantissa {
@@ -21,10 +22,17 @@ struct PlanTotals {
   std::int64_t encoded_weights = 0;
 
   std::int64_t count(Action action) const;
+  /// Tensors that are written as an encoding.
+  std::int64_t encoded() const {
+    return count(Action::Quantize) + count(Action::Carry);
+  }
   /// 0 when nothing is encoded.
   double bits_per_weight() const;
 };
 
 PlanTotals totals_of(const Plan& plan);
+
+/// What loads each written format, by the format's name; experts apart.
+std::map<std::string, LoaderNote> loader_notes(const Plan& plan);
 
 }  // namespace mantissa

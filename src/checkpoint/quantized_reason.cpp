@@ -16,13 +16,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kRemedy =
-    "quantizing twice loses accuracy: start from the original model, or "
-    "dequantize() it in Transformers and save_pretrained() the result";
+constexpr std::string_view kOriginal =
+    "start from the original model, or dequantize() it in Transformers and "
+    "save_pretrained() the result";
 
 constexpr std::string_view kDecode =
-    "quantizing twice loses accuracy: start from the original model, or decode "
-    "this one with `mantissa convert`, which also changes its dialect";
+    "start from the original model, or decode this one with `mantissa "
+    "convert`, which also changes its dialect";
 
 const Json* member(const Json& object, const char* key) {
   if (!object.is_object() || !object.contains(key)) return nullptr;
@@ -132,10 +132,11 @@ std::string quantization_method(const CheckpointSource& source) {
 std::string quantized_reason(const CheckpointSource& source) {
   const Evidence found = find_evidence(source);
   if (found.method.empty()) return {};
-  return fmt::format("already quantized ({}): {}; {}",
-                     printable(found.method),
-                     found.words,
-                     dialect_of(source) != nullptr ? kDecode : kRemedy);
+  return fmt::format(
+      "already quantized ({}): {}; quantizing twice loses accuracy: {}",
+      printable(found.method),
+      found.words,
+      dialect_of(source) != nullptr ? kDecode : kOriginal);
 }
 
 std::string convert_refusal(const CheckpointSource& source) {
@@ -143,10 +144,10 @@ std::string convert_refusal(const CheckpointSource& source) {
   if (found.method.empty()) return {};
   return fmt::format(
       "already quantized ({}): {}; convert would cast its codes and scales as "
-      "if they were weights: start from the original model, or dequantize() it "
-      "in Transformers and save_pretrained() the result",
+      "if they were weights: {}",
       printable(found.method),
-      found.words);
+      found.words,
+      kOriginal);
 }
 
 }  // namespace mantissa

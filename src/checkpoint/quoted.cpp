@@ -10,14 +10,19 @@
 namespace mantissa {
 namespace {
 
-// Whether a terminal would do something else with it than show it.
+// Whether a terminal or a browser shows it and nothing else: no control, no
+// separator of lines, nothing without width (soft hyphen, joiners, byte order
+// mark, tags), nothing that turns the direction of its neighbours.
 bool is_shown(char32_t c) {
   const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
   const bool separator = c == 0x2028 || c == 0x2029;
-  const bool direction = c == 0x61c || c == 0x200e || c == 0x200f ||
-                         (c >= 0x202a && c <= 0x202e) ||
-                         (c >= 0x2066 && c <= 0x2069);
-  return !control && !separator && !direction;
+  const bool no_width = c == 0xad || (c >= 0x200b && c <= 0x200d) ||
+                        (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+                        (c >= 0xfff9 && c <= 0xfffb) ||
+                        (c >= 0xe0000 && c <= 0xe007f);
+  const bool direction =
+      c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e);
+  return !control && !separator && !no_width && !direction;
 }
 
 void append_printable(std::string_view text,

@@ -10,8 +10,9 @@ namespace mantissa {
 std::string quoted_name(std::string_view text);
 
 /// Text from outside as it may go to a terminal: control characters (C0, DEL,
-/// C1), what turns the direction of writing, line separators and bytes that are
-/// no UTF-8 come out as \xNN or \u{NNNN}; everything else stays.
+/// C1), what has no width or turns the direction of writing, line separators
+/// and bytes that are no UTF-8 come out as \xNN or \u{NNNN}; everything else
+/// stays.
 std::string printable(std::string_view text);
 
 /// The same, with line feeds left alone: for output that consists of lines.

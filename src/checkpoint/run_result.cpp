@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+
+#include "checkpoint/decibel.h"
 
 namespace mantissa {
 
@@ -13,12 +14,7 @@ void ErrorSums::add(const ErrorSums& other) {
   values += other.values;
 }
 
-double ErrorSums::sqnr() const {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  if (noise == 0) return kInfinity;
-  if (signal == 0) return -kInfinity;
-  return 10 * std::log10(signal / noise);
-}
+double ErrorSums::sqnr() const { return decibel(signal, noise); }
 
 void ExponentHistogram::add(double value) {
   if (value == 0 || !std::isfinite(value)) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <mantissa/checkpoint/source.h>
@@ -21,6 +22,11 @@ struct Finding {
   std::string tensor;  ///< "" when it is about the whole checkpoint
   std::string what;
 };
+
+/// A finding of the middle severity.
+inline Finding wrong(std::string tensor, std::string what) {
+  return {Severity::Wrong, std::move(tensor), std::move(what)};
+}
 
 /// Whether NaN and infinity in tensors that are not quantized are wrong.
 enum class NonfinitePolicy { Wrong, Allowed };

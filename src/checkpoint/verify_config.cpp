@@ -12,10 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Finding wrong(std::string tensor, std::string what) {
-  return {Severity::Wrong, std::move(tensor), std::move(what)};
-}
-
 std::vector<const LogicalTensor*> encoded_tensors(
     const LogicalCheckpoint& checkpoint) {
   std::vector<const LogicalTensor*> encoded;
@@ -75,7 +71,7 @@ std::vector<Finding> verify_config(const LogicalCheckpoint& checkpoint) {
                     quoted_name(method.is_string() ? method.get<std::string>()
                                                    : method.dump())))};
   }
-  return named->verify_config(quantization, checkpoint, encoded);
+  return named->verify_config(quantization, encoded);
 }
 
 }  // namespace mantissa

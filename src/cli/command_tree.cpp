@@ -15,7 +15,6 @@ namespace {
 
 // Values that a shell can offer, by long name.
 std::vector<std::string> choices_of(const std::string& option) {
-  if (option == "--color") return {"auto", "always", "never"};
   if (option == "--dtype") return {"float32", "bfloat16", "float16"};
   if (option == "--config") {
     std::vector<std::string> names;

@@ -25,25 +25,21 @@ constexpr Fact kExitCodes[] = {
      "the way"},
     {"3", "target not writable, device or library missing, OUT locked"},
     {"4", "malformed input, or weights that are NaN or infinite"},
-    {"5", "--min-sqnr missed (OUT stays); verify: well-formed but wrong"},
+    {"5", "diff: --min-sqnr missed; verify: well-formed but wrong"},
     {"6", "an eligible tensor would be skipped, without --allow-skipped"},
     {"7", "disk or memory short"},
-    {"130, 143", "stopped by SIGINT or SIGTERM; --resume continues"},
+    {"130, 143", "stopped by SIGINT or SIGTERM; --restart begins again"},
 };
 
 constexpr Fact kEnvironment[] = {
     {"MANTISSA_CPU",
      "scalar, avx2 or avx512: the highest instruction set used"},
     {"MANTISSA_KERNEL", "OP=NAME: forces a kernel (mantissa kernels)"},
-    {"NO_COLOR", "set and not empty: no colour with --color auto"},
 };
 
 constexpr Fact kFiles[] = {
     {"OUT", "what quantize and convert write, complete or not at all"},
-    {"OUT.partial", "a run that is not done; --resume or --restart"},
-    {"OUT.report",
-     "report of a run: report.html, report.md, summary.json, tensors.csv, "
-     "events.jsonl"},
+    {"OUT.partial", "a run that is not done; --restart discards it"},
 };
 
 std::string roff(std::string_view text) {

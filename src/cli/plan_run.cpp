@@ -12,6 +12,7 @@
 
 #include "checkpoint/output_config.h"
 #include "checkpoint/pipeline.h"
+#include "checkpoint/plan_totals.h"
 #include "checkpoint/quoted.h"
 #include "cli/plan_view.h"
 #include "cli/table.h"
@@ -29,10 +30,12 @@ struct Prepared {
   Plan plan;
 };
 
-Prepared prepare(const QuantizeOptions& options, ParsedRequest parsed) {
+Prepared prepare(const QuantizeOptions& options,
+                 ParsedRequest parsed,
+                 std::unique_ptr<CheckpointSource> source) {
   Prepared out;
   out.parsed = std::move(parsed);
-  out.source = open_source(options);
+  out.source = std::move(source);
   out.plan = make_plan(*out.source, out.parsed.request);
   if (options.allow_nonfinite && out.plan.problems.empty()) {
     out.parsed.request.nonfinite =
@@ -45,6 +48,12 @@ Prepared prepare(const QuantizeOptions& options, ParsedRequest parsed) {
   warnings.insert(
       warnings.begin(), out.parsed.warnings.begin(), out.parsed.warnings.end());
   return out;
+}
+
+// Words that do not fit are told before the source is opened.
+Prepared prepare_quantize(const QuantizeOptions& options) {
+  ParsedRequest parsed = parse_request(options);
+  return prepare(options, std::move(parsed), open_source(options));
 }
 
 // Space for the shards and what is copied along.
@@ -99,14 +108,11 @@ std::string result_json(const Plan& plan,
 std::string result_text(const Plan& plan,
                         const QuantizeOptions& options,
                         double seconds) {
-  std::int64_t encoded = 0;
-  std::int64_t skipped = 0;
-  std::int64_t tied = 0;  // loaded, but stored with another tensor
-  for (const PlannedTensor& planned : plan.tensors) {
-    encoded += is_encoded(planned) ? 1 : 0;
-    skipped += planned.action == Action::Skip ? 1 : 0;
-    tied += planned.action == Action::Tie ? 1 : 0;
-  }
+  const PlanTotals totals = totals_of(plan);
+  const std::int64_t encoded = totals.encoded();
+  const std::int64_t skipped = totals.count(Action::Skip);
+  // Loaded, but stored with another tensor.
+  const std::int64_t tied = totals.count(Action::Tie);
   const auto total = static_cast<std::int64_t>(plan.tensors.size()) - tied;
   std::string what =
       encoded + skipped == 0
@@ -168,7 +174,7 @@ int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
 }  // namespace
 
 int run_plan_only(const QuantizeOptions& options) {
-  Prepared prepared = prepare(options, parse_request(options));
+  Prepared prepared = prepare_quantize(options);
   if (options.json) {
     print_json(plan_json(prepared.plan, options));
   } else {
@@ -188,13 +194,15 @@ int run_plan_only(const QuantizeOptions& options) {
 int run_quantize(const QuantizeOptions& options) {
   if (options.dry_run) return run_plan_only(options);
   existing_of(options);
-  Prepared prepared = prepare(options, parse_request(options));
+  Prepared prepared = prepare_quantize(options);
   return run_prepared(prepared, options);
 }
 
 int run_convert(const QuantizeOptions& options) {
   existing_of(options);
-  Prepared prepared = prepare(options, parse_convert_request(options));
+  auto source = open_source(options);
+  ParsedRequest parsed = parse_convert_request(options, *source);
+  Prepared prepared = prepare(options, std::move(parsed), std::move(source));
   return run_prepared(prepared, options);
 }
 

@@ -69,24 +69,6 @@ Table tensor_table(const Plan& plan, bool one_line_each) {
   return table;
 }
 
-std::map<std::string, LoaderNote> notes_of(const Plan& plan) {
-  std::map<std::string, LoaderNote> notes;
-  std::set<const Encoding*> seen;
-  for (const PlannedTensor& planned : plan.tensors) {
-    if (!is_encoded(planned) || !seen.insert(planned.encoding.get()).second) {
-      continue;
-    }
-    const LoaderNote note = plan.dialect->loader_note(*planned.encoding);
-    notes.emplace(
-        fmt::format(
-            "{}{}",
-            note.format.empty() ? planned.encoding->format_name() : note.format,
-            planned.tensor.shape.size() > 2 ? " (experts)" : ""),
-        note);
-  }
-  return notes;
-}
-
 std::string summary(const Plan& plan) {
   const PlanTotals totals = totals_of(plan);
   std::string counts;
@@ -123,7 +105,7 @@ std::string plan_text(const Plan& plan, const QuantizeOptions& options) {
     out += rules.text() + "\n";
   }
   out += summary(plan);
-  for (const auto& [format, note] : notes_of(plan)) {
+  for (const auto& [format, note] : loader_notes(plan)) {
     out += fmt::format(
         "{}: loads in {}; runs on {}\n", format, note.loads, note.runs);
   }
@@ -156,7 +138,7 @@ std::string plan_json(const Plan& plan, const QuantizeOptions& options) {
     out["files"].push_back({{"name", shard.file}, {"bytes", shard.file_bytes}});
   }
   out["formats"] = Json::array();
-  for (const auto& [format, note] : notes_of(plan)) {
+  for (const auto& [format, note] : loader_notes(plan)) {
     out["formats"].push_back(
         {{"format", format}, {"loads", note.loads}, {"runs", note.runs}});
   }

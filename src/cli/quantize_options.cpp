@@ -195,14 +195,6 @@ void add_source_options(CLI::App& command, QuantizeOptions& options) {
       "-v,--verbose", options.verbose, "Print the plan, one line per tensor");
 }
 
-void add_format_option(CLI::App& command, QuantizeOptions& options) {
-  command.add_option("--format",
-                     options.format,
-                     "torchao or compressed-tensors: how quantized tensors are "
-                     "written (default: torchao, with --scheme "
-                     "compressed-tensors)");
-}
-
 void add_config_options(CLI::App& command, QuantizeOptions& options) {
   command.add_option("-c,--config",
                      options.config,
@@ -212,7 +204,11 @@ void add_config_options(CLI::App& command, QuantizeOptions& options) {
                      options.scheme,
                      "W4A16, W4A16_ASYM, W8A16, W8A8, FP8_DYNAMIC, ...: a "
                      "scheme of compressed-tensors in place of -c");
-  add_format_option(command, options);
+  command.add_option("--format",
+                     options.format,
+                     "torchao or compressed-tensors: how quantized tensors are "
+                     "written (default: torchao, with --scheme "
+                     "compressed-tensors)");
   command
       .add_option("--group-size",
                   options.group_size,
@@ -320,15 +316,15 @@ ParsedRequest parse_request(const QuantizeOptions& options) {
   return out;
 }
 
-ParsedRequest parse_convert_request(const QuantizeOptions& options) {
+ParsedRequest parse_convert_request(const QuantizeOptions& options,
+                                    const CheckpointSource& source) {
   ParsedRequest out;
   out.request.shard_bytes = parse_size(options.shard_size);
   out.request.allow_unloadable = true;  // values stay; the plan still warns
   if (options.format.empty() || options.format == kPlain) return out;
   const Dialect* target = parse_format(options);
   out.request.dialect = target;
-  const auto source = open_source(options);
-  const auto* decoded = dynamic_cast<const DecodedSource*>(source.get());
+  const auto* decoded = dynamic_cast<const DecodedSource*>(&source);
   if (decoded == nullptr || !options.dtype.empty()) {
     throw Error(
         ErrorKind::Usage,

@@ -49,8 +49,6 @@ struct QuantizeOptions {
 
 /// Options about the source and how it is delivered.
 void add_source_options(CLI::App& command, QuantizeOptions& options);
-/// --format: how quantized tensors are written.
-void add_format_option(CLI::App& command, QuantizeOptions& options);
 /// -c, rules and permissions.
 void add_config_options(CLI::App& command, QuantizeOptions& options);
 /// -j.
@@ -70,10 +68,11 @@ struct ParsedRequest {
 /// Rules and request from the words. Throws Error(Usage).
 ParsedRequest parse_request(const QuantizeOptions& options);
 
-/// What `convert` does: without --format, or with "plain", quantized tensors
-/// are decoded; else they are carried over into that dialect. Throws
-/// Error(Usage).
-ParsedRequest parse_convert_request(const QuantizeOptions& options);
+/// What `convert` does to an opened source: without --format, or with "plain",
+/// quantized tensors are decoded; else they are carried over into that dialect.
+/// Throws Error(Usage).
+ParsedRequest parse_convert_request(const QuantizeOptions& options,
+                                    const CheckpointSource& source);
 
 /// Opens the source in the dtype that --dtype asks for.
 std::unique_ptr<CheckpointSource> open_source(const QuantizeOptions& options);

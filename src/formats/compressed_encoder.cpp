@@ -39,7 +39,8 @@ struct QParams {
 class QParamsRule {
  public:
   explicit QParamsRule(const CompressedEncoding& encoding)
-      : dtype_(encoding.dtype()),
+      : owner_(encoding.format_name()),
+        dtype_(encoding.dtype()),
         stored_(encoding.scale_dtype()),
         symmetric_(encoding.spec().symmetric),
         floating_(encoding.spec().floating),
@@ -68,9 +69,18 @@ class QParamsRule {
  private:
   float stored(float scale) const {
     const float rounded = round_to(stored_, scale);
+    if (!std::isfinite(rounded)) {
+      throw Error(ErrorKind::Input,
+                  fmt::format("{}: weight: a scale overflows {}; keep it with "
+                              "--ignore, or use a symmetric scheme or --dtype "
+                              "float32",
+                              owner_,
+                              name(stored_)));
+    }
     return rounded == 0 ? epsilon(stored_) : rounded;
   }
 
+  std::string_view owner_;
   DType dtype_;
   DType stored_;
   bool symmetric_;

@@ -11,6 +11,7 @@
 #include "formats/affine_encoding.h"
 #include "formats/code_packing.h"
 #include "formats/compressed_tensor.h"
+#include "formats/fields.h"
 #include "primitives/elements.h"
 
 namespace mantissa {
@@ -209,24 +210,11 @@ void RepackSink::write_scales(std::int64_t offset,
                               std::span<const std::byte> bytes) {
   const std::int64_t item = bit_width(scale_dtype_) / 8;
   const std::int64_t count = static_cast<std::int64_t>(bytes.size()) / item;
-  const ConstTensorView from{scale_dtype_, {count}, bytes.data()};
-  const HostTensor out(to_.scale_dtype(), {count});
-  for (std::int64_t i = 0; i < count; ++i) {
-    auto scale = static_cast<float>(load_element(from, i));
-    // What torchao gives a float8 block of zeros; float16 cannot hold it.
-    if (scale == 0x1p-126f && to_.scale_dtype() == DType::Float16) {
-      scale = 0x1p-24f;
-    }
-    if (round_to(to_.scale_dtype(), scale) != scale) {
-      throw Error(ErrorKind::Input,
-                  fmt::format("{}: a scale of {} is not exact in {}; use "
-                              "--dtype float32 or --scheme",
-                              to_.format_name(),
-                              scale,
-                              name(to_.scale_dtype())));
-    }
-    store_element(out, i, scale);
-  }
+  const HostTensor out =
+      fields::exact_scales(to_.format_name(),
+                           {scale_dtype_, {count}, bytes.data()},
+                           to_.scale_dtype(),
+                           "use --dtype float32 or --scheme");
   out_.write(CompressedFields::kScale,
              offset / item * (bit_width(to_.scale_dtype()) / 8),
              out.view().bytes());

@@ -6,7 +6,10 @@
 #include <fmt/format.h>
 
 #include <mantissa/core/error.h>
+#include <mantissa/primitives/affine.h>
 #include <mantissa/primitives/convert.h>
+
+#include "primitives/elements.h"
 
 namespace mantissa::fields {
 namespace {
@@ -143,6 +146,28 @@ FieldRuns row_runs(DType dtype,
 
 FieldRuns all_of(const FieldLayout& field) {
   return {0, byte_count(field.dtype, field.shape)};
+}
+
+HostTensor exact_scales(std::string_view owner,
+                        ConstTensorView scales,
+                        DType dtype,
+                        std::string_view remedy) {
+  const HostTensor out(dtype, scales.shape);
+  const std::int64_t count = scales.numel();
+  for (std::int64_t i = 0; i < count; ++i) {
+    auto scale = static_cast<float>(load_element(scales, i));
+    if (scale == 0x1p-126f && dtype == DType::Float16) scale = 0x1p-24f;
+    if (round_to(dtype, scale) != scale) {
+      throw Error(ErrorKind::Input,
+                  fmt::format("{}: a scale of {} is not exact in {}; {}",
+                              owner,
+                              scale,
+                              name(dtype),
+                              remedy));
+    }
+    store_element(out, i, scale);
+  }
+  return out;
 }
 
 HostTensor copied(ConstTensorView tensor) {

@@ -63,6 +63,14 @@ FieldRuns row_runs(DType dtype,
 /// Every byte of a field.
 FieldRuns all_of(const FieldLayout& field);
 
+/// The scales in another dtype. Throws Error(Input) naming `owner` and the
+/// remedy when one of them is not exact in it; 2^-126, which torchao gives a
+/// block of zeros, is 2^-24 in float16.
+HostTensor exact_scales(std::string_view owner,
+                        ConstTensorView scales,
+                        DType dtype,
+                        std::string_view remedy);
+
 /// A dense copy.
 HostTensor copied(ConstTensorView tensor);
 

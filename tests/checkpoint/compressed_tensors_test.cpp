@@ -1,7 +1,9 @@
 #include "checkpoint/dialects/compressed_tensors.h"
 
+#include <chrono>
 #include <cmath>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -14,6 +16,7 @@
 #include "checkpoint/logical_checkpoint.h"
 #include "checkpoint/plan.h"
 #include "checkpoint/quantized_reason.h"
+#include "support/cpu_clock.h"
 #include "support/memory_source.h"
 
 namespace mantissa {
@@ -147,6 +150,21 @@ TEST(CompressedTensors, FindsGroupsAsCompressedTensorsDoes) {
   EXPECT_EQ(found.find("x.q_proj.more")->spec.num_bits, 3);  // open end
   EXPECT_EQ(found.find("x.k_proj")->spec.num_bits, 2);
   EXPECT_TRUE(found.ignores("lm_head"));
+}
+
+TEST(CompressedTensors, FindsManyModulesInLinearTime) {
+  constexpr int kModules = 50'000;
+  std::vector<std::string> names;
+  for (int i = 0; i < kModules; ++i) names.push_back(fmt::format("m.{}", i));
+  const Json quantization = compressed_quantization(
+      config({{"group_0", group(kW4, names)}}, {{"ignore", names}}));
+  const auto before = support::CpuClock::now();
+  const CompressedGroups groups(quantization);
+  for (const std::string& name : names) {
+    ASSERT_NE(groups.find(name), nullptr);
+    ASSERT_TRUE(groups.ignores(name));
+  }
+  EXPECT_LT(support::CpuClock::now() - before, std::chrono::seconds(2));
 }
 
 TEST(CompressedTensors, ListsWhatIsMalformed) {

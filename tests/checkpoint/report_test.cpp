@@ -12,6 +12,7 @@
 #include <mantissa/configs/registry.h>
 #include <mantissa/core/error.h>
 
+#include "checkpoint/quoted.h"
 #include "checkpoint/report/escape.h"
 #include "checkpoint/report/heat_map.h"
 #include "checkpoint/report/palette.h"
@@ -44,13 +45,13 @@ std::size_t count(const std::string& text, const std::string& part) {
 }
 
 TEST(ReportEscape, ShowsWhatHidesOrTurnsText) {
-  EXPECT_EQ(report::visible("a\x1b[31m\nb\x7f"), "a\\x1b[31m\\x0ab\\x7f");
-  EXPECT_EQ(report::visible("a\xe2\x80\xae"
-                            "b"),
-            "a\\u202eb");
-  EXPECT_EQ(report::visible("zero\xe2\x80\x8bwidth"), "zero\\u200bwidth");
-  EXPECT_EQ(report::visible("bad\xff\xc3"), "bad\\xff\\xc3");
-  EXPECT_EQ(report::visible("gr\xc3\xbc\xc3\x9f"), "gr\xc3\xbc\xc3\x9f");
+  EXPECT_EQ(printable("a\x1b[31m\nb\x7f"), "a\\x1b[31m\\x0ab\\x7f");
+  EXPECT_EQ(printable("a\xe2\x80\xae"
+                      "b"),
+            "a\\u{202e}b");
+  EXPECT_EQ(printable("zero\xe2\x80\x8bwidth"), "zero\\u{200b}width");
+  EXPECT_EQ(printable("bad\xff\xc3"), "bad\\xff\\xc3");
+  EXPECT_EQ(printable("gr\xc3\xbc\xc3\x9f"), "gr\xc3\xbc\xc3\x9f");
 }
 
 TEST(ReportEscape, HtmlHoldsNoMarkup) {

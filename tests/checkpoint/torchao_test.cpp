@@ -64,11 +64,8 @@ void expect_error(const Run& run, ErrorKind kind, const std::string& says) {
 TEST(TorchaoWrite, NamesFields) {
   EXPECT_EQ(torchao_field_name("a.b.weight", "qdata"), "a.b._weight_qdata");
   EXPECT_EQ(torchao_field_name("0.weight", "scale"), "0._weight_scale");
-  const FakeEncoding encoding;
-  const auto fields = torchao_file_tensors("a.gate_up_proj", encoding);
-  ASSERT_EQ(fields.size(), 3U);
-  EXPECT_EQ(fields[2].name, "a._gate_up_proj_zero_point");
-  EXPECT_EQ(fields[2].shape, (Shape{2, 1}));
+  EXPECT_EQ(torchao_field_name("a.gate_up_proj", "zero_point"),
+            "a._gate_up_proj_zero_point");
 }
 
 TEST(TorchaoWrite, RefusesNamesWithoutDot) {

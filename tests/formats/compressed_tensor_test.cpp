@@ -121,12 +121,13 @@ TEST(CompressedTensor, StaysWithinHalfAStep) {
       const float steps =
           spec.symmetric ? (spec.num_bits == 1 ? 2.1f : 0.51f) : 1.01f;
       const float eps = dtype == DType::Float32 ? 1e-6f : 0x1p-7f;
+      const auto codes = static_cast<float>(1 << (spec.num_bits - 1));
       for (std::int64_t i = 0; i < w.numel(); ++i) {
         const float x = values.as<float>()[i];
         const float s = scale.as<float>()[i / 48 * own.groups() +
                                           i % 48 / own.scale_columns()];
         ASSERT_LE(std::abs(back.as<float>()[i] - x),
-                  steps * s + eps * (std::abs(x) + 128 * s))
+                  steps * s + eps * (std::abs(x) + codes * s))
             << spec.num_bits << " bits at " << i;
       }
     }
@@ -217,6 +218,19 @@ TEST(CompressedTensor, RefusesWhatDoesNotFit) {
                        w.view());
               }),
               HasSubstr("[1, 8] is NaN or infinite"));
+  // Finite weights whose range is not.
+  HostTensor huge(DType::BFloat16, {4, 32});
+  for (std::int64_t i = 0; i < huge.numel(); ++i) {
+    huge.as<std::uint16_t>()[i] = i % 2 == 0 ? 0x7f61 : 0xff61;  // 3e38, -3e38
+  }
+  CompressedSpec asymmetric = groups;
+  asymmetric.symmetric = false;
+  EXPECT_THAT(
+      message([&] {
+        encode(make_compressed_encoding(huge.shape(), huge.dtype(), asymmetric),
+               huge.view());
+      }),
+      HasSubstr("a scale overflows bfloat16"));
   CompressedSpec padded{.layout = CodeLayout::Padded};
   const auto old = make_compressed_encoding({4, 128}, DType::Float32, padded);
   EXPECT_THAT(message([&] { old->make_encoder(); }),

@@ -76,9 +76,10 @@ void resave_torchao(const CheckpointSource& source, const std::string& path) {
       continue;
     }
     const EncodedTensor loaded = checkpoint.load(tensor.name);
-    const auto names = torchao_file_tensors(tensor.name, *loaded.encoding);
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      out.add(names[i].name, loaded.fields[i]);
+    const auto fields = loaded.encoding->fields();
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+      out.add(torchao_field_name(tensor.name, fields[i].name),
+              loaded.fields[i]);
     }
   }
   write(path, out, metadata.finish());

@@ -338,12 +338,15 @@ def judge_words(probe):
             )
         ),
         "int8_dynamic_activation_int8_weight:granularity=[per_tensor,per_row]"
-        ",act_mapping_type=asymmetric": None,
-        "int8_dynamic_activation_int8_weight:granularity=[per_tensor,per_row]"
-        ",act_mapping_type=ASYMMETRIC": Int8DynamicActivationInt8WeightConfig(
-            granularity=[PerTensor(), PerRow()],
-            act_mapping_type=MappingType.ASYMMETRIC,
-        ),
+        ",act_mapping_type=uneven": None,
+        **{
+            "int8_dynamic_activation_int8_weight:granularity=[per_tensor,per_row]"
+            f",act_mapping_type={word}": Int8DynamicActivationInt8WeightConfig(
+                granularity=[PerTensor(), PerRow()],
+                act_mapping_type=MappingType.ASYMMETRIC,
+            )
+            for word in ("ASYMMETRIC", "asymmetric")
+        },
         "float8_dynamic_activation_int4_weight:int4_packing_format=plain": (
             Float8DynamicActivationInt4WeightConfig("plain")
         ),

@@ -37,9 +37,9 @@ class TorchaoSource {
 
   TorchaoSource& add(const std::string& name, const EncodedTensor& tensor) {
     metadata_.add(name, tensor.encoding.get());
-    const auto layouts = torchao_file_tensors(name, *tensor.encoding);
+    const auto layouts = tensor.encoding->fields();
     for (std::size_t i = 0; i < layouts.size(); ++i) {
-      source.add(layouts[i].name, tensor.fields[i]);
+      source.add(torchao_field_name(name, layouts[i].name), tensor.fields[i]);
     }
     source.set_metadata(metadata_.finish());
     return *this;

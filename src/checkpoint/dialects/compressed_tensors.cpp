@@ -83,7 +83,6 @@ class CompressedTensorsDialect final : public Dialect {
 
   std::vector<Finding> verify_config(
       const Json& quantization,
-      const LogicalCheckpoint&,
       std::span<const LogicalTensor* const> quantized) const override {
     return verify_compressed_config(quantization, quantized);
   }

@@ -30,7 +30,7 @@ std::size_t compressed_groups(const Plan& plan);
 
 /// A scheme of config.json as it is read.
 struct CompressedGroup {
-  std::vector<std::string> targets;
+  std::vector<std::string> targets;  ///< names, expressions, class names
   CompressedSpec spec;
   std::string refusal;  ///< why this version does not read it; "" if it does
 };
@@ -40,19 +40,24 @@ class CompressedGroups {
  public:
   /// Throws Error(Input) when config_groups is not what it should be.
   explicit CompressedGroups(const nlohmann::ordered_json& quantization);
+  CompressedGroups(const CompressedGroups&) = delete;
+  CompressedGroups& operator=(const CompressedGroups&) = delete;
 
   /// The group of a module: exact names, then regular expressions sorted by
   /// their text (matching at the start), then class names. Null if none.
   const CompressedGroup* find(std::string_view module) const;
-  /// Names and expressions that keep a module.
-  const std::vector<std::string>& ignored() const { return ignored_; }
   bool ignores(std::string_view module) const;
   /// compressed-tensors before 0.18 padded words; false when unknown.
   bool padded_version() const { return padded_version_; }
 
  private:
+  // Names and expressions that lead to a group, in compressed-tensors' order.
+  class Targets;
+
   std::vector<CompressedGroup> groups_;
-  std::vector<std::string> ignored_;
+  std::shared_ptr<const Targets> targets_;
+  std::shared_ptr<const Targets> ignored_;
+  const CompressedGroup* linear_ = nullptr;
   bool padded_version_ = false;
 };
 

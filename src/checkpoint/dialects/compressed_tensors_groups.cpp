@@ -1,7 +1,8 @@
-#include <algorithm>
 #include <cstdio>
 #include <map>
-#include <set>
+#include <memory>
+#include <unordered_map>
+#include <utility>
 
 #include <fmt/format.h>
 #include <re2/re2.h>
@@ -23,21 +24,6 @@ constexpr int kDenseSince = 18;  // compressed-tensors 0.18
 
 [[noreturn]] void fail(const std::string& what) {
   throw Error(ErrorKind::Input, "config.json: quantization_config: " + what);
-}
-
-// As Python's re.match: at the start, open end.
-bool matches(std::string_view target, std::string_view module) {
-  if (!target.starts_with(kRegex)) return target == module;
-  RE2::Options options;
-  options.set_log_errors(false);
-  const RE2 expression(target.substr(kRegex.size()), options);
-  if (!expression.ok()) {
-    fail(fmt::format("the expression {} is not supported: {}",
-                     quoted_name(target),
-                     expression.error()));
-  }
-  return expression.Match(
-      module, 0, module.size(), RE2::ANCHOR_START, nullptr, 0);
 }
 
 std::vector<std::string> texts(const Json& parent, const char* key) {
@@ -165,6 +151,47 @@ bool before_dense(const std::string& version) {
 
 }  // namespace
 
+// Compiled once: a checkpoint has as many modules as it has names.
+class CompressedGroups::Targets {
+ public:
+  void add(const std::string& target, const CompressedGroup* group) {
+    if (!target.starts_with(kRegex)) {
+      exact_.emplace(target, group);
+      return;
+    }
+    RE2::Options options;
+    options.set_log_errors(false);
+    auto expression = std::make_unique<const RE2>(
+        std::string_view(target).substr(kRegex.size()), options);
+    if (!expression->ok()) {
+      fail(fmt::format("the expression {} is not supported: {}",
+                       quoted_name(target),
+                       expression->error()));
+    }
+    expressions_.try_emplace(target, std::move(expression), group);
+  }
+
+  // Exact names first, then expressions in the order of their text.
+  const CompressedGroup* find(std::string_view module) const {
+    const auto exact = exact_.find(std::string(module));
+    if (exact != exact_.end()) return exact->second;
+    for (const auto& [text, entry] : expressions_) {
+      // As Python's re.match: at the start, open end.
+      if (entry.first->Match(
+              module, 0, module.size(), RE2::ANCHOR_START, nullptr, 0)) {
+        return entry.second;
+      }
+    }
+    return nullptr;
+  }
+
+ private:
+  std::unordered_map<std::string, const CompressedGroup*> exact_;
+  std::map<std::string,
+           std::pair<std::unique_ptr<const RE2>, const CompressedGroup*>>
+      expressions_;
+};
+
 CompressedGroups::CompressedGroups(const Json& quantization) {
   const auto groups = quantization.find("config_groups");
   if (groups == quantization.end() || !groups->is_object()) {
@@ -174,35 +201,32 @@ CompressedGroups::CompressedGroups(const Json& quantization) {
   for (const auto& [key, scheme] : groups->items()) {
     groups_.push_back(read_group(scheme, whole));
   }
-  ignored_ = texts(quantization, "ignore");
+  auto targets = std::make_shared<Targets>();
+  for (const CompressedGroup& group : groups_) {
+    for (const std::string& target : group.targets) {
+      if (target == "Linear" && linear_ == nullptr) linear_ = &group;
+      targets->add(target, &group);
+    }
+  }
+  // What is ignored has no group; any pointer that is not null says so.
+  static const CompressedGroup kIgnored;
+  auto ignored = std::make_shared<Targets>();
+  for (const std::string& target : texts(quantization, "ignore")) {
+    ignored->add(target, &kIgnored);
+  }
+  targets_ = std::move(targets);
+  ignored_ = std::move(ignored);
   padded_version_ =
       before_dense(value_or<std::string>(quantization, "version", ""));
 }
 
 const CompressedGroup* CompressedGroups::find(std::string_view module) const {
-  // Expressions in the order of their text, as compressed-tensors sorts them.
-  std::map<std::string_view, const CompressedGroup*> expressions;
-  const CompressedGroup* by_class = nullptr;
-  for (const CompressedGroup& group : groups_) {
-    for (const std::string& target : group.targets) {
-      if (target == module) return &group;
-      if (target.starts_with(kRegex)) {
-        expressions.emplace(target, &group);
-      } else if (by_class == nullptr && target == "Linear") {
-        by_class = &group;
-      }
-    }
-  }
-  for (const auto& [expression, group] : expressions) {
-    if (matches(expression, module)) return group;
-  }
-  return by_class;
+  const CompressedGroup* found = targets_->find(module);
+  return found == nullptr ? linear_ : found;
 }
 
 bool CompressedGroups::ignores(std::string_view module) const {
-  return std::ranges::any_of(ignored_, [&](const std::string& target) {
-    return matches(target, module);
-  });
+  return ignored_->find(module) != nullptr;
 }
 
 Json compressed_quantization(const std::string& config_json) {

@@ -14,10 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Finding wrong(std::string tensor, std::string what) {
-  return {Severity::Wrong, std::move(tensor), std::move(what)};
-}
-
 bool has_tensor(std::span<const LogicalTensor* const> quantized,
                 const std::string& name) {
   return std::ranges::any_of(

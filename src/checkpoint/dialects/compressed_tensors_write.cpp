@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <unordered_set>
 
 #include <nlohmann/json.hpp>
 
@@ -57,11 +58,10 @@ Json targets_of(const Group& group, bool as_class) {
 std::vector<std::string> ignored(const Plan& plan) {
   constexpr const char* kHead = "lm_head";
   std::vector<std::string> out;
+  std::unordered_set<std::string> known;
   bool head_encoded = false;
   const auto add = [&](const std::string& module) {
-    if (!module.empty() && std::ranges::find(out, module) == out.end()) {
-      out.push_back(module);
-    }
+    if (!module.empty() && known.insert(module).second) out.push_back(module);
   };
   for (const PlannedTensor& planned : plan.tensors) {
     const LoadingTensor& tensor = planned.tensor;

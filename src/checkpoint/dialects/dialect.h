@@ -18,7 +18,6 @@
 
 namespace mantissa {
 
-class LogicalCheckpoint;
 struct LogicalTensor;
 struct Plan;
 struct PlanRequest;
@@ -76,7 +75,6 @@ class Dialect {
   /// Compares config.json's quantization_config with the quantized tensors.
   virtual std::vector<Finding> verify_config(
       const nlohmann::ordered_json& quantization,
-      const LogicalCheckpoint& checkpoint,
       std::span<const LogicalTensor* const> quantized) const = 0;
 };
 

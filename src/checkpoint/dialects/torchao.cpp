@@ -96,7 +96,6 @@ class TorchaoDialect final : public Dialect {
 
   std::vector<Finding> verify_config(
       const Json& quantization,
-      const LogicalCheckpoint&,
       std::span<const LogicalTensor* const> quantized) const override {
     return verify_torchao_config(quantization, quantized);
   }

@@ -22,11 +22,6 @@ namespace mantissa {
 /// Throws Error(Usage) for a name without a dot, which torchao cannot load.
 std::string torchao_field_name(std::string_view tensor, std::string_view field);
 
-/// The fields of an encoded tensor under their names in the file, in the order
-/// of encoding.fields().
-std::vector<FieldLayout> torchao_file_tensors(std::string_view tensor,
-                                              const Encoding& encoding);
-
 /// The metadata entry of an encoded tensor, spaced as Python's json.dumps.
 std::string torchao_metadata_entry(const Encoding& encoding);
 

@@ -17,10 +17,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Finding wrong(std::string tensor, std::string what) {
-  return {Severity::Wrong, std::move(tensor), std::move(what)};
-}
-
 // Attribute texts in one spelling.
 std::string normal(const std::string& attributes) {
   const auto json = parse_bounded_json(attributes);

@@ -45,15 +45,6 @@ std::string torchao_field_name(std::string_view tensor,
       "{}._{}_{}", tensor.substr(0, dot), tensor.substr(dot + 1), field);
 }
 
-std::vector<FieldLayout> torchao_file_tensors(std::string_view tensor,
-                                              const Encoding& encoding) {
-  std::vector<FieldLayout> fields = encoding.fields();
-  for (FieldLayout& field : fields) {
-    field.name = torchao_field_name(tensor, field.name);
-  }
-  return fields;
-}
-
 std::string torchao_metadata_entry(const Encoding& encoding) {
   const std::vector<FieldLayout> fields = encoding.fields();
   const std::size_t required = encoding.required_fields();

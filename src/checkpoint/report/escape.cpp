@@ -1,55 +1,13 @@
 #include "checkpoint/report/escape.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <vector>
 
-#include <fmt/format.h>
-
+#include "checkpoint/quoted.h"
 #include "checkpoint/utf8.h"
 
 namespace mantissa::report {
 namespace {
-
-std::uint32_t code_point(std::string_view sequence) {
-  const auto lead = static_cast<unsigned char>(sequence[0]);
-  if (sequence.size() == 1) return lead;
-  std::uint32_t code = lead & (0xffu >> (sequence.size() + 1));
-  for (const char c : sequence.substr(1)) {
-    code = code << 6 | (static_cast<unsigned char>(c) & 0x3fu);
-  }
-  return code;
-}
-
-// C1 controls, zero width, line and paragraph separators, bidirectional
-// marks, byte order mark, tags.
-bool hides(std::uint32_t code) {
-  return (code >= 0x80 && code < 0xa0) || code == 0xad || code == 0x61c ||
-         (code >= 0x200b && code <= 0x200f) ||
-         (code >= 0x2028 && code <= 0x202e) ||
-         (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
-         (code >= 0xfff9 && code <= 0xfffb) ||
-         (code >= 0xe0000 && code <= 0xe007f);
-}
-
-// Calls `take` with each visible character of the text.
-template <class Take>
-void each_visible(std::string_view text, Take take) {
-  while (!text.empty()) {
-    const std::size_t length = utf8_sequence(text);
-    const std::string_view sequence =
-        text.substr(0, std::max<std::size_t>(length, 1));
-    const auto lead = static_cast<unsigned char>(sequence[0]);
-    if (length == 0 || lead < 0x20 || lead == 0x7f) {
-      take(fmt::format("\\x{:02x}", lead));
-    } else if (const std::uint32_t code = code_point(sequence); hides(code)) {
-      take(fmt::format("\\u{:04x}", code));
-    } else {
-      take(std::string(sequence));
-    }
-    text.remove_prefix(sequence.size());
-  }
-}
 
 std::string html_of(std::string_view plain) {
   std::string out;
@@ -86,16 +44,13 @@ bool is_plain_word(std::string_view text, std::string_view more) {
 
 }  // namespace
 
-std::string visible(std::string_view text) {
-  std::string out;
-  each_visible(text, [&](const std::string& part) { out += part; });
-  return out;
-}
-
 std::string shortened(std::string_view text, std::size_t length) {
   std::vector<std::string> parts;
-  each_visible(text,
-               [&](std::string part) { parts.push_back(std::move(part)); });
+  while (!text.empty()) {
+    const std::size_t bytes = first_character(text).bytes;
+    parts.push_back(printable(text.substr(0, bytes)));
+    text.remove_prefix(bytes);
+  }
   std::string out;
   const std::size_t tail = (length - 3) / 2;
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -108,7 +63,7 @@ std::string shortened(std::string_view text, std::size_t length) {
   return out;
 }
 
-std::string html(std::string_view text) { return html_of(visible(text)); }
+std::string html(std::string_view text) { return html_of(printable(text)); }
 
 std::string html_block(std::string_view text) {
   std::string out;
@@ -122,7 +77,7 @@ std::string html_block(std::string_view text) {
 }
 
 std::string csv(std::string_view text) {
-  std::string cell = visible(text);
+  std::string cell = printable(text);
   const std::size_t first = cell.find_first_not_of(' ');
   if (first != cell.npos &&
       std::string_view("=+-@").find(cell[first]) != std::string_view::npos) {
@@ -138,7 +93,7 @@ std::string csv(std::string_view text) {
 }
 
 std::string markdown(std::string_view text) {
-  const std::string plain = visible(text);
+  const std::string plain = printable(text);
   if (is_plain_word(plain, "._-/:,=()[] #+")) return "`" + plain + "`";
   std::string out;
   for (const char c : plain) {
@@ -170,7 +125,7 @@ std::string markdown_block(std::string_view text, std::string_view language) {
   std::string out = fence + std::string(language) + "\n";
   while (!text.empty()) {
     const std::size_t end = text.find('\n');
-    out += visible(text.substr(0, end)) + "\n";
+    out += printable(text.substr(0, end)) + "\n";
     if (end == text.npos) break;
     text.remove_prefix(end + 1);
   }

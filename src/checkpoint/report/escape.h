@@ -5,26 +5,24 @@
 
 namespace mantissa::report {
 
-/// Text from outside made visible: control characters, ill-formed UTF-8 and
-/// characters that turn or hide their neighbours (bidirectional marks, zero
-/// width) become \x1b or \u202e. The result is well-formed UTF-8 on one line.
-std::string visible(std::string_view text);
+// Text from outside in the forms of the report; all of it goes through
+// printable().
 
-/// At most `length` characters of visible(), the middle cut out by "...".
+/// At most `length` characters of printable(), the middle cut out by "...".
 std::string shortened(std::string_view text, std::size_t length);
 
-/// visible(), safe in HTML text and in quoted attributes.
+/// printable(), safe in HTML text and in quoted attributes.
 std::string html(std::string_view text);
 
 /// Like html(), but line breaks stay: for <pre>.
 std::string html_block(std::string_view text);
 
-/// visible() as one CSV cell (RFC 4180). A cell that a spreadsheet would take
+/// printable() as one CSV cell (RFC 4180). A cell that a spreadsheet would take
 /// for a formula gets a leading apostrophe.
 std::string csv(std::string_view text);
 
-/// visible() in Markdown: a code span where that is safe, else text with every
-/// active character escaped; safe in a table cell.
+/// printable() in Markdown: a code span where that is safe, else text with
+/// every active character escaped; safe in a table cell.
 std::string markdown(std::string_view text);
 
 /// A fenced code block whose fence is longer than any in `text`.

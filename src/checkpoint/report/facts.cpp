@@ -9,7 +9,6 @@
 
 #include <mantissa/core/error.h>
 
-#include "checkpoint/dialects/dialect.h"
 #include "checkpoint/hash.h"
 #include "checkpoint/plan_totals.h"
 
@@ -139,20 +138,6 @@ std::optional<WorstMatrix> worst_matrix(const TensorResult& result) {
     if (!worst || sqnr < worst->sqnr) worst = {i, sqnr};
   }
   return worst;
-}
-
-std::vector<FormatNote> format_notes(const Plan& plan) {
-  std::vector<FormatNote> notes;
-  for (const PlannedTensor& planned : plan.tensors) {
-    if (!is_encoded(planned)) continue;
-    const std::string format = target_name(planned);
-    if (std::ranges::find(notes, format, &FormatNote::format) != notes.end()) {
-      continue;
-    }
-    const LoaderNote note = plan.dialect->loader_note(*planned.encoding);
-    notes.push_back({format, note.loads, note.runs});
-  }
-  return notes;
 }
 
 Facts gather_facts(const Plan& plan, const RunResult& result) {

@@ -43,16 +43,6 @@ struct Measured {
   WorstMatrix worst;
 };
 
-/// A written format and what it meets outside.
-struct FormatNote {
-  std::string format;
-  std::string loads;
-  std::string runs;
-};
-
-/// One note per written format.
-std::vector<FormatNote> format_notes(const Plan& plan);
-
 /// What every form of the report is made from.
 struct Facts {
   std::vector<KindSize> kinds;     ///< in order of the model, only present ones

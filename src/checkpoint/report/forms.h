@@ -7,7 +7,7 @@
 
 namespace mantissa::report {
 
-/// summary.json: schema_version 1 (docs/report.md).
+/// summary.json: schema_version 1.
 std::string summary_json(const Input& input, const Facts& facts);
 
 /// tensors.csv: a heading and one line per tensor of the plan.

@@ -23,8 +23,8 @@ std::string code(std::string_view text) {
 
 std::string loader_rows(const Plan& plan) {
   std::string out;
-  for (const FormatNote& note : format_notes(plan)) {
-    out += row(code(note.format),
+  for (const auto& [format, note] : loader_notes(plan)) {
+    out += row(code(format),
                html("loads in " + note.loads + "; runs on " + note.runs));
   }
   return out;

@@ -107,8 +107,7 @@ std::string outlier_owners(const Input& input, const Facts& facts) {
 std::string key_numbers_section(const Input& input, const Facts& facts) {
   const Plan& plan = input.plan;
   const PlanTotals totals = totals_of(plan);
-  const std::int64_t encoded =
-      totals.count(Action::Quantize) + totals.count(Action::Carry);
+  const std::int64_t encoded = totals.encoded();
   const std::int64_t skipped = totals.count(Action::Skip);
   const auto all = static_cast<std::int64_t>(plan.tensors.size());
   std::string out = "<dl class=\"tiles\">\n";

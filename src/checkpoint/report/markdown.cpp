@@ -21,8 +21,7 @@ std::string row(const std::string& what, const std::string& value) {
 std::string numbers(const Input& input, const Facts& facts) {
   const Plan& plan = input.plan;
   const PlanTotals totals = totals_of(plan);
-  const std::int64_t encoded =
-      totals.count(Action::Quantize) + totals.count(Action::Carry);
+  const std::int64_t encoded = totals.encoded();
   const std::int64_t skipped = totals.count(Action::Skip);
   std::string out = "| | |\n| --- | --- |\n";
   out += row("size",
@@ -82,9 +81,9 @@ std::string worst(const Plan& plan, const Facts& facts) {
 // One line per format; nothing where nothing was encoded.
 std::string loading(const Plan& plan) {
   std::string out;
-  for (const FormatNote& note : format_notes(plan)) {
+  for (const auto& [format, note] : loader_notes(plan)) {
     out += fmt::format(
-        "- {}: loads in {}; runs on {}\n", note.format, note.loads, note.runs);
+        "- {}: loads in {}; runs on {}\n", format, note.loads, note.runs);
   }
   return out.empty() ? "" : "Loading:\n\n" + out + "\n";
 }

@@ -7,6 +7,7 @@
 
 #include <mantissa/core/error.h>
 
+#include "checkpoint/quoted.h"
 #include "checkpoint/report/escape.h"
 #include "checkpoint/report/experts.h"
 #include "checkpoint/report/forms.h"
@@ -20,7 +21,7 @@ constexpr std::size_t kNamed = 5;
 
 [[noreturn]] void fail(const fs::path& path, const std::string& what) {
   throw Error(ErrorKind::Target,
-              fmt::format("report: {}: {}", visible(path.string()), what));
+              fmt::format("report: {}: {}", printable(path.string()), what));
 }
 
 // Written beside and renamed, so that a reader never sees half a page.
@@ -76,8 +77,8 @@ void check_directory(const fs::path& report,
     throw Error(ErrorKind::Usage,
                 fmt::format("--report: {} lies in {}, and a checkpoint holds "
                             "nothing of its report; name another directory",
-                            visible(report.string()),
-                            visible(other.string())));
+                            printable(report.string()),
+                            printable(other.string())));
   }
 }
 
@@ -107,7 +108,7 @@ Missed below_threshold(const Plan& plan, const RunResult& result, double db) {
     missed.worst +=
         fmt::format("{}{}{} {} dB",
                     missed.worst.empty() ? "" : ", ",
-                    visible(plan.tensors[m.tensor].tensor.name),
+                    printable(plan.tensors[m.tensor].tensor.name),
                     experts ? fmt::format("[{}]", m.worst.index) : "",
                     spell_db(m.worst.sqnr));
   }
@@ -117,7 +118,7 @@ Missed below_threshold(const Plan& plan, const RunResult& result, double db) {
 std::string command_line(const Input& input) {
   std::string out;
   for (const std::string& word : input.command) {
-    out += (out.empty() ? "" : " ") + visible(shell_word(word));
+    out += (out.empty() ? "" : " ") + printable(shell_word(word));
   }
   return out;
 }

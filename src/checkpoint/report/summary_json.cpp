@@ -15,7 +15,7 @@ using Json = nlohmann::ordered_json;
 constexpr int kSchemaVersion = 1;
 constexpr std::size_t kWorst = 20;
 
-Json counts_json(const Plan& plan) {
+Json counts_json(const PlanTotals& totals) {
   Json counts = Json::object();
   for (const Action action : {Action::Quantize,
                               Action::Carry,
@@ -23,7 +23,7 @@ Json counts_json(const Plan& plan) {
                               Action::Cast,
                               Action::Skip,
                               Action::Tie}) {
-    counts[std::string(name(action))] = totals_of(plan).count(action);
+    counts[std::string(name(action))] = totals.count(action);
   }
   return counts;
 }
@@ -109,6 +109,7 @@ Json kinds_json(const Facts& facts) {
 
 std::string summary_json(const Input& input, const Facts& facts) {
   const Plan& plan = input.plan;
+  const PlanTotals totals = totals_of(plan);
   Json out = {{"schema_version", kSchemaVersion},
               {"tool", "mantissa"},
               {"tool_version", kVersion},
@@ -126,8 +127,8 @@ std::string summary_json(const Input& input, const Facts& facts) {
               {"resumed_tensors", input.result.resumed},
               {"source_bytes", plan.source_bytes},
               {"output_bytes", plan.output_bytes},
-              {"bits_per_quantized_weight", totals_of(plan).bits_per_weight()},
-              {"counts", counts_json(plan)},
+              {"bits_per_quantized_weight", totals.bits_per_weight()},
+              {"counts", counts_json(totals)},
               {"kinds", kinds_json(facts)},
               {"quality", quality_json(input, facts)},
               {"heat_map", heat_map_json(input, facts)},
