@@ -1,6 +1,7 @@
 #include "kernels/absmax_runs.h"
 #include "kernels/convert.h"
 #include "kernels/dequantize_affine.h"
+#include "kernels/error_sums.h"
 #include "kernels/group_minmax.h"
 #include "kernels/quantize_affine.h"
 #include "kernels/quantize_float8.h"
@@ -14,6 +15,7 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   list_absmax_runs(caps, out);
   list_convert(caps, out);
   list_dequantize_affine(caps, out);
+  list_error_sums(caps, out);
   list_find_nonfinite(caps, out);
   list_group_minmax(caps, out);
   list_quantize_affine(caps, out);

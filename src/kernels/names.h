@@ -9,10 +9,11 @@ namespace mantissa::kernels {
 // encoder serves every input dtype and has no weight word: `<op>_<target>`.
 
 /// Operators on weights in memory: encoders, decoders, conversions.
-inline constexpr std::array<std::string_view, 8> kEncoderOps = {
+inline constexpr std::array<std::string_view, 9> kEncoderOps = {
     "absmax_runs",        // largest magnitude of each run of elements
     "convert",            // one floating dtype to another
     "dequantize_affine",  // values of integer codes
+    "error_sums",         // signal, noise and extremes of each row
     "find_nonfinite",     // first NaN or infinity
     "group_minmax",       // minimum and maximum of each group of columns
     "quantize_affine",    // integer codes of each group of columns

@@ -57,6 +57,29 @@ struct Avx2 {
 
   static inline Float multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
 
+  using Double = __m256d;
+
+  static inline Double zero() { return _mm256_setzero_pd(); }
+  static inline Double low_doubles(Float v) {
+    return _mm256_cvtps_pd(_mm256_castps256_ps128(v));
+  }
+  static inline Double high_doubles(Float v) {
+    return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+  }
+  static inline Double add(Double a, Double b) { return _mm256_add_pd(a, b); }
+  static inline Double subtract(Double a, Double b) {
+    return _mm256_sub_pd(a, b);
+  }
+  static inline Double multiply(Double a, Double b) {
+    return _mm256_mul_pd(a, b);
+  }
+  static inline Double abs(Double v) {
+    return _mm256_andnot_pd(_mm256_set1_pd(-0.0), v);
+  }
+  // b where a or b is NaN.
+  static inline Double max(Double a, Double b) { return _mm256_max_pd(a, b); }
+  static inline void store(Double v, double* out) { _mm256_storeu_pd(out, v); }
+
   static inline Float subtract(Float a, Float b) { return _mm256_sub_ps(a, b); }
 
   // Signed bytes as floats.

@@ -57,6 +57,27 @@ struct Avx512 {
 
   static inline Float multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
 
+  using Double = __m512d;
+
+  static inline Double zero() { return _mm512_setzero_pd(); }
+  static inline Double low_doubles(Float v) {
+    return _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+  }
+  static inline Double high_doubles(Float v) {
+    return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
+  }
+  static inline Double add(Double a, Double b) { return _mm512_add_pd(a, b); }
+  static inline Double subtract(Double a, Double b) {
+    return _mm512_sub_pd(a, b);
+  }
+  static inline Double multiply(Double a, Double b) {
+    return _mm512_mul_pd(a, b);
+  }
+  static inline Double abs(Double v) { return _mm512_abs_pd(v); }
+  // b where a or b is NaN.
+  static inline Double max(Double a, Double b) { return _mm512_max_pd(a, b); }
+  static inline void store(Double v, double* out) { _mm512_storeu_pd(out, v); }
+
   static inline Float subtract(Float a, Float b) { return _mm512_sub_ps(a, b); }
 
   // Signed bytes as floats.
