@@ -59,6 +59,7 @@ class CastSource final : public CheckpointSource {
   }
   std::string fingerprint() const override { return source_->fingerprint(); }
   std::vector<std::string> notes() const override { return source_->notes(); }
+  std::vector<SourceFile> files() const override { return source_->files(); }
 
  private:
   std::unique_ptr<CheckpointSource> source_;

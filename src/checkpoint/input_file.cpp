@@ -4,13 +4,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include <mantissa/core/error.h>
+
+#include "checkpoint/hash.h"
 
 namespace mantissa {
 namespace {
@@ -34,6 +38,11 @@ InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
     fail(path_, "expected a regular file");
   }
   size_ = status.st_size;
+  identity_ = {path_.filename().string(),
+               size_,
+               status.st_mtim.tv_sec * std::int64_t{1'000'000'000} +
+                   status.st_mtim.tv_nsec,
+               status.st_ino};
 }
 
 InputFile::~InputFile() {
@@ -43,12 +52,14 @@ InputFile::~InputFile() {
 InputFile::InputFile(InputFile&& other) noexcept
     : path_(std::move(other.path_)),
       descriptor_(std::exchange(other.descriptor_, -1)),
-      size_(other.size_) {}
+      size_(other.size_),
+      identity_(std::move(other.identity_)) {}
 
 InputFile& InputFile::operator=(InputFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(descriptor_, other.descriptor_);
   std::swap(size_, other.size_);
+  std::swap(identity_, other.identity_);
   return *this;
 }
 
@@ -77,6 +88,28 @@ void InputFile::read_at(std::int64_t offset, std::span<std::byte> out) const {
     offset += got;
     out = out.subspan(static_cast<std::size_t>(got));
   }
+}
+
+std::uint64_t hash_bytes(const InputFile& file,
+                         std::int64_t offset,
+                         std::int64_t bytes) {
+  Hash64 hash;
+  std::vector<std::byte> buffer(static_cast<std::size_t>(
+      std::min<std::int64_t>(bytes, std::int64_t{1} << 20)));
+  while (hash.bytes() < bytes) {
+    const std::span<std::byte> part(
+        buffer.data(),
+        std::min(buffer.size(),
+                 static_cast<std::size_t>(bytes - hash.bytes())));
+    file.read_at(offset + hash.bytes(), part);
+    hash.add(part);
+  }
+  return hash.digest();
+}
+
+FileHash hash_file(const std::filesystem::path& path) {
+  const InputFile file(path);
+  return {file.size(), hash_bytes(file, 0, file.size())};
 }
 
 std::string read_text(const std::filesystem::path& path, std::int64_t limit) {

@@ -1,33 +1,81 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <filesystem>
-#include <fstream>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
-#include <string_view>
+#include <vector>
+
+#include <mantissa/checkpoint/source.h>
+#include <mantissa/configs/config.h>
+
+#include "checkpoint/plan.h"
+#include "checkpoint/run_result.h"
+#include "checkpoint/work_units.h"
 
 namespace mantissa {
 
-/// What a run has finished, one JSON object a line: first the fingerprint of
-/// input, config and tool, then a line per tensor. Safe to use from several
+/// A unit that a journal claims to be written.
+struct JournalEntry {
+  WorkUnit unit;
+  TensorResult result;  ///< of the unit
+};
+
+/// What a run has finished, one JSON object a line: first what the run was made
+/// from, then a line per unit. Lines reach the disk after the data that they
+/// speak of: every 64 MiB or second, and at the end. Safe to use from several
 /// threads.
 class Journal {
  public:
-  /// Starts a journal at `path`; throws Error(Target) when it cannot.
-  Journal(const std::filesystem::path& path,
-          std::string_view source_fingerprint,
-          std::string_view config_json);
+  /// The first line: tool version, source files (size, mtime, inode) and
+  /// fingerprint, config, and a hash of the plan.
+  static std::string head(const Plan& plan,
+                          const CheckpointSource& source,
+                          const ConfigPtr& config);
 
-  /// Records that every byte of `tensor` was handed to the file system.
-  void finished(std::string_view tensor);
+  /// Starts a journal, or continues one after `keep` bytes. `sync_data` makes
+  /// the data durable that add() has spoken of so far. Throws Error(Target)
+  /// when the file cannot be written.
+  Journal(std::filesystem::path path,
+          const std::string& head,
+          std::int64_t keep,
+          std::function<void()> sync_data);
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
 
-  /// Name of the file inside OUT.partial; publishing removes it.
-  static constexpr const char* kFile = "journal.jsonl";
+  /// Every byte of the unit was handed to the file system.
+  void add(const Plan& plan, const JournalEntry& entry);
+  /// Makes data and lines durable when that is due.
+  void sync_if_due();
+  /// Makes all of it durable now.
+  void sync();
 
  private:
   std::filesystem::path path_;
-  std::mutex mutex_;
-  std::ofstream file_;
+  std::function<void()> sync_data_;
+  int file_ = -1;
+  std::mutex lines_mutex_;
+  std::string lines_;       ///< not yet in the file
+  std::int64_t bytes_ = 0;  ///< that the lines speak of
+  std::chrono::steady_clock::time_point last_;
+  std::mutex sync_mutex_;  ///< one sync at a time
 };
+
+/// What an earlier run left.
+struct JournalContents {
+  std::vector<JournalEntry> entries;
+  std::int64_t bytes = 0;  ///< up to the end of the last sound line
+};
+
+/// Reads a journal. Nothing when there is none or its first line is not
+/// complete. A torn or senseless line ends it. Throws Error(Usage) that says
+/// what differs when it belongs to another input, config, version or plan.
+std::optional<JournalContents> read_journal(const std::filesystem::path& path,
+                                            const std::string& head,
+                                            const Plan& plan);
 
 }  // namespace mantissa

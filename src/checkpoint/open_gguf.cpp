@@ -74,6 +74,9 @@ class GgufModelSource final : public CheckpointSource {
   const std::string& config_json() const override { return config_json_; }
   std::vector<Companion> companions() const override { return companions_; }
   std::string fingerprint() const override { return fingerprint_; }
+  std::vector<SourceFile> files() const override {
+    return {file_.file().identity()};
+  }
 
   void read_rows(std::size_t index,
                  std::int64_t row,

@@ -8,13 +8,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <functional>
 
 #include <fmt/format.h>
 
 #include <mantissa/core/error.h>
+
+#include "checkpoint/hash.h"
+#include "core/crash_point.h"
 
 namespace mantissa {
 namespace {
@@ -31,16 +36,6 @@ constexpr const char* kLock = ".lock";
   throw Error(
       kind,
       fmt::format("{}: {}: {}", path.string(), what, std::strerror(code)));
-}
-
-bool replaces(Existing existing) {
-  return existing == Existing::Replace ||
-         existing == Existing::ReplaceAndRestart;
-}
-
-bool restarts(Existing existing) {
-  return existing == Existing::Restart ||
-         existing == Existing::ReplaceAndRestart;
 }
 
 fs::path partial_path(const fs::path& out) {
@@ -86,14 +81,55 @@ void check_place(const fs::path& input, const fs::path& out) {
   }
 }
 
+// Process that holds the lock of OUT.partial, "" when nobody does.
+std::string lock_holder(const fs::path& partial) {
+  const fs::path lock = partial / kLock;
+  const int file = ::open(lock.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (file < 0) return {};
+  std::string holder;
+  if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
+    std::ifstream(lock) >> holder;
+    if (holder.empty()) holder = "unknown";
+  }
+  ::close(file);
+  return holder;
+}
+
+[[noreturn]] void refuse_locked(const fs::path& out,
+                                const std::string& holder) {
+  throw Error(
+      ErrorKind::Target,
+      fmt::format(
+          "{}: locked by process {}; wait for it", out.string(), holder));
+}
+
+// --force and --restart delete what stands there: only what looks like ours.
+bool is_empty_or_has(const fs::path& directory,
+                     const std::function<bool(const fs::path&)>& wanted) {
+  bool empty = true;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    if (wanted(entry.path().filename())) return true;
+    empty = false;
+  }
+  return empty;
+}
+
+bool is_of_checkpoint(const fs::path& name) {
+  return name == "config.json" || name.extension() == ".safetensors";
+}
+
 void check_standing(const fs::path& out, Existing existing) {
   const fs::path partial = partial_path(out);
+  if (existing.resume && is_published_with_journal(out)) return;
   std::error_code ignored;
   const fs::file_status status = fs::symlink_status(out, ignored);
   if (fs::exists(status)) {
-    if (!replaces(existing)) {
+    if (!existing.replace) {
       throw Error(ErrorKind::Usage,
-                  out.string() + " exists; --force replaces it");
+                  out.string() + (fs::is_directory(status)
+                                      ? " exists; --force replaces it"
+                                      : " exists and is no directory; choose "
+                                        "another place"));
     }
     if (!fs::is_directory(status)) {
       throw Error(ErrorKind::Usage,
@@ -101,12 +137,35 @@ void check_standing(const fs::path& out, Existing existing) {
                       " is not a directory; --force replaces directories "
                       "only");
     }
+    if (!is_empty_or_has(out, is_of_checkpoint)) {
+      throw Error(
+          ErrorKind::Usage,
+          out.string() + " holds no checkpoint; --force does not delete it");
+    }
   }
-  if (fs::exists(fs::symlink_status(partial, ignored)) && !restarts(existing)) {
+  const fs::file_status left = fs::symlink_status(partial, ignored);
+  if (!fs::exists(left)) return;
+  if (fs::is_directory(left)) {
+    const std::string holder = lock_holder(partial);
+    if (!holder.empty()) refuse_locked(out, holder);
+  }
+  if (!existing.restart && !existing.resume) {
     throw Error(ErrorKind::Usage,
                 partial.string() +
-                    " exists: another run was stopped or is going on; "
-                    "--restart discards it");
+                    " exists: another run was stopped; --resume continues "
+                    "it, --restart discards it");
+  }
+  if (!fs::is_directory(left)) {
+    throw Error(ErrorKind::Usage,
+                partial.string() +
+                    " is not a directory; remove it or choose another -o");
+  }
+  const auto is_lock = [](const fs::path& name) { return name == kLock; };
+  if (!is_empty_or_has(partial, is_lock)) {
+    throw Error(ErrorKind::Usage,
+                partial.string() +
+                    " was not made by mantissa; remove it or choose another "
+                    "-o");
   }
 }
 
@@ -127,6 +186,20 @@ void check_disk(const fs::path& parent, std::int64_t bytes) {
                             bytes,
                             free));
   }
+}
+
+// What the files of a directory take on the disk.
+std::int64_t allocated_bytes(const fs::path& directory) {
+  std::int64_t bytes = 0;
+  std::error_code ignored;
+  for (const auto& entry :
+       fs::recursive_directory_iterator(directory, ignored)) {
+    struct stat status{};
+    if (::lstat(entry.path().c_str(), &status) == 0) {
+      bytes += std::int64_t{status.st_blocks} * 512;
+    }
+  }
+  return bytes;
 }
 
 fs::path parent_of(const fs::path& out) {
@@ -157,7 +230,9 @@ void check_output(const fs::path& input,
     throw Error(ErrorKind::Target,
                 parent.string() + " is not a directory; make it first");
   }
-  check_disk(parent, bytes);
+  // What an interrupted run has written need not be found again.
+  const fs::path partial = partial_path(place);
+  check_disk(parent, bytes - allocated_bytes(partial));
 }
 
 OutputDirectory::OutputDirectory(fs::path out, Existing existing)
@@ -171,17 +246,11 @@ OutputDirectory::OutputDirectory(fs::path out, Existing existing)
   lock_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (lock_ < 0) throw_errno("cannot create", lock);
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    std::string holder;
-    std::ifstream(lock) >> holder;
     ::close(lock_);
-    throw Error(ErrorKind::Target,
-                fmt::format("{}: locked by process {}; wait for it",
-                            out_.string(),
-                            holder.empty() ? "unknown" : holder));
+    const std::string holder = lock_holder(partial_);
+    refuse_locked(out_, holder.empty() ? "unknown" : holder);
   }
-  for (const fs::directory_entry& entry : fs::directory_iterator(partial_)) {
-    if (entry.path().filename() != kLock) fs::remove_all(entry.path());
-  }
+  if (!existing_.resume) clear();
   const std::string pid = std::to_string(::getpid()) + "\n";
   if (::ftruncate(lock_, 0) != 0 ||
       ::pwrite(lock_, pid.data(), pid.size(), 0) < 0) {
@@ -194,22 +263,84 @@ OutputDirectory::~OutputDirectory() {
   if (lock_ >= 0) ::close(lock_);
 }
 
+void OutputDirectory::clear() {
+  for (const fs::directory_entry& entry : fs::directory_iterator(partial_)) {
+    if (entry.path().filename() != kLock) fs::remove_all(entry.path());
+  }
+}
+
 fs::path OutputDirectory::path(const std::string& name) const {
   const fs::path full = partial_ / name;
   fs::create_directories(full.parent_path());
   return full;
 }
 
-void OutputDirectory::create_shard(const Shard& shard) {
+void OutputDirectory::discard() {
+  std::error_code ignored;  // an error is on its way already
+  fs::remove_all(partial_, ignored);
+}
+
+void OutputDirectory::open_shard(const Shard& shard) {
   const fs::path file = path(shard.file);
   const int handle =
-      ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (handle < 0) throw_errno("cannot create", file);
   shards_.push_back(handle);
-  if (::ftruncate(handle, shard.file_bytes) != 0) {
+  struct stat status{};
+  if (::fstat(handle, &status) != 0) throw_errno("cannot examine", file);
+  std::string header(shard.header.size(), '\0');
+  const bool kept = status.st_size == shard.file_bytes &&
+                    ::pread(handle, header.data(), header.size(), 0) ==
+                        static_cast<ssize_t>(header.size()) &&
+                    header == shard.header;
+  if (kept) return;
+  if (::ftruncate(handle, 0) != 0 ||
+      ::ftruncate(handle, shard.file_bytes) != 0) {
     throw_errno("cannot set the size", file);
   }
   write(shards_.size() - 1, 0, std::as_bytes(std::span(shard.header)));
+}
+
+void OutputDirectory::read(std::size_t index,
+                           std::int64_t offset,
+                           std::span<std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t count =
+        ::pread(shards_[index], bytes.data(), bytes.size(), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_errno("cannot read back", partial_);
+    if (count == 0) {
+      throw Error(ErrorKind::Target,
+                  partial_.string() +
+                      ": a file became shorter; something "
+                      "else is writing to it");
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += count;
+  }
+}
+
+std::uint64_t OutputDirectory::hash(std::size_t index,
+                                    std::int64_t offset,
+                                    std::int64_t bytes) const {
+  Hash64 hash;
+  std::vector<std::byte> buffer(static_cast<std::size_t>(
+      std::min<std::int64_t>(bytes, std::int64_t{1} << 20)));
+  while (hash.bytes() < bytes) {
+    const std::span<std::byte> part(
+        buffer.data(),
+        std::min(buffer.size(),
+                 static_cast<std::size_t>(bytes - hash.bytes())));
+    read(index, offset + hash.bytes(), part);
+    hash.add(part);
+  }
+  return hash.digest();
+}
+
+void OutputDirectory::sync_data() {
+  for (const int shard : shards_) {
+    if (::fdatasync(shard) != 0) throw_errno("cannot sync", partial_);
+  }
 }
 
 void OutputDirectory::write(std::size_t index,
@@ -240,7 +371,10 @@ void OutputDirectory::copy(const Companion& companion) {
     return;
   }
   std::error_code error;
-  fs::copy_file(companion.path, path(companion.name), error);
+  fs::copy_file(companion.path,
+                path(companion.name),
+                fs::copy_options::overwrite_existing,
+                error);
   if (error) {
     throw Error(
         ErrorKind::Target,
@@ -256,34 +390,42 @@ void OutputDirectory::publish() {
   for (const auto& entry : fs::recursive_directory_iterator(partial_)) {
     if (entry.path().extension() != ".safetensors") sync_path(entry.path());
   }
-  fs::remove(partial_ / kLock);
   sync_path(partial_);
   std::error_code ignored;
-  if (!fs::exists(fs::symlink_status(out_, ignored))) {
-    // Never over a directory that appeared meanwhile.
-    if (::syscall(SYS_renameat2,
-                  AT_FDCWD,
-                  partial_.c_str(),
-                  AT_FDCWD,
-                  out_.c_str(),
-                  RENAME_NOREPLACE) != 0) {
-      throw_errno("cannot rename to " + out_.string(), partial_);
-    }
-  } else {
-    if (!replaces(existing_)) {
-      throw Error(ErrorKind::Target, out_.string() + " appeared meanwhile");
-    }
-    if (::syscall(SYS_renameat2,
-                  AT_FDCWD,
-                  partial_.c_str(),
-                  AT_FDCWD,
-                  out_.c_str(),
-                  RENAME_EXCHANGE) != 0) {
-      throw_errno("cannot exchange with " + out_.string(), partial_);
-    }
-    fs::remove_all(partial_);
+  const bool exchange = fs::exists(fs::symlink_status(out_, ignored));
+  if (exchange && !existing_.replace) {
+    throw Error(ErrorKind::Target, out_.string() + " appeared meanwhile");
   }
+  crash_point("publish.before_rename");
+  // Without exchange: never over a directory that appeared meanwhile.
+  if (::syscall(SYS_renameat2,
+                AT_FDCWD,
+                partial_.c_str(),
+                AT_FDCWD,
+                out_.c_str(),
+                exchange ? RENAME_EXCHANGE : RENAME_NOREPLACE) != 0) {
+    throw_errno("cannot rename to " + out_.string(), partial_);
+  }
+  crash_point("publish.after_rename");
   sync_path(parent_of(out_));
+  tidy_published(out_);
+}
+
+bool is_published_with_journal(const fs::path& out) {
+  std::error_code ignored;
+  return fs::is_regular_file(fs::symlink_status(
+      without_slash(out) / OutputDirectory::kJournal, ignored));
+}
+
+void tidy_published(const fs::path& out) {
+  const fs::path place = without_slash(out);
+  // After an exchange the old directory stands here.
+  fs::remove_all(partial_path(place));
+  crash_point("publish.old_removed");
+  fs::remove(place / kLock);
+  fs::remove(place / OutputDirectory::kJournal);
+  sync_path(place);
+  sync_path(parent_of(place));
 }
 
 }  // namespace mantissa

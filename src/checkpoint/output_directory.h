@@ -11,12 +11,11 @@
 
 namespace mantissa {
 
-/// What may stand at the output's place.
-enum class Existing {
-  Refuse,   ///< OUT and OUT.partial must not exist
-  Restart,  ///< a stale OUT.partial is discarded (--restart)
-  Replace,  ///< OUT is swapped for the new directory at the end (--force)
-  ReplaceAndRestart,
+/// What may stand at the output's place, and what becomes of it.
+struct Existing {
+  bool replace = false;  ///< OUT is exchanged at the end (--force)
+  bool restart = false;  ///< OUT.partial is discarded (--restart)
+  bool resume = false;   ///< OUT.partial is continued (--resume)
 };
 
 /// Refuses before the first byte: OUT inside or around the input or equal to
@@ -30,10 +29,14 @@ void check_output(const std::filesystem::path& input,
 /// OUT.partial while it is written: files of fixed size, bytes put at fixed
 /// offsets by any thread, published by one rename. Destroyed before publish()
 /// it leaves OUT.partial behind.
+///
+/// The journal stays in the directory until after the rename, so that a kill
+/// at any instant loses none of what it claims: a directory OUT that holds a
+/// journal is complete, and only has to be tidied (finish_published()).
 class OutputDirectory {
  public:
-  /// Creates and locks OUT.partial; throws Error(Target) naming the process
-  /// that holds it when another run does.
+  /// Creates and locks OUT.partial, empty unless it is to be continued; throws
+  /// Error(Target) naming the process that holds it when another run does.
   OutputDirectory(std::filesystem::path out, Existing existing);
   ~OutputDirectory();
   OutputDirectory(const OutputDirectory&) = delete;
@@ -41,18 +44,36 @@ class OutputDirectory {
 
   /// Path of a file inside OUT.partial; makes its folders.
   std::filesystem::path path(const std::string& name) const;
-  /// Creates a shard with its header; its data follows by write().
-  void create_shard(const Shard& shard);
+  /// Removes everything that an earlier run left.
+  void clear();
+  /// Removes OUT.partial altogether.
+  void discard();
+  /// Opens a shard and puts its header; its data follows by write(). The data
+  /// of an earlier run stays when the file has the right size and header.
+  void open_shard(const Shard& shard);
   /// Puts bytes into shard `index` (order of create_shard). Throws
   /// Error(Resources) when the disk is full.
   void write(std::size_t index,
              std::int64_t offset,
              std::span<const std::byte> bytes);
+  /// Bytes of shard `index`. Throws Error(Target) when they cannot be read.
+  void read(std::size_t index,
+            std::int64_t offset,
+            std::span<std::byte> bytes) const;
+  /// XXH3 of bytes of shard `index`, read back.
+  std::uint64_t hash(std::size_t index,
+                     std::int64_t offset,
+                     std::int64_t bytes) const;
   void write_text(const std::string& name, const std::string& text);
   void copy(const Companion& companion);
+  /// Makes everything written to shards so far durable.
+  void sync_data();
   /// Syncs everything and renames OUT.partial to OUT; an old OUT is exchanged
   /// in one step and deleted last.
   void publish();
+
+  /// Name of the journal inside the directory.
+  static constexpr const char* kJournal = ".journal.jsonl";
 
  private:
   std::filesystem::path out_;
@@ -61,5 +82,12 @@ class OutputDirectory {
   int lock_ = -1;
   std::vector<int> shards_;
 };
+
+/// True when OUT was renamed into place by a run that was killed before it
+/// could tidy up: complete, with the journal still inside.
+bool is_published_with_journal(const std::filesystem::path& out);
+
+/// Removes lock, journal and the old directory that was exchanged.
+void tidy_published(const std::filesystem::path& out);
 
 }  // namespace mantissa

@@ -1,210 +1,346 @@
 #include "checkpoint/pipeline.h"
 
-#include <filesystem>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <fstream>
+#include <limits>
 #include <mutex>
 #include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include <mantissa/core/error.h>
+#include <mantissa/core/version.h>
 #include <mantissa/core/worker_pool.h>
 #include <mantissa/primitives/convert.h>
 
-#include "checkpoint/carry_over.h"
+#include "checkpoint/block_reader.h"
+#include "checkpoint/hash.h"
+#include "checkpoint/input_file.h"
 #include "checkpoint/journal.h"
-#include "checkpoint/loading_reader.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/unit_writer.h"
 
 namespace mantissa {
 namespace {
 
-// A block of this many source bytes is in memory at a time in each worker.
-constexpr std::int64_t kBlockBytes = std::int64_t{1} << 20;
+using Clock = std::chrono::steady_clock;
 
-// Puts the fields of one planned tensor at their offsets.
-class ShardSink final : public FieldSink {
+constexpr std::chrono::milliseconds kTick{100};
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// VmHWM; getrusage() would count what the process was before exec().
+std::int64_t peak_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    std::int64_t kibibytes = 0;
+    if (word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
+  }
+  return 0;
+}
+
+struct UnitState {
+  WorkUnit unit;
+  bool done = false;
+  std::vector<std::uint64_t> xxh3 = {};
+};
+
+class Run {
  public:
-  ShardSink(OutputDirectory& out, const std::vector<FileTensor>& files)
-      : out_(out), files_(files) {}
+  Run(const Plan& plan,
+      const CheckpointSource& source,
+      const ConfigPtr& recorded,
+      const RunOptions& options)
+      : plan_(plan),
+        source_(source),
+        options_(options),
+        head_(Journal::head(plan, source, recorded)),
+        states_(plan.tensors.size()) {
+    result_.tensors.resize(plan.tensors.size());
+    result_.workers = options.workers;
+    progress_.tensors = static_cast<std::int64_t>(plan.tensors.size());
+    progress_.bytes = plan.source_bytes;
+    progress_.worst_sqnr = std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
+      for (const WorkUnit& unit : work_units(plan, i)) {
+        states_[i].push_back({unit});
+      }
+      result_.tensors[i].resumed = true;
+    }
+  }
 
-  void write(std::size_t field,
-             std::int64_t offset,
-             std::span<const std::byte> bytes) override {
-    const FileTensor& file = files_[field];
-    out_.write(file.shard, file.offset + offset, bytes);
+  RunResult run() {
+    const bool published =
+        options_.existing.resume && is_published_with_journal(options_.out);
+    if (published) {
+      tidy();
+    } else {
+      write();
+    }
+    result_.seconds = seconds_since(start_);
+    result_.peak_memory = peak_memory();
+    return std::move(result_);
   }
 
  private:
-  OutputDirectory& out_;
-  const std::vector<FileTensor>& files_;
-};
-
-// Rows of one tensor, block by block, in a buffer that is used again.
-class BlockReader {
- public:
-  BlockReader(const CheckpointSource& source, const LoadingTensor& tensor)
-      : reader_(source, tensor), dtype_(tensor.dtype) {}
-
-  std::vector<RowBlock> blocks(std::int64_t row_multiple) const {
-    return row_blocks(reader_.shape(),
-                      reader_.row_bytes(RowForm::Delivered),
-                      row_multiple,
-                      kBlockBytes);
+  // An earlier run was killed between its rename and its end.
+  void tidy() {
+    const auto contents =
+        read_journal(options_.out / OutputDirectory::kJournal, head_, plan_);
+    if (contents) take_over(*contents, nullptr);
+    tidy_published(options_.out);
   }
 
-  ConstTensorView delivered(const RowBlock& block) {
-    return read(
-        block, RowForm::Delivered, rows_, dtype_, reader_.shape().columns);
-  }
-
-  ConstTensorView stored(const RowBlock& block) {
-    return read(block,
-                RowForm::Stored,
-                stored_,
-                DType::UInt8,
-                reader_.row_bytes(RowForm::Stored));
-  }
-
-  /// Index in the whole tensor of an element of a block.
-  std::int64_t flat_index(const RowBlock& block, std::int64_t element) const {
-    const MatrixShape& shape = reader_.shape();
-    return (block.matrix * shape.rows + block.row) * shape.columns + element;
-  }
-
- private:
-  ConstTensorView read(const RowBlock& block,
-                       RowForm form,
-                       std::vector<std::byte>& buffer,
-                       DType dtype,
-                       std::int64_t columns) {
-    buffer.resize(
-        static_cast<std::size_t>(block.rows * reader_.row_bytes(form)));
-    reader_.read(block, form, buffer);
-    return {dtype, {block.rows, columns}, buffer.data()};
-  }
-
-  LoadingReader reader_;
-  DType dtype_;
-  std::vector<std::byte> rows_;
-  std::vector<std::byte> stored_;
-};
-
-void require_finite(const PlannedTensor& planned,
-                    const BlockReader& reader,
-                    const RowBlock& block,
-                    ConstTensorView rows) {
-  const std::optional<std::int64_t> bad = find_nonfinite(rows);
-  if (!bad) return;
-  throw Error(ErrorKind::Input,
-              fmt::format("{}: NaN or Inf at index {}; --allow-nonfinite keeps "
-                          "such tensors unquantized",
-                          planned.tensor.name,
-                          reader.flat_index(block, *bad)));
-}
-
-void quantize_tensor(const PlannedTensor& planned,
-                     const CheckpointSource& source,
-                     FieldSink& sink) {
-  BlockReader reader(source, planned.tensor);
-  const std::unique_ptr<Encoder> encoder = planned.encoding->make_encoder();
-  const std::vector<RowBlock> blocks = reader.blocks(encoder->row_multiple());
-  while (encoder->wants_pass()) {
-    for (const RowBlock& block : blocks) {
-      const ConstTensorView rows = reader.delivered(block);
-      require_finite(planned, reader, block, rows);
-      encoder->observe(block, rows);
+  void write() {
+    OutputDirectory out(options_.out, options_.existing);
+    std::int64_t kept = 0;
+    std::optional<JournalContents> contents;
+    const std::filesystem::path path = out.path(OutputDirectory::kJournal);
+    if (options_.existing.resume) {
+      contents = read_journal(path, head_, plan_);
+      if (!contents) out.clear();
     }
-    encoder->end_pass();
+    for (const Shard& shard : plan_.shards) out.open_shard(shard);
+    if (contents) {
+      take_over(*contents, &out);
+      kept = contents->bytes;
+    }
+    try {
+      Journal journal(path, head_, kept, [&out] { out.sync_data(); });
+      write_tensors(out, journal);
+    } catch (const Error& error) {
+      // With this input nothing of it will ever be published.
+      if (error.kind() == ErrorKind::Input) out.discard();
+      throw;
+    }
+    check_written(out);
+    const Manifest manifest = write_small_files(out);
+    out.write_text(Manifest::kFile, manifest.to_json());
+    out.publish();
   }
-  for (const RowBlock& block : blocks) {
-    const ConstTensorView rows = reader.delivered(block);
-    require_finite(planned, reader, block, rows);
-    encoder->encode(block, rows, sink);
-  }
-}
 
-void carry_tensor(const PlannedTensor& planned,
-                  const CheckpointSource& source,
-                  FieldSink& sink) {
-  BlockReader reader(source, planned.tensor);
-  const std::unique_ptr<Encoder> encoder = make_carry_encoder(
-      source.tensors()[planned.tensor.pieces.front().source], planned.encoding);
-  for (const RowBlock& block : reader.blocks(encoder->row_multiple())) {
-    require_finite(planned, reader, block, reader.delivered(block));
-    encoder->encode(block, reader.stored(block), sink);
+  // Believes the claims of a journal whose bytes are still what they were.
+  void take_over(const JournalContents& contents, const OutputDirectory* out) {
+    const auto count = static_cast<std::int64_t>(contents.entries.size());
+    WorkerPool(options_.workers).run(count, [&](std::int64_t i, int) {
+      const JournalEntry& entry = contents.entries[static_cast<std::size_t>(i)];
+      if (out != nullptr && !is_intact(entry.unit, entry.result.xxh3, *out)) {
+        return;
+      }
+      const std::lock_guard lock(mutex_);
+      accept(entry.unit, entry.result);
+    });
   }
-}
 
-// Piece i of a kept tensor becomes output i.
-void copy_tensor(const PlannedTensor& planned,
-                 const CheckpointSource& source,
-                 FieldSink& sink) {
-  for (std::size_t i = 0; i < planned.outputs.size(); ++i) {
-    const std::size_t index = planned.tensor.pieces[i].source;
-    const SourceTensor& stored = source.tensors()[index];
-    if (numel(stored.shape) == 0) continue;
-    const LoadingTensor whole{stored.name,
-                              stored.dtype,
-                              stored.shape,
-                              TensorRole::Unknown,
-                              {{index}}};
-    BlockReader reader(source, whole);
-    std::int64_t offset = 0;
-    for (const RowBlock& block : reader.blocks(1)) {
-      const ConstTensorView rows = reader.delivered(block);
-      sink.write(i, offset, rows.bytes());
-      offset += rows.nbytes();
+  bool is_intact(const WorkUnit& unit,
+                 const std::vector<std::uint64_t>& xxh3,
+                 const OutputDirectory& out) const {
+    const std::vector<ByteRange> ranges =
+        unit_ranges(plan_.tensors[unit.tensor], unit);
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      const ByteRange& range = ranges[i];
+      if (out.hash(range.shard, range.offset, range.bytes) != xxh3[i]) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void write_tensors(OutputDirectory& out, Journal& journal) {
+    std::exception_ptr failure;
+    std::jthread monitor([&](std::stop_token token) { watch(token, journal); });
+    try {
+      WorkerPool(options_.workers)
+          .run(progress_.tensors, [&](std::int64_t index, int) {
+            write_tensor(static_cast<std::size_t>(index), out, journal);
+          });
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    monitor.request_stop();
+    monitor.join();
+    // What is done stays done, whatever the reason to stop.
+    try {
+      journal.sync();
+    } catch (...) {
+      if (!failure) failure = std::current_exception();
+    }
+    if (!failure) failure = monitor_failure_;
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  // Syncs the journal in time and tells how far the run is.
+  void watch(const std::stop_token& token, Journal& journal) {
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    std::unique_lock lock(mutex);
+    while (!wake.wait_for(
+        lock, token, kTick, [&] { return token.stop_requested(); })) {
+      try {
+        journal.sync_if_due();
+      } catch (...) {
+        monitor_failure_ = std::current_exception();
+        failed_ = true;
+        return;
+      }
+      if (!options_.tick) continue;
+      const std::lock_guard progress_lock(mutex_);
+      progress_.seconds = seconds_since(start_);
+      options_.tick(progress_);
     }
   }
-}
 
-void write_tensor(const PlannedTensor& planned,
-                  const CheckpointSource& source,
-                  OutputDirectory& out) {
-  ShardSink sink(out, planned.outputs);
-  switch (planned.action) {
-    case Action::Quantize:
-      return quantize_tensor(planned, source, sink);
-    case Action::Carry:
-      return carry_tensor(planned, source, sink);
-    case Action::Tie:
-      return;
-    default:
-      return copy_tensor(planned, source, sink);
+  void check_stop() const {
+    if (failed_) {
+      throw Error(ErrorKind::Resources, "the journal cannot be written");
+    }
+    if (!options_.stop || !options_.stop()) return;
+    throw Error(ErrorKind::Interrupted,
+                fmt::format("stopped; {}.partial keeps what is done: --resume "
+                            "continues it, --restart discards it",
+                            options_.out.string()));
   }
-}
+
+  void write_tensor(std::size_t index, OutputDirectory& out, Journal& journal) {
+    const PlannedTensor& planned = plan_.tensors[index];
+    UnitWriter writer(planned, source_, out, writer_options_);
+    for (const UnitState& state : states_[index]) {
+      if (state.done) continue;
+      check_stop();
+      const TensorResult result = writer.write(state.unit);
+      journal.add(plan_, {state.unit, result});
+      const std::lock_guard lock(mutex_);
+      accept(state.unit, result);
+    }
+  }
+
+  // The lock is held.
+  void accept(const WorkUnit& unit, const TensorResult& part) {
+    std::vector<UnitState>& states = states_[unit.tensor];
+    const auto state = std::ranges::find(states, unit, &UnitState::unit);
+    if (state->done) return;
+    state->done = true;
+    state->xxh3 = part.xxh3;
+    TensorResult& all = result_.tensors[unit.tensor];
+    const auto first = static_cast<std::size_t>(unit.first_matrix);
+    all.errors.resize(std::max(all.errors.size(), first + part.errors.size()));
+    std::ranges::copy(part.errors, all.errors.begin() + unit.first_matrix);
+    all.scales.add(part.scales);
+    all.crests.add(part.crests);
+    all.max_weight = std::max(all.max_weight, part.max_weight);
+    all.resumed = all.resumed && part.resumed;
+    if (states.size() == 1) {
+      all.xxh3 = part.xxh3;
+      all.source_xxh3 = part.source_xxh3;
+    }
+    if (std::ranges::all_of(states, &UnitState::done)) finish(unit.tensor);
+  }
+
+  void finish(std::size_t index) {
+    const PlannedTensor& planned = plan_.tensors[index];
+    const TensorResult& all = result_.tensors[index];
+    result_.resumed += all.resumed ? 1 : 0;
+    ++progress_.tensors_done;
+    progress_.bytes_done += planned.source_bytes;
+    progress_.seconds = seconds_since(start_);
+    if (!all.errors.empty() && all.total().sqnr() < progress_.worst_sqnr) {
+      progress_.worst_sqnr = all.total().sqnr();
+      progress_.worst_tensor = planned.tensor.name;
+    }
+    if (options_.finished) options_.finished(planned, all, progress_);
+  }
+
+  // Reads everything back before it is published.
+  void check_written(const OutputDirectory& out) {
+    WorkerPool(options_.workers)
+        .run(progress_.tensors, [&](std::int64_t index, int) {
+          check_stop();
+          check_tensor(static_cast<std::size_t>(index), out);
+        });
+  }
+
+  void check_tensor(std::size_t index, const OutputDirectory& out) {
+    const PlannedTensor& planned = plan_.tensors[index];
+    for (const UnitState& state : states_[index]) {
+      if (is_intact(state.unit, state.xxh3, out)) continue;
+      throw Error(ErrorKind::Unexpected,
+                  fmt::format("{}: the bytes read back are not those written; "
+                              "memory or disk is faulty, or another program "
+                              "writes to {}.partial. Nothing is published",
+                              planned.tensor.name,
+                              options_.out.string()));
+    }
+    if (states_[index].size() == 1) return;
+    TensorResult& all = result_.tensors[index];
+    for (const ByteRange& range : unit_ranges(planned, {index})) {
+      all.xxh3.push_back(out.hash(range.shard, range.offset, range.bytes));
+    }
+  }
+
+  // config.json, the index, companions; returns what the manifest says.
+  Manifest write_small_files(OutputDirectory& out) {
+    Manifest manifest;
+    manifest.tool_version = kVersion;
+    for (const TextFile& text : plan_.texts) {
+      out.write_text(text.name, text.text);
+      note_file(out, text.name, manifest);
+    }
+    for (const Companion& companion : plan_.companions) {
+      out.copy(companion);
+      note_file(out, companion.name, manifest);
+    }
+    for (std::size_t i = 0; i < plan_.tensors.size(); ++i) {
+      const std::vector<FileTensor>& outputs = plan_.tensors[i].outputs;
+      for (std::size_t f = 0; f < outputs.size(); ++f) {
+        manifest.tensors[outputs[f].name] = {
+            plan_.shards[outputs[f].shard].file,
+            byte_count(outputs[f].dtype, outputs[f].shape),
+            result_.tensors[i].xxh3.at(f)};
+      }
+    }
+    return manifest;
+  }
+
+  static void note_file(const OutputDirectory& out,
+                        const std::string& name,
+                        Manifest& manifest) {
+    const auto [bytes, xxh3] = hash_file(out.path(name));
+    manifest.files[name] = {"", bytes, xxh3};
+  }
+
+  const Plan& plan_;
+  const CheckpointSource& source_;
+  const RunOptions& options_;
+  const UnitWriterOptions writer_options_{[this] { check_stop(); },
+                                          options_.allow_nonfinite};
+  const std::string head_;
+  const Clock::time_point start_ = Clock::now();
+  std::mutex mutex_;  // of everything below
+  std::vector<std::vector<UnitState>> states_;
+  RunProgress progress_;
+  RunResult result_;
+  std::atomic<bool> failed_ = false;
+  std::exception_ptr monitor_failure_;
+};
 
 }  // namespace
 
-void run_plan(const Plan& plan,
-              const CheckpointSource& source,
-              const ConfigPtr& recorded,
-              const RunOptions& options) {
+RunResult run_plan(const Plan& plan,
+                   const CheckpointSource& source,
+                   const ConfigPtr& recorded,
+                   const RunOptions& options) {
   require_runnable(plan);
-  OutputDirectory out(options.out, options.existing);
-  {
-    Journal journal(out.path(Journal::kFile),
-                    source.fingerprint(),
-                    recorded == nullptr ? "" : recorded->to_json());
-    for (const Shard& shard : plan.shards) out.create_shard(shard);
-    std::mutex mutex;
-    std::int64_t done = 0;
-    WorkerPool(options.workers)
-        .run(static_cast<std::int64_t>(plan.tensors.size()),
-             [&](std::int64_t index, int) {
-               const PlannedTensor& planned =
-                   plan.tensors[static_cast<std::size_t>(index)];
-               write_tensor(planned, source, out);
-               journal.finished(planned.tensor.name);
-               const std::lock_guard lock(mutex);
-               ++done;
-               if (options.progress) options.progress(planned, done);
-             });
-  }
-  for (const TextFile& text : plan.texts) out.write_text(text.name, text.text);
-  for (const Companion& companion : plan.companions) out.copy(companion);
-  std::filesystem::remove(out.path(Journal::kFile));
-  out.publish();
+  return Run(plan, source, recorded, options).run();
 }
 
 std::map<std::string, std::string> find_nonfinite_tensors(

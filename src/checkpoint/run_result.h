@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <mantissa/core/tensor_view.h>
+
 namespace mantissa {
 
 /// Sums over pairs (weight, what its codes decode to), in the order of the
@@ -31,6 +33,7 @@ struct ExponentHistogram {
   std::int64_t zeros = 0;
 
   void add(double value);
+  void add(ConstTensorView values);
   void add(const ExponentHistogram& other);
 };
 

@@ -237,6 +237,19 @@ std::vector<Companion> SafetensorsSource::companions() const {
   return find_companions(around_.root);
 }
 
+std::uint64_t SafetensorsSource::hash(std::size_t index) const {
+  const Location& location = locations_.at(index);
+  return hash_bytes(shards_[location.shard].file,
+                    location.offset,
+                    tensors_[index].stored_bytes);
+}
+
+std::vector<SourceFile> SafetensorsSource::files() const {
+  std::vector<SourceFile> files;
+  for (const Shard& shard : shards_) files.push_back(shard.file.identity());
+  return files;
+}
+
 std::string SafetensorsSource::fingerprint() const {
   Hash128 hash;
   for (const Shard& shard : shards_) {

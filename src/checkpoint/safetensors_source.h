@@ -57,11 +57,16 @@ class SafetensorsSource final : public CheckpointSource {
   std::vector<Companion> companions() const override;
   std::string fingerprint() const override;
   std::vector<std::string> notes() const override { return notes_; }
+  std::vector<SourceFile> files() const override;
 
   /// Name of the file that holds tensor `index`.
   const std::string& shard_name(std::size_t index) const {
     return shards_[locations_[index].shard].name;
   }
+  /// Folder of the companions, "" for a file that stands alone.
+  const std::filesystem::path& root() const { return around_.root; }
+  /// XXH3 of the bytes of a tensor.
+  std::uint64_t hash(std::size_t index) const;
   std::size_t shard_count() const { return shards_.size(); }
   /// Metadata keys whose values differ between shards; metadata() holds the
   /// first. A key that some shard lacks counts.

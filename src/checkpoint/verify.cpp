@@ -14,6 +14,7 @@
 #include "checkpoint/quoted.h"
 #include "checkpoint/safetensors_source.h"
 #include "checkpoint/verify_config.h"
+#include "checkpoint/verify_manifest.h"
 
 namespace mantissa {
 namespace {
@@ -145,6 +146,12 @@ VerifyReport verify(const CheckpointSource& source,
   check_metadata(checkpoint, report);
   for (Finding& finding : verify_config(checkpoint)) {
     report.findings.push_back(std::move(finding));
+  }
+  if (const auto* files = dynamic_cast<const SafetensorsSource*>(&source)) {
+    for (Finding& finding :
+         verify_manifest(*files, options.workers, report.hashed_bytes)) {
+      report.findings.push_back(std::move(finding));
+    }
   }
   check_all_values(checkpoint, options, report);
   std::ranges::stable_sort(report.findings, natural_less, &Finding::tensor);

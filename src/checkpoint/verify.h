@@ -41,6 +41,7 @@ struct VerifyReport {
   std::int64_t tensors = 0;    ///< logical tensors whose values were read
   std::int64_t quantized = 0;  ///< of these
   std::int64_t bytes = 0;
+  std::int64_t hashed_bytes = 0;  ///< compared with mantissa_manifest.json
   std::vector<Finding> findings;  ///< the whole checkpoint first, then by name
 
   /// The worst severity; Note when nothing was found.

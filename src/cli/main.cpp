@@ -16,6 +16,7 @@
 #include "checkpoint/quoted.h"
 #include "cli/command.h"
 #include "cli/command_tree.h"
+#include "cli/signals.h"
 #include "cli/terminal.h"
 
 namespace mantissa::cli {
@@ -81,6 +82,7 @@ Error plain_error(const std::filesystem::filesystem_error& error) {
 
 int report(const Error& error) {
   print_error(error.what());
+  if (error.kind() == ErrorKind::Interrupted) return 128 + stop_signal();
   return exit_code(error.kind());
 }
 

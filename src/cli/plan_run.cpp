@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -15,13 +14,12 @@
 #include "checkpoint/plan_totals.h"
 #include "checkpoint/quoted.h"
 #include "cli/plan_view.h"
+#include "cli/signals.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 
 namespace mantissa::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // A plan with what it was made from.
 struct Prepared {
@@ -54,6 +52,17 @@ Prepared prepare(const QuantizeOptions& options,
 Prepared prepare_quantize(const QuantizeOptions& options) {
   ParsedRequest parsed = parse_request(options);
   return prepare(options, std::move(parsed), open_source(options));
+}
+
+// What is copied at the end must be readable at the beginning.
+void require_readable(const Plan& plan) {
+  for (const Companion& companion : plan.companions) {
+    if (companion.path.empty()) continue;
+    if (::access(companion.path.c_str(), R_OK) == 0) continue;
+    throw Error(
+        ErrorKind::Input,
+        companion.path.string() + ": cannot be read; it would be copied along");
+  }
 }
 
 // Space for the shards and what is copied along.
@@ -98,16 +107,18 @@ class StatusLine {
 
 std::string result_json(const Plan& plan,
                         const QuantizeOptions& options,
-                        double seconds) {
+                        const RunResult& result) {
   auto out = nlohmann::ordered_json::parse(plan_json(plan, options));
   out["output"] = options.out.string();
-  out["seconds"] = seconds;
+  out["seconds"] = result.seconds;
+  out["peak_memory_bytes"] = result.peak_memory;
+  out["resumed_tensors"] = result.resumed;
   return json_text(out);
 }
 
 std::string result_text(const Plan& plan,
                         const QuantizeOptions& options,
-                        double seconds) {
+                        const RunResult& result) {
   const PlanTotals totals = totals_of(plan);
   const std::int64_t encoded = totals.encoded();
   const std::int64_t skipped = totals.count(Action::Skip);
@@ -131,16 +142,32 @@ std::string result_text(const Plan& plan,
       plan.source_bytes == 0 ? 0.0
                              : 100.0 * static_cast<double>(plan.output_bytes) /
                                    static_cast<double>(plan.source_bytes),
-      seconds);
+      result.seconds);
+  if (result.resumed > 0) {
+    out += fmt::format("{} tensors were taken over from the interrupted run\n",
+                       result.resumed);
+  }
   for (const std::string& warning : plan.warnings) {
     out += "warning: " + warning + "\n";
   }
   return out;
 }
 
+// The answer to SIGUSR1.
+void print_status(const RunProgress& progress) {
+  std::fputs(fmt::format("mantissa: {} of {} tensors, {} of {} in {:.1f} s\n",
+                         progress.tensors_done,
+                         progress.tensors,
+                         format_bytes(progress.bytes_done),
+                         format_bytes(progress.bytes),
+                         progress.seconds)
+                 .c_str(),
+             stderr);
+}
+
 int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
-  const Clock::time_point start = Clock::now();
   require_runnable(prepared.plan);
+  require_readable(prepared.plan);
   check_output(options.input,
                options.out,
                existing_of(options),
@@ -148,25 +175,34 @@ int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
   if (options.verbose && !options.quiet && !options.json) {
     print_text(plan_text(prepared.plan, options) + "\n");
   }
+  catch_signals();
   const StatusLine status(options, prepared.plan.tensors.size());
   const ConfigPtr recorded =
       recorded_config(prepared.parsed.request, prepared.plan);
-  run_plan(prepared.plan,
-           *prepared.source,
-           recorded,
-           {.out = options.out,
-            .existing = existing_of(options),
-            .workers = workers_of(options),
-            .progress = [&](const PlannedTensor& planned, std::int64_t done) {
-              status.show(planned, done);
-            }});
+  const RunResult result =
+      run_plan(prepared.plan,
+               *prepared.source,
+               recorded,
+               {.out = options.out,
+                .existing = existing_of(options),
+                .workers = workers_of(options),
+                .allow_nonfinite = options.allow_nonfinite,
+                .finished =
+                    [&](const PlannedTensor& planned,
+                        const TensorResult&,
+                        const RunProgress& progress) {
+                      status.show(planned, progress.tensors_done);
+                    },
+                .tick =
+                    [](const RunProgress& progress) {
+                      if (take_status_request()) print_status(progress);
+                    },
+                .stop = [] { return stop_signal() != 0; }});
   status.clear();
-  const double seconds =
-      std::chrono::duration<double>(Clock::now() - start).count();
   if (options.json) {
-    print_json(result_json(prepared.plan, options, seconds));
+    print_json(result_json(prepared.plan, options, result));
   } else if (!options.quiet) {
-    print_text(result_text(prepared.plan, options, seconds));
+    print_text(result_text(prepared.plan, options, result));
   }
   return 0;
 }
@@ -182,6 +218,7 @@ int run_plan_only(const QuantizeOptions& options) {
   }
   std::fflush(stdout);
   require_runnable(prepared.plan);
+  require_readable(prepared.plan);
   if (!options.out.empty()) {
     check_output(options.input,
                  options.out,

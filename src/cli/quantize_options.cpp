@@ -193,6 +193,9 @@ void add_source_options(CLI::App& command, QuantizeOptions& options) {
   command.add_flag("--json", options.json, "Machine-readable output");
   command.add_flag(
       "-v,--verbose", options.verbose, "Print the plan, one line per tensor");
+  command.add_flag("--allow-nonfinite",
+                   options.allow_nonfinite,
+                   "Keep tensors with NaN or Inf unquantized");
 }
 
 void add_config_options(CLI::App& command, QuantizeOptions& options) {
@@ -243,9 +246,6 @@ void add_config_options(CLI::App& command, QuantizeOptions& options) {
   command.add_flag("--allow-unloadable",
                    options.allow_unloadable,
                    "Write what no loader reads as it is meant");
-  command.add_flag("--allow-nonfinite",
-                   options.allow_nonfinite,
-                   "Keep tensors with NaN or Inf unquantized");
 }
 
 void add_workers_option(CLI::App& command, QuantizeOptions& options) {
@@ -263,7 +263,10 @@ void add_output_options(CLI::App& command, QuantizeOptions& options) {
   command.add_flag("--force", options.force, "Replace OUT when it is done");
   command.add_flag(
       "--restart", options.restart, "Discard an unfinished OUT.partial");
-  command.add_flag("--resume", options.resume, "Not in this version");
+  command.add_flag("--resume",
+                   options.resume,
+                   "Continue the run that left OUT.partial: what it finished "
+                   "is checked, not made again");
   command.add_flag("-q,--quiet", options.quiet, "Print errors only");
 }
 
@@ -358,15 +361,14 @@ std::unique_ptr<CheckpointSource> open_source(const QuantizeOptions& options) {
 }
 
 Existing existing_of(const QuantizeOptions& options) {
-  if (options.resume) {
+  if (options.resume && options.restart) {
     throw Error(ErrorKind::Usage,
-                "--resume is not available in this version; --restart begins "
-                "again");
+                "--resume continues an interrupted run and --restart discards "
+                "it; give one of them");
   }
-  if (options.force) {
-    return options.restart ? Existing::ReplaceAndRestart : Existing::Replace;
-  }
-  return options.restart ? Existing::Restart : Existing::Refuse;
+  return {.replace = options.force,
+          .restart = options.restart,
+          .resume = options.resume};
 }
 
 int workers_of(const QuantizeOptions& options) {

@@ -56,6 +56,7 @@ std::string as_json(const VerifyReport& report) {
                                  {"tensors", report.tensors},
                                  {"quantized_tensors", report.quantized},
                                  {"bytes", report.bytes},
+                                 {"hashed_bytes", report.hashed_bytes},
                                  {"findings", nlohmann::json::array()}};
   for (const Finding& finding : report.findings) {
     json["findings"].push_back({{"severity", word(finding.severity)},
@@ -86,6 +87,9 @@ std::string as_text(const VerifyReport& report) {
                                           format_count(report.tensors),
                                           format_count(report.quantized),
                                           format_bytes(report.bytes));
+  if (report.hashed_bytes > 0 && bad == 0) {
+    text += "hashes are those of mantissa_manifest.json\n";
+  }
   text += bad == 0
               ? fmt::format("sound: {}\n", checked)
               : fmt::format("not sound: {} findings in {}\n", bad, checked);

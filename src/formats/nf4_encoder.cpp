@@ -111,6 +111,7 @@ class NF4Encoder final : public Encoder {
                first(block) * spec_.block_size / 2,
                std::as_bytes(std::span(codes)));
     sink.write(kScalers, first(block), std::as_bytes(std::span(scaler_codes)));
+    write_factors(first(block), blocks, sink);
     if (block.row == 0) write_shared(sink);
   }
 
@@ -144,15 +145,32 @@ class NF4Encoder final : public Encoder {
     return nf4_code(scaled, table_, dtype_);
   }
 
+  // `values` as elements of a field, from element `first` on.
+  void write(FieldSink& sink,
+             Field field,
+             std::int64_t first,
+             std::span<const float> values) const {
+    const HostTensor bytes = as_field(dtype_, {values.begin(), values.end()});
+    sink.write(field, byte_count(dtype_, {first}), bytes.view().bytes());
+  }
+
+  // Those of `blocks` blocks from `first_block`, which are whole scaler blocks.
+  void write_factors(std::int64_t first_block,
+                     std::int64_t blocks,
+                     FieldSink& sink) const {
+    const std::int64_t begin = first_block / spec_.scaler_block_size;
+    const std::int64_t count = blocks / spec_.scaler_block_size;
+    write(sink,
+          kFactor,
+          begin,
+          std::span(factors_).subspan(static_cast<std::size_t>(begin),
+                                      static_cast<std::size_t>(count)));
+  }
+
   // What belongs to the tensor as a whole.
   void write_shared(FieldSink& sink) const {
-    const auto write = [&](Field field, const std::vector<float>& values) {
-      const HostTensor bytes = as_field(dtype_, values);
-      sink.write(field, 0, bytes.view().bytes());
-    };
-    write(kFactor, factors_);
-    write(kMean, {mean_});
-    write(kTable, {table_.begin(), table_.end()});
+    write(sink, kMean, 0, std::span(&mean_, 1));
+    write(sink, kTable, 0, table_);
   }
 
   Shape full_shape_;

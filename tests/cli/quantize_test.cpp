@@ -13,63 +13,22 @@
 
 #include "support/exchange.h"
 #include "support/run_tool.h"
+#include "support/small_model.h"
 #include "support/temp_dir.h"
 
 namespace mantissa {
 namespace {
 
 namespace fs = std::filesystem;
+using support::directory_contents;
 using support::run_tool;
 using support::ToolResult;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-HostTensor weights(Shape shape, int seed) {
-  HostTensor tensor(DType::BFloat16, std::move(shape));
-  for (std::int64_t i = 0; i < tensor.numel(); ++i) {
-    const auto x = static_cast<double>(i * 7 + seed);
-    tensor.as<std::uint16_t>()[i] =
-        float_to_bfloat16(static_cast<float>(std::sin(x) * 0.05));
-  }
-  return tensor;
-}
-
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-// All files of a directory, by relative name.
-std::map<std::string, std::string> contents(const fs::path& directory) {
-  std::map<std::string, std::string> out;
-  for (const auto& entry : fs::recursive_directory_iterator(directory)) {
-    if (!entry.is_regular_file()) continue;
-    out[fs::relative(entry.path(), directory).string()] = read(entry.path());
-  }
-  return out;
-}
-
 class QuantizeTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    fs::create_directory(model());
-    std::map<std::string, HostTensor> tensors = {
-        {"model.embed_tokens.weight", weights({96, 64}, 1)},
-        {"model.norm.weight", weights({64}, 2)}};
-    for (int i = 0; i < 3; ++i) {
-      const std::string layer = "model.layers." + std::to_string(i) + ".";
-      tensors[layer + "input_layernorm.weight"] = weights({64}, 3 + i);
-      tensors[layer + "self_attn.q_proj.weight"] = weights({64, 64}, 4 + i);
-      tensors[layer + "mlp.down_proj.weight"] = weights({64, 128}, 5 + i);
-    }
-    support::save_tensors(model() / "model.safetensors", tensors);
-    std::ofstream(model() / "config.json")
-        << R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama",
-               "num_hidden_layers": 3, "tie_word_embeddings": true})";
-    std::ofstream(model() / "tokenizer.json") << "{}";
-  }
+  void SetUp() override { support::write_small_model(model()); }
 
   fs::path model() const { return directory_.path() / "model"; }
   fs::path out(const std::string& name = "out") const {
@@ -93,10 +52,11 @@ TEST_F(QuantizeTest, WritesADirectoryThatVerifies) {
   EXPECT_THAT(result.out,
               HasSubstr("6 tensors quantized, 5 kept, 0 skipped, 1 tied"));
   EXPECT_EQ(result.err, "");
-  const auto files = contents(out());
+  const auto files = directory_contents(out());
   EXPECT_EQ(files.count("model.safetensors"), 1u);
   EXPECT_EQ(files.count("tokenizer.json"), 1u);
-  EXPECT_EQ(files.size(), 3u) << "nothing but weights, config and companions";
+  EXPECT_EQ(files.count("mantissa_manifest.json"), 1u);
+  EXPECT_EQ(files.size(), 4u) << "nothing but weights, config and companions";
   EXPECT_FALSE(fs::exists(out().string() + ".partial"));
 }
 
@@ -117,13 +77,14 @@ TEST_F(QuantizeTest, BytesDoNotDependOnWorkersOrInstructionSet) {
     ASSERT_EQ(quantize({"-c", config, "-j", "1"}, "one").exit_code, 0);
     for (const char* workers : {"2", "8"}) {
       ASSERT_EQ(quantize({"-c", config, "-j", workers}, "many").exit_code, 0);
-      EXPECT_EQ(contents(out("one")), contents(out("many")));
+      EXPECT_EQ(directory_contents(out("one")),
+                directory_contents(out("many")));
       fs::remove_all(out("many"));
     }
     ::setenv("MANTISSA_CPU", "scalar", 1);
     ASSERT_EQ(quantize({"-c", config}, "many").exit_code, 0);
     ::unsetenv("MANTISSA_CPU");
-    EXPECT_EQ(contents(out("one")), contents(out("many")));
+    EXPECT_EQ(directory_contents(out("one")), directory_contents(out("many")));
     fs::remove_all(out("one"));
     fs::remove_all(out("many"));
   }
@@ -149,7 +110,8 @@ TEST_F(QuantizeTest, SkippedTensorsAreRecordedAsNull) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("3 tensors quantized"));
   EXPECT_THAT(result.out, HasSubstr("3 skipped"));
-  const auto config = nlohmann::json::parse(read(out() / "config.json"));
+  const auto config =
+      nlohmann::json::parse(std::ifstream(out() / "config.json"));
   const auto& rules = config["quantization_config"]["quant_type"]["default"]
                             ["_data"]["fqn_to_config"];
   EXPECT_TRUE(rules["model.layers.2.self_attn.q_proj"].is_null());
@@ -168,27 +130,47 @@ TEST_F(QuantizeTest, JsonHasASchemaVersion) {
 
 TEST_F(QuantizeTest, RefusesToOverwrite) {
   ASSERT_EQ(quantize({"-c", "int8_weight_only"}).exit_code, 0);
-  const auto before = contents(out());
+  const auto before = directory_contents(out());
   ToolResult result = quantize({"-c", "intx_weight_only"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("--force"));
-  EXPECT_EQ(contents(out()), before);
+  EXPECT_EQ(directory_contents(out()), before);
   result = quantize({"-c", "intx_weight_only", "--force"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_NE(contents(out()), before);
+  EXPECT_NE(directory_contents(out()), before);
   EXPECT_FALSE(fs::exists(out().string() + ".partial"));
 }
 
 TEST_F(QuantizeTest, APartialOutputNeedsRestart) {
-  fs::create_directory(out().string() + ".partial");
-  std::ofstream(out().string() + ".partial/rest") << "old";
+  const fs::path partial = out().string() + ".partial";
+  fs::create_directory(partial);
+  std::ofstream(partial / "rest") << "old";
   ToolResult result = quantize({"-c", "int8_weight_only"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("--restart"));
-  EXPECT_EQ(quantize({"-c", "int8_weight_only", "--resume"}).exit_code, 2);
+  result = quantize({"-c", "int8_weight_only", "--restart"});
+  EXPECT_EQ(result.exit_code, 2) << "deleted what the tool had not made";
+  EXPECT_TRUE(fs::exists(partial / "rest"));
+  std::ofstream(partial / ".lock") << "1";
   result = quantize({"-c", "int8_weight_only", "--restart"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_FALSE(fs::exists(out() / "rest"));
+}
+
+TEST_F(QuantizeTest, ForceAndRestartTouchNothingForeign) {
+  fs::create_directory(out());
+  std::ofstream(out() / "thesis.txt") << "mine";
+  ToolResult result = quantize({"-c", "int8_weight_only", "--force"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("holds no checkpoint"));
+  EXPECT_TRUE(fs::exists(out() / "thesis.txt"));
+  fs::create_directory(out("else"));
+  std::ofstream(out("else") / ".lock") << "";
+  std::ofstream(out("else") / "precious") << "mine";
+  fs::create_directory_symlink(out("else"), out("new.partial"));
+  result = quantize({"-c", "int8_weight_only", "--restart"}, "new");
+  EXPECT_EQ(result.exit_code, 2) << "followed a symlink";
+  EXPECT_TRUE(fs::exists(out("else") / "precious"));
 }
 
 TEST_F(QuantizeTest, RefusesPlacesAroundTheInput) {
@@ -228,7 +210,7 @@ TEST_F(QuantizeTest, RefusesPlacesAroundTheInput) {
 
 TEST_F(QuantizeTest, NonFiniteWeightsAreNamedOrKept) {
   auto tensors = support::load_tensors(model() / "model.safetensors");
-  HostTensor bad = weights({64, 64}, 9);
+  HostTensor bad = tensors.at("model.layers.1.self_attn.q_proj.weight");
   bad.as<std::uint16_t>()[130] = 0x7fc0;
   tensors["model.layers.1.self_attn.q_proj.weight"] = bad;
   support::save_tensors(model() / "model.safetensors", tensors);
@@ -240,7 +222,8 @@ TEST_F(QuantizeTest, NonFiniteWeightsAreNamedOrKept) {
   result =
       quantize({"-c", "int8_weight_only", "--allow-nonfinite", "--restart"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  const auto config = nlohmann::json::parse(read(out() / "config.json"));
+  const auto config =
+      nlohmann::json::parse(std::ifstream(out() / "config.json"));
   EXPECT_TRUE(config["quantization_config"]["quant_type"]["default"]["_data"]
                     ["fqn_to_config"]["model.layers.1.self_attn.q_proj"]
                         .is_null());
@@ -327,7 +310,8 @@ TEST_F(QuantizeTest, CastsWithDtype) {
     EXPECT_EQ(tensor.as<float>()[5],
               bfloat16_to_float(before.at(name).as<std::uint16_t>()[5]));
   }
-  const auto config = nlohmann::json::parse(read(out() / "config.json"));
+  const auto config =
+      nlohmann::json::parse(std::ifstream(out() / "config.json"));
   EXPECT_EQ(config["dtype"], "float32");
 }
 

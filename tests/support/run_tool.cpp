@@ -1,13 +1,16 @@
 #include "support/run_tool.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 namespace mantissa::support {
 namespace {
@@ -31,39 +34,80 @@ int temporary_file() {
   return file;
 }
 
-// Closes `out` when it has been read back.
-ToolResult run(const std::vector<std::string>& arguments, int out) {
+}  // namespace
+
+ToolProcess::ToolProcess(const std::vector<std::string>& arguments,
+                         const std::vector<std::string>& environment,
+                         std::int64_t largest_file,
+                         int out)
+    : out_(out < 0 ? temporary_file() : out), err_(temporary_file()) {
   std::vector<char*> argv = {const_cast<char*>(MANTISSA_TOOL)};
   for (const std::string& a : arguments) {
     argv.push_back(const_cast<char*>(a.c_str()));
   }
   argv.push_back(nullptr);
-  const int err = temporary_file();
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::dup2(out, STDOUT_FILENO);
-    ::dup2(err, STDERR_FILENO);
-    ::execv(MANTISSA_TOOL, argv.data());
-    ::_exit(127);
+  pid_ = ::fork();
+  if (pid_ != 0) return;
+  for (const std::string& variable : environment) {
+    ::putenv(const_cast<char*>(variable.c_str()));
   }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  const int code =
-      WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  return {code, read_back(out), read_back(err)};
+  if (largest_file > 0) {
+    const auto limit = static_cast<rlim_t>(largest_file);
+    const struct rlimit bytes{limit, limit};
+    ::setrlimit(RLIMIT_FSIZE, &bytes);
+  }
+  ::dup2(out_, STDOUT_FILENO);
+  ::dup2(err_, STDERR_FILENO);
+  ::execv(MANTISSA_TOOL, argv.data());
+  ::_exit(127);
 }
 
-}  // namespace
+ToolProcess::~ToolProcess() {
+  if (!ended_) {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, &status_, 0);
+  }
+  if (out_ >= 0) ::close(out_);
+  if (err_ >= 0) ::close(err_);
+}
+
+bool ToolProcess::wait_stopped() {
+  if (ended_) return false;
+  ::waitpid(pid_, &status_, WUNTRACED);
+  ended_ = !WIFSTOPPED(status_);
+  return !ended_;
+}
+
+void ToolProcess::signal(int number) { ::kill(pid_, number); }
+
+std::int64_t ToolProcess::peak_memory() const {
+  std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+  for (std::string word; status >> word;) {
+    std::int64_t kibibytes = 0;
+    if (word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
+  }
+  return 0;
+}
+
+ToolResult ToolProcess::finish() {
+  if (!ended_) ::waitpid(pid_, &status_, 0);
+  ended_ = true;
+  const int code =
+      WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
+  return {code,
+          read_back(std::exchange(out_, -1)),
+          read_back(std::exchange(err_, -1))};
+}
 
 ToolResult run_tool(const std::vector<std::string>& arguments) {
-  return run(arguments, temporary_file());
+  return ToolProcess(arguments).finish();
 }
 
 ToolResult run_tool_to(const std::string& path,
                        const std::vector<std::string>& arguments) {
   const int out = ::open(path.c_str(), O_WRONLY);
   if (out < 0) throw std::runtime_error("cannot open " + path);
-  return run(arguments, out);
+  return ToolProcess(arguments, {}, 0, out).finish();
 }
 
 }  // namespace mantissa::support

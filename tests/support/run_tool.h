@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,37 @@ struct ToolResult {
   int exit_code = -1;
   std::string out;  ///< stdout
   std::string err;  ///< stderr
+};
+
+/// The tool of this build, running beside the test.
+class ToolProcess {
+ public:
+  /// Starts it with these arguments; `environment` ("NAME=value") is added to
+  /// the test's own, and `largest_file` limits the bytes of a file it writes
+  /// (0: no limit). `out` takes stdout and is closed at the end; -1 reads it
+  /// back.
+  explicit ToolProcess(const std::vector<std::string>& arguments,
+                       const std::vector<std::string>& environment = {},
+                       std::int64_t largest_file = 0,
+                       int out = -1);
+  ~ToolProcess();
+  ToolProcess(const ToolProcess&) = delete;
+  ToolProcess& operator=(const ToolProcess&) = delete;
+
+  /// Waits until it has stopped itself (SIGSTOP); false if it ended instead.
+  bool wait_stopped();
+  void signal(int number);
+  /// Largest resident set so far in bytes, 0 when it has ended.
+  std::int64_t peak_memory() const;
+  /// Waits for its end.
+  ToolResult finish();
+
+ private:
+  int pid_ = -1;
+  int out_ = -1;
+  int err_ = -1;
+  int status_ = 0;
+  bool ended_ = false;
 };
 
 /// Runs the tool of this build with these arguments, without a shell.

@@ -30,6 +30,15 @@ struct Companion {
   std::string text;            ///< contents of a file made by the reader
 };
 
+/// A file of a checkpoint as it was when it was opened: tells whether a later
+/// run reads the same one.
+struct SourceFile {
+  std::string name;
+  std::int64_t size = 0;
+  std::int64_t mtime_ns = 0;
+  std::uint64_t inode = 0;
+};
+
 /// An opened checkpoint: names, dtypes and shapes at once, bytes on request.
 /// Everything was validated when it was opened. Safe to use from several
 /// threads.
@@ -66,6 +75,8 @@ class CheckpointSource {
   virtual std::string fingerprint() const = 0;
   /// What is odd about the files, though every tensor can be read.
   virtual std::vector<std::string> notes() const { return {}; }
+  /// The files that hold the weights; empty for a source in memory.
+  virtual std::vector<SourceFile> files() const { return {}; }
 };
 
 /// How to open a checkpoint.

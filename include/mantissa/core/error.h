@@ -14,6 +14,8 @@ enum class ErrorKind {
   Quality = 5,     ///< threshold missed, or well-formed but wrong
   Skipped = 6,     ///< an eligible tensor that only a default would skip
   Resources = 7,   ///< disk or memory short
+  /// Stopped by a signal; the tool exits with 128 and the signal's number.
+  Interrupted = 130,
 };
 
 /// The only exception that the core half throws on purpose: a kind, which maps

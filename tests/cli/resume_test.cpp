@@ -1,0 +1,325 @@
+// A run that is killed at any instant and resumed gives the bytes of a run that
+// was not.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/run_tool.h"
+#include "support/small_model.h"
+#include "support/temp_dir.h"
+
+namespace mantissa {
+namespace {
+
+namespace fs = std::filesystem;
+using support::directory_contents;
+using support::run_tool;
+using support::ToolProcess;
+using support::ToolResult;
+using ::testing::HasSubstr;
+
+constexpr int kKilled = 128 + SIGKILL;
+
+class ResumeTest : public ::testing::Test {
+ protected:
+  void SetUp() override { support::write_small_model(model()); }
+
+  fs::path model() const { return directory_.path() / "model"; }
+  fs::path out(const std::string& name = "out") const {
+    return directory_.path() / name;
+  }
+  fs::path partial() const { return out().string() + ".partial"; }
+  fs::path journal() const { return partial() / ".journal.jsonl"; }
+
+  std::vector<std::string> words(std::vector<std::string> more = {},
+                                 const std::string& name = "out") const {
+    std::vector<std::string> all = {"quantize",
+                                    model().string(),
+                                    "-c",
+                                    config_,
+                                    "--shard-size",
+                                    shard_size_,
+                                    "-o",
+                                    out(name).string()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+
+  ToolResult run(std::vector<std::string> more = {},
+                 const std::string& name = "out") const {
+    return run_tool(words(std::move(more), name));
+  }
+
+  // With one worker, which syncs after each line.
+  ToolResult crash(const std::string& where,
+                   std::vector<std::string> more = {}) const {
+    more.insert(more.end(), {"-j", "1"});
+    return ToolProcess(words(std::move(more)), {"MANTISSA_CRASH_AT=" + where})
+        .finish();
+  }
+
+  // What an uninterrupted run writes.
+  const std::map<std::string, std::string>& expected() {
+    if (expected_.empty()) {
+      fs::remove_all(out("whole"));
+      EXPECT_EQ(run({}, "whole").exit_code, 0);
+      expected_ = directory_contents(out("whole"));
+    }
+    return expected_;
+  }
+
+  void remove_output() const {
+    fs::remove_all(out());
+    fs::remove_all(partial());
+  }
+
+  // Kills at the n-th passage of a point, resumes and compares, for n = 1, 2,
+  // .. until the run no longer comes so far. Returns how often it was killed.
+  int kill_at_every(const std::string& point) {
+    for (int n = 1;; ++n) {
+      SCOPED_TRACE(point + ":" + std::to_string(n));
+      remove_output();
+      const ToolResult killed = crash(point + ":" + std::to_string(n));
+      if (killed.exit_code == 0) return n - 1;
+      EXPECT_EQ(killed.exit_code, kKilled) << killed.err;
+      const ToolResult resumed = run({"--resume"});
+      EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+      EXPECT_EQ(directory_contents(out()), expected());
+      EXPECT_FALSE(fs::exists(partial()));
+      if (HasFailure()) return n;
+    }
+  }
+
+  support::TempDir directory_;
+  std::string config_ = "int4_weight_only:group_size=32";
+
+  std::string shard_size_ = "20000";
+  std::map<std::string, std::string> expected_;
+};
+
+TEST_F(ResumeTest, KilledAtAnyStepItGivesTheSameBytes) {
+  for (const char* config :
+       {"int8_weight_only", "int4_weight_only:group_size=32"}) {
+    SCOPED_TRACE(config);
+    config_ = config;
+    expected_.clear();
+    EXPECT_EQ(kill_at_every("journal.started"), 1);
+    EXPECT_EQ(kill_at_every("journal.added"), 12);
+    EXPECT_EQ(kill_at_every("journal.data_synced"), 12);
+    EXPECT_EQ(kill_at_every("journal.written"), 12);
+    EXPECT_EQ(kill_at_every("journal.synced"), 12);
+    EXPECT_EQ(kill_at_every("publish.before_rename"), 1);
+    EXPECT_EQ(kill_at_every("publish.after_rename"), 1);
+    EXPECT_EQ(kill_at_every("publish.old_removed"), 1);
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(ResumeTest, FinishedTensorsAreNotMadeAgain) {
+  crash("journal.synced:8");
+  const ToolResult resumed = run({"--resume"});
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_THAT(resumed.out, HasSubstr("8 tensors were taken over"));
+}
+
+TEST_F(ResumeTest, WithoutAPartialDirectoryItBeginsAtTheBeginning) {
+  EXPECT_EQ(run({"--resume"}).exit_code, 0);
+  EXPECT_EQ(directory_contents(out()), expected());
+}
+
+TEST_F(ResumeTest, DamagedDataIsMadeAgain) {
+  crash("journal.synced:12");
+  for (const auto& entry : fs::directory_iterator(partial())) {
+    if (entry.path().extension() != ".safetensors") continue;
+    std::fstream file(entry.path(),
+                      std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-5, std::ios::end);
+    file.put('\x5a');
+  }
+  EXPECT_EQ(run({"--resume"}).exit_code, 0);
+  EXPECT_EQ(directory_contents(out()), expected());
+}
+
+TEST_F(ResumeTest, TornAndSenselessLinesEndTheJournal) {
+  for (const std::string& rest :
+       {std::string("{\"tensor\": \"model.no"),
+        std::string("null\n[]\n{}\n"),
+        std::string("{\"tensor\": \"model.norm.weight\", \"xxh3\": []}\n"),
+        std::string(100'000, '[') + "\n",
+        std::string(2'000'000, 'x') + "\n",
+        std::string("\0\xff\xfe\n", 4)}) {
+    remove_output();
+    crash("journal.synced:5");
+    std::ofstream(journal(), std::ios::app | std::ios::binary) << rest;
+    const ToolResult resumed = run({"--resume"});
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_EQ(directory_contents(out()), expected());
+  }
+}
+
+TEST_F(ResumeTest, AnotherInputConfigOrVersionIsRefused) {
+  const auto refused = [&](std::vector<std::string> more,
+                           const std::string& why) {
+    more.push_back("--resume");
+    const ToolResult result = run(std::move(more));
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(why));
+    EXPECT_THAT(result.err, HasSubstr("--restart"));
+    EXPECT_TRUE(fs::exists(journal())) << "lost what was done";
+  };
+  crash("journal.synced:5");
+  refused({"--ignore", "re:.*layers.1.*"}, "config");
+  shard_size_ = "30000";
+  refused({}, "options");
+  shard_size_ = "20000";
+  const auto time = fs::last_write_time(model() / "model.safetensors");
+  fs::last_write_time(model() / "model.safetensors",
+                      time + std::chrono::seconds(1));
+  refused({}, "input");
+  fs::last_write_time(model() / "model.safetensors", time);
+  std::string text = directory_contents(partial())[".journal.jsonl"];
+  const std::string version = "\"tool_version\":\"";
+  text.insert(text.find(version) + version.size(), "9");
+  std::ofstream(journal(), std::ios::binary) << text;
+  refused({}, "version");
+  EXPECT_EQ(run({"--restart"}).exit_code, 0);
+  EXPECT_EQ(directory_contents(out()), expected());
+}
+
+TEST_F(ResumeTest, SignalsLeaveAValidJournal) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    remove_output();
+    const ToolResult stopped =
+        crash("journal.added:4:" + std::to_string(signal));
+    EXPECT_EQ(stopped.exit_code, 128 + signal);
+    EXPECT_THAT(stopped.err, HasSubstr("--resume"));
+    const ToolResult resumed = run({"--resume"});
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_THAT(resumed.out, HasSubstr("4 tensors were taken over"));
+    EXPECT_EQ(directory_contents(out()), expected());
+  }
+}
+
+TEST_F(ResumeTest, ForceKilledHalfWayLeavesOneWholeDirectory) {
+  const auto without_traces = [&](const fs::path& directory) {
+    auto files = directory_contents(directory);
+    files.erase(".lock");
+    files.erase(".journal.jsonl");
+    return files;
+  };
+  for (const char* point : {"journal.synced:3",
+                            "publish.before_rename:1",
+                            "publish.after_rename:1",
+                            "publish.old_removed:1"}) {
+    SCOPED_TRACE(point);
+    remove_output();
+    ASSERT_EQ(run_tool({"quantize",
+                        model().string(),
+                        "-c",
+                        "int8_weight_only",
+                        "-o",
+                        out().string()})
+                  .exit_code,
+              0);
+    const auto old = directory_contents(out());
+    EXPECT_EQ(crash(point, {"--force"}).exit_code, kKilled);
+    const auto found = without_traces(out());
+    EXPECT_TRUE(found == old || found == expected());
+    EXPECT_EQ(run({"--force", "--resume"}).exit_code, 0);
+    EXPECT_EQ(directory_contents(out()), expected());
+    EXPECT_FALSE(fs::exists(partial()));
+  }
+}
+
+TEST_F(ResumeTest, TheSecondRunSaysWhoHoldsTheLock) {
+  ToolProcess first(words(), {"MANTISSA_CRASH_AT=journal.added:2:19"});
+  ASSERT_TRUE(first.wait_stopped());
+  for (const char* flag : {"", "--resume", "--restart"}) {
+    const ToolResult second = run(*flag == 0 ? std::vector<std::string>{}
+                                             : std::vector<std::string>{flag});
+    EXPECT_EQ(second.exit_code, 3) << second.err;
+    EXPECT_THAT(second.err, HasSubstr("locked by process"));
+  }
+  first.signal(SIGCONT);
+  EXPECT_EQ(first.finish().exit_code, 0);
+  EXPECT_EQ(directory_contents(out()), expected());
+}
+
+TEST_F(ResumeTest, StatusOnRequest) {
+  ToolProcess tool(words(), {"MANTISSA_CRASH_AT=journal.added:2:19"});
+  ASSERT_TRUE(tool.wait_stopped());
+  tool.signal(SIGUSR1);
+  tool.signal(SIGCONT);
+  // The run may be over before the next tick; either way it ends well.
+  EXPECT_EQ(tool.finish().exit_code, 0);
+}
+
+// `times` kills at random moments of a run that takes some tenths of a second.
+void kill_at_random(const fs::path& model,
+                    const fs::path& out,
+                    const fs::path& whole,
+                    int times,
+                    unsigned seed) {
+  const std::vector<std::string> words = {
+      "quantize", model.string(), "-c", "int8_weight_only", "-q", "-o"};
+  const auto with = [&](const fs::path& place, bool resume) {
+    std::vector<std::string> all = words;
+    all.push_back(place.string());
+    if (resume) all.push_back("--resume");
+    return all;
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_EQ(run_tool(with(whole, false)).exit_code, 0);
+  const std::chrono::duration<double> takes =
+      std::chrono::steady_clock::now() - begin;
+  const auto expected = directory_contents(whole);
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<double> moment(0, takes.count());
+  for (int i = 0; i < times; ++i) {
+    fs::remove_all(out);
+    for (int kills = 0; !fs::exists(out); ++kills) {
+      ToolProcess tool(with(out, true));
+      if (kills < 3) {
+        std::this_thread::sleep_for(
+            std::chrono::duration<double>(moment(random)));
+        tool.signal(SIGKILL);
+      }
+      const int code = tool.finish().exit_code;
+      ASSERT_TRUE(code == 0 || code == kKilled) << code;
+    }
+    // Killed between rename and end, it is whole but not tidy.
+    ASSERT_EQ(run_tool(with(out, true)).exit_code % 2, 0);
+    ASSERT_EQ(directory_contents(out), expected) << "kill " << i;
+  }
+}
+
+TEST(ResumeRandomTest, TwentyKills) {
+  const support::TempDir directory;
+  support::write_small_model(directory.path() / "model", 12, 512);
+  kill_at_random(directory.path() / "model",
+                 directory.path() / "out",
+                 directory.path() / "whole",
+                 20,
+                 1);
+}
+
+TEST(ResumeRandomTest, NightlyThousandKills) {
+  const support::TempDir directory;
+  support::write_small_model(directory.path() / "model", 12, 512);
+  kill_at_random(directory.path() / "model",
+                 directory.path() / "out",
+                 directory.path() / "whole",
+                 1000,
+                 2);
+}
+
+}  // namespace
+}  // namespace mantissa
