@@ -39,7 +39,11 @@ OptionWords words_of(const CLI::Option& option) {
   }
   if (words.names.empty()) words.positional = option.get_name(true);
   const bool has_value = option.get_items_expected_max() > 0;
-  if (has_value) words.value = option.get_type_name();
+  // Behind a colon stand the checks: "INT:INT in [1 - 1024]".
+  if (has_value) {
+    const std::string type = option.get_type_name();
+    words.value = type.substr(0, type.find(':'));
+  }
   if (has_value && words.value.empty()) words.value = "TEXT";
   words.choices =
       choices_of(words.names.empty() ? words.positional : words.names.back());

@@ -61,7 +61,8 @@ std::string zsh_value(const OptionWords& option) {
     return fmt::format(":{}:({})", message, fmt::join(option.choices, " "));
   }
   if (!option.choices.empty()) {
-    return fmt::format(":{}:_mantissa_choice_or_file {}",
+    // The leading blank keeps zsh from adding words of its own.
+    return fmt::format(":{}: _mantissa_choice_or_file {}",
                        message,
                        fmt::join(option.choices, " "));
   }
@@ -190,9 +191,7 @@ std::string zsh_completion(const CommandWords& root) {
       R"(#compdef mantissa
 # zsh completion for mantissa, made by `mantissa completion zsh`.
 _mantissa_choice_or_file() {{
-  # The words after the tags are the choices; zsh puts its own in front.
-  local -a choices=("${{@[(r)*[^-]*,-1]}}")
-  compadd -- ${{choices:#-*}}
+  compadd -- "$@"
   _files
 }}
 

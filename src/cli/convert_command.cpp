@@ -2,6 +2,7 @@
 
 #include "cli/command.h"
 #include "cli/plan_run.h"
+#include "cli/reporting.h"
 
 namespace mantissa::cli {
 
@@ -19,6 +20,7 @@ void add_convert_command(CLI::App& app, Run& run) {
       "codes so; plain (default): decode them");
   add_output_options(*command, *options);
   options->convert = true;
+  add_report_options(*command, *options);
   add_later_options(*command);
   command->callback(
       [options, &run] { run = [options] { return run_convert(*options); }; });

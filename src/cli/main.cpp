@@ -16,6 +16,7 @@
 #include "checkpoint/quoted.h"
 #include "cli/command.h"
 #include "cli/command_tree.h"
+#include "cli/invocation.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
 
@@ -106,6 +107,7 @@ int run_guarded(int argc, char** argv) {
 }  // namespace mantissa::cli
 
 int main(int argc, char** argv) {
+  mantissa::cli::set_invocation(argc, argv);
   mantissa::cli::take_standard_descriptors();
   return mantissa::cli::finish_output(mantissa::cli::run_guarded(argc, argv));
 }

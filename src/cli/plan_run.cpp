@@ -1,7 +1,5 @@
 #include "cli/plan_run.h"
 
-#include <unistd.h>
-
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -13,7 +11,9 @@
 #include "checkpoint/pipeline.h"
 #include "checkpoint/plan_totals.h"
 #include "checkpoint/quoted.h"
+#include "checkpoint/report/facts.h"
 #include "cli/plan_view.h"
+#include "cli/reporting.h"
 #include "cli/signals.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
@@ -80,31 +80,6 @@ std::int64_t bytes_needed(const Plan& plan) {
   return bytes;
 }
 
-// One status line on a terminal; silent elsewhere.
-class StatusLine {
- public:
-  StatusLine(const QuantizeOptions& options, std::size_t total)
-      : active_(!options.quiet && !options.json && ::isatty(STDERR_FILENO)),
-        total_(total) {}
-
-  void show(const PlannedTensor& planned, std::int64_t done) const {
-    if (!active_) return;
-    std::fprintf(stderr,
-                 "\r\033[K[%lld/%zu] %s",
-                 static_cast<long long>(done),
-                 total_,
-                 printable(planned.tensor.name).c_str());
-  }
-
-  void clear() const {
-    if (active_) std::fputs("\r\033[K", stderr);
-  }
-
- private:
-  bool active_;
-  std::size_t total_;
-};
-
 std::string result_json(const Plan& plan,
                         const QuantizeOptions& options,
                         const RunResult& result) {
@@ -113,6 +88,16 @@ std::string result_json(const Plan& plan,
   out["seconds"] = result.seconds;
   out["peak_memory_bytes"] = result.peak_memory;
   out["resumed_tensors"] = result.resumed;
+  const auto report = report_directory(options);
+  out["report"] = report ? nlohmann::ordered_json(report->string())
+                         : nlohmann::ordered_json(nullptr);
+  const report::Facts facts = report::gather_facts(plan, result);
+  if (!facts.measured.empty()) {
+    const report::Measured& worst = facts.measured.front();
+    out["sqnr_db"] = facts.total.sqnr();
+    out["worst_sqnr_db"] = worst.worst.sqnr;
+    out["worst_tensor"] = plan.tensors[worst.tensor].tensor.name;
+  }
   return json_text(out);
 }
 
@@ -153,18 +138,6 @@ std::string result_text(const Plan& plan,
   return out;
 }
 
-// The answer to SIGUSR1.
-void print_status(const RunProgress& progress) {
-  std::fputs(fmt::format("mantissa: {} of {} tensors, {} of {} in {:.1f} s\n",
-                         progress.tensors_done,
-                         progress.tensors,
-                         format_bytes(progress.bytes_done),
-                         format_bytes(progress.bytes),
-                         progress.seconds)
-                 .c_str(),
-             stderr);
-}
-
 int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
   require_runnable(prepared.plan);
   require_readable(prepared.plan);
@@ -172,38 +145,29 @@ int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
                options.out,
                existing_of(options),
                bytes_needed(prepared.plan));
+  Reporting reporting(options, prepared.plan, *prepared.source);
   if (options.verbose && !options.quiet && !options.json) {
     print_text(plan_text(prepared.plan, options) + "\n");
   }
   catch_signals();
-  const StatusLine status(options, prepared.plan.tensors.size());
   const ConfigPtr recorded =
       recorded_config(prepared.parsed.request, prepared.plan);
-  const RunResult result =
-      run_plan(prepared.plan,
-               *prepared.source,
-               recorded,
-               {.out = options.out,
-                .existing = existing_of(options),
-                .workers = workers_of(options),
-                .allow_nonfinite = options.allow_nonfinite,
-                .finished =
-                    [&](const PlannedTensor& planned,
-                        const TensorResult&,
-                        const RunProgress& progress) {
-                      status.show(planned, progress.tensors_done);
-                    },
-                .tick =
-                    [](const RunProgress& progress) {
-                      if (take_status_request()) print_status(progress);
-                    },
-                .stop = [] { return stop_signal() != 0; }});
-  status.clear();
+  const RunResult result = reporting.run(
+      {.out = options.out,
+       .existing = existing_of(options),
+       .workers = workers_of(options),
+       .allow_nonfinite = options.allow_nonfinite},
+      [&](const RunOptions& run_options) {
+        return run_plan(prepared.plan, *prepared.source, recorded, run_options);
+      });
+  reporting.write_report(result);
   if (options.json) {
     print_json(result_json(prepared.plan, options, result));
   } else if (!options.quiet) {
     print_text(result_text(prepared.plan, options, result));
   }
+  std::fflush(stdout);
+  reporting.require_quality(result);
   return 0;
 }
 
@@ -220,6 +184,7 @@ int run_plan_only(const QuantizeOptions& options) {
   require_runnable(prepared.plan);
   require_readable(prepared.plan);
   if (!options.out.empty()) {
+    report_directory(options);
     check_output(options.input,
                  options.out,
                  existing_of(options),

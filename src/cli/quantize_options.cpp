@@ -32,14 +32,10 @@ constexpr const char* kLaterFlags[] = {
     "--device",
     "--imatrix",
     "--keep-split",
-    "--min-sqnr",
     "--max-memory",
-    "--no-progress",
     "--offload-folder",
     "--recipe",
-    "--report",
     "--seed",
-    "--color",
 };
 
 // -c NAME, NAME:field=value,..., a JSON file or JSON itself.
@@ -192,7 +188,7 @@ void add_source_options(CLI::App& command, QuantizeOptions& options) {
       ->capture_default_str();
   command.add_flag("--json", options.json, "Machine-readable output");
   command.add_flag(
-      "-v,--verbose", options.verbose, "Print the plan, one line per tensor");
+      "-v,--verbose", options.verbose, "One line per tensor, of plan and run");
   command.add_flag("--allow-nonfinite",
                    options.allow_nonfinite,
                    "Keep tensors with NaN or Inf unquantized");

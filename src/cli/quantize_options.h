@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,12 @@ struct QuantizeOptions {
   bool json = false;
   bool quiet = false;
   bool verbose = false;
+  std::filesystem::path report;    ///< empty: not given
+  bool report_by_default = false;  ///< a report also without --report
+  bool no_report = false;
+  bool no_progress = false;
+  std::string color = "auto";
+  std::optional<double> min_sqnr;
 };
 
 /// Options about the source and how it is delivered.

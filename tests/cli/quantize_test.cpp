@@ -261,7 +261,7 @@ TEST_F(QuantizeTest, MessagesOfBadWords) {
       {{"-c", "int8_weight_only", "--shard-size", "5XB"}, "--shard-size"},
       {{"-c", "int8_weight_only", "--dtype", "int8"}, "--dtype"},
       {{"-c", "int8_weight_only", "-j", "-1"}, "--threads"},
-      {{"-c", "int8_weight_only", "--report", "x"},
+      {{"-c", "int8_weight_only", "--recipe", "x"},
        "not available in this version"},
       {{"-c", "int8_static_activation_int8_weight"},
        "not available in this version"},

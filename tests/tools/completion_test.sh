@@ -43,23 +43,34 @@ expect "bash: positional" fish "$reply"
 if command -v zsh >/dev/null; then
   "$tool" completion zsh >_mantissa
   zsh -n _mantissa || failed=1
-  # A terminal of its own in which zsh lists what it would insert.
-  answer=$(zsh -fc '
-    zmodload zsh/zpty
-    zpty shell zsh -fi
-    zpty -w shell "PS1=READY; fpath=($PWD \$fpath); autoload -U compinit; compinit -u -D; bindkey \"^I\" complete-word; zstyle \":completion:*\" insert-tab false"
-    zpty -w -n shell "mantissa quantize --allow-non"$'"'\\t'"'
-    sleep 2
-    zpty -w -n shell $'"'\\n'"'
-    while zpty -r -t shell line; do print -r -- $line; done
-    zpty -d shell' 2>&1)
-  case $answer in
-  *--allow-nonfinite*) ;;
-  *)
-    echo "zsh: no --allow-nonfinite in: $answer" >&2
-    failed=1
-    ;;
-  esac
+  # press WORDS: what zsh makes of WORDS and a tab, in a terminal of its own.
+  press() {
+    zsh -fc '
+      zmodload zsh/zpty
+      zpty shell zsh -fi
+      zpty -w shell "PS1=READY; fpath=($PWD \$fpath); autoload -U compinit"
+      zpty -w shell "compinit -u -D; bindkey \"^I\" complete-word"
+      zpty -w -n shell "$1"$'"'\\t'"'
+      sleep 2
+      zpty -w -n shell $'"'\\n'"'
+      while zpty -r -t shell line; do print -r -- $line; done
+      zpty -d shell' zsh "$1" 2>&1
+  }
+  # zsh_expect WORDS WANTED: WANTED is what the tab must make of the last word.
+  zsh_expect() {
+    local answer
+    answer=$(press "$1")
+    case $answer in
+    *"$2"*) ;;
+    *)
+      echo "zsh: '$1' and a tab: no $2 in: $answer" >&2
+      failed=1
+      ;;
+    esac
+  }
+  zsh_expect 'mantissa quantize --allow-non' --allow-nonfinite
+  zsh_expect 'mantissa quantize -c float8_w' float8_weight_only
+  zsh_expect 'mantissa doc' doctor
 else
   echo "zsh is not installed: not asked"
 fi

@@ -1,4 +1,5 @@
 #include "checkpoint/report/report.h"
+#include "checkpoint/quoted.h"
 
 #include <cmath>
 #include <fstream>
@@ -111,6 +112,9 @@ Missed below_threshold(const Plan& plan, const RunResult& result, double db) {
                     printable(plan.tensors[m.tensor].tensor.name),
                     experts ? fmt::format("[{}]", m.worst.index) : "",
                     spell_db(m.worst.sqnr));
+  }
+  if (missed.tensors > kNamed) {
+    missed.worst += fmt::format(" and {} more", missed.tensors - kNamed);
   }
   return missed;
 }
