@@ -1,5 +1,4 @@
 #include "checkpoint/report/report.h"
-#include "checkpoint/quoted.h"
 
 #include <cmath>
 #include <fstream>
