@@ -54,9 +54,10 @@ class NF4Encoder final : public Encoder {
     }
   }
 
-  // Rows that hold whole blocks and whole bytes.
+  // Rows that hold whole scaler blocks and whole bytes.
   std::int64_t row_multiple() const override {
-    const std::int64_t unit = std::lcm(spec_.block_size, std::int64_t{2});
+    const std::int64_t unit =
+        std::lcm(spec_.block_size * spec_.scaler_block_size, std::int64_t{2});
     return unit / std::gcd(unit, shape_.columns);
   }
 
