@@ -25,21 +25,30 @@ constexpr Fact kExitCodes[] = {
      "the way"},
     {"3", "target not writable, device or library missing, OUT locked"},
     {"4", "malformed input, or weights that are NaN or infinite"},
-    {"5", "diff: --min-sqnr missed; verify: well-formed but wrong"},
+    {"5",
+     "--min-sqnr missed (quantize, diff); verify: well-formed but wrong, or a "
+     "hash that differs"},
     {"6", "an eligible tensor would be skipped, without --allow-skipped"},
     {"7", "disk or memory short"},
-    {"130, 143", "stopped by SIGINT or SIGTERM; --restart begins again"},
+    {"130, 143",
+     "stopped by SIGINT or SIGTERM; --resume goes on, --restart begins again"},
 };
 
 constexpr Fact kEnvironment[] = {
     {"MANTISSA_CPU",
      "scalar, avx2 or avx512: the highest instruction set used"},
     {"MANTISSA_KERNEL", "OP=NAME: forces a kernel (mantissa kernels)"},
+    {"NO_COLOR", "set to anything: no color with --color auto"},
 };
 
 constexpr Fact kFiles[] = {
     {"OUT", "what quantize and convert write, complete or not at all"},
-    {"OUT.partial", "a run that is not done; --restart discards it"},
+    {"OUT.partial",
+     "a run that is not done, with its journal; --resume goes on with it, "
+     "--restart discards it"},
+    {"OUT.report",
+     "report.html, report.md, summary.json, tensors.csv and events.jsonl of "
+     "the run; --report names another place, --no-report leaves it out"},
 };
 
 std::string roff(std::string_view text) {
