@@ -19,6 +19,7 @@
 #include "cli/invocation.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
+#include "kernels/select.h"
 
 namespace mantissa::cli {
 namespace {
@@ -67,6 +68,7 @@ int run_command_line(int argc, char** argv) {
     std::fputs(text.c_str(), stderr);
     return exit_code(ErrorKind::Usage);
   }
+  kernels::check_environment();
   return run();
 }
 

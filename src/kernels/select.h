@@ -13,6 +13,15 @@ namespace mantissa::kernels {
 /// The kernel that MANTISSA_KERNEL=op=name[,op=name...] forces for `op`, or "".
 std::string forced_kernel(const char* op);
 
+/// Checks a value of MANTISSA_KERNEL ("" forces nothing) as a whole: the form,
+/// the operators, their kernels, and that a machine with `caps` runs them.
+/// Throws Error(Usage) with what there is.
+void check_forced_kernels(const std::string& value, const Caps& caps);
+
+/// Checks MANTISSA_CPU and MANTISSA_KERNEL of this process before work begins.
+/// Throws Error(Usage) with the valid values.
+void check_environment();
+
 /// The first row of an operator's table that accepts the problem on these caps;
 /// a row has `name`, `refuses(problem, caps)` (null, or the reason) and `run`.
 /// The reference is last and accepts every legal problem. Throws Error(Usage)

@@ -179,6 +179,29 @@ TEST(HostileOptions, AreRefusedWithWords) {
   }
 }
 
+TEST(HostileEnvironment, IsRefusedBeforeWorkBegins) {
+  const std::map<std::string, std::string> cases = {
+      {"MANTISSA_CPU=foo", "expected scalar, avx2 or avx512, got 'foo'"},
+      {"MANTISSA_KERNEL=foo", "expected OP=NAME[,OP=NAME...], got 'foo'"},
+      {"MANTISSA_KERNEL=foo=bar", "there is no operator 'foo'; there are: abs"},
+      {"MANTISSA_KERNEL=convert=bar", "convert has no kernel 'bar'"},
+  };
+  for (const auto& [variable, says] : cases) {
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"configs"}, {"inspect", "/nowhere"}}) {
+      const ToolResult result =
+          support::ToolProcess(command, {variable}).finish();
+      EXPECT_EQ(result.exit_code, 2) << variable;
+      EXPECT_EQ(result.out, "");
+      EXPECT_THAT(result.err, HasSubstr(says));
+    }
+  }
+  const ToolResult fine =
+      support::ToolProcess({"configs"}, {"MANTISSA_CPU=", "MANTISSA_KERNEL="})
+          .finish();
+  EXPECT_EQ(fine.exit_code, 0) << fine.err;
+}
+
 TEST(HostileRules, AHundredThousandNamesTakeTwoSeconds) {
   const TempDir dir;
   const std::string path = model(dir, "m").string();

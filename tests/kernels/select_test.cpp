@@ -1,0 +1,53 @@
+#include "kernels/select.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace mantissa::kernels {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr Caps kEverything{true, true, true, true};
+
+std::string refusal(const std::string& value, const Caps& caps) {
+  try {
+    check_forced_kernels(value, caps);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::Usage);
+    return e.what();
+  }
+  return {};
+}
+
+TEST(ForcedKernels, EveryRowMayBeForced) {
+  for (const KernelInfo& row : all_kernels(kEverything)) {
+    EXPECT_EQ(refusal(row.op + "=" + row.name, kEverything), "") << row.name;
+  }
+  EXPECT_EQ(refusal("", kEverything), "");
+  EXPECT_EQ(
+      refusal("convert=convert_ref,error_sums=error_sums_avx2", kEverything),
+      "");
+}
+
+TEST(ForcedKernels, WhatCannotBeMeantIsRefused) {
+  EXPECT_THAT(refusal("foo", kEverything),
+              AllOf(HasSubstr("MANTISSA_KERNEL: expected OP=NAME"),
+                    HasSubstr("got 'foo'")));
+  EXPECT_THAT(refusal("convert=convert_ref,", kEverything),
+              HasSubstr("got ''"));
+  EXPECT_THAT(refusal("foo=bar", kEverything),
+              AllOf(HasSubstr("no operator 'foo'"),
+                    HasSubstr("absmax_runs, convert, dequantize_affine")));
+  EXPECT_THAT(refusal("convert=bar", kEverything),
+              AllOf(HasSubstr("convert has no kernel 'bar'"),
+                    HasSubstr("convert_avx512, convert_avx2, convert_ref")));
+  EXPECT_THAT(refusal("convert=convert_avx2", {}),
+              HasSubstr("convert_avx2 refuses here: needs AVX2"));
+  EXPECT_THAT(refusal("convert=convert_ref,convert=convert_ref", kEverything),
+              HasSubstr("'convert' stands in it twice"));
+}
+
+}  // namespace
+}  // namespace mantissa::kernels
