@@ -7,20 +7,16 @@
 #include <fmt/format.h>
 
 #include <mantissa/core/error.h>
-#include <mantissa/core/tensor_view.h>
 
 #include "checkpoint/gguf_config.h"
 #include "checkpoint/gguf_file.h"
 #include "checkpoint/gguf_llama.h"
+#include "checkpoint/gguf_rows.h"
+#include "checkpoint/gguf_stored_source.h"
 #include "checkpoint/gguf_tokenizer.h"
-#include "checkpoint/hash.h"
-#include "checkpoint/quoted.h"
 
 namespace mantissa {
 namespace {
-
-// Bytes of blocks read at a time where rows need no reordering.
-constexpr std::int64_t kChunkBytes = 256 << 10;
 
 // One dtype for the whole model: a converter stores vectors as F32 beside
 // weights of half precision, so the weights decide.
@@ -63,7 +59,7 @@ class GgufModelSource final : public CheckpointSource {
                           stored.bytes});
     }
     make_texts(dtype);
-    make_fingerprint();
+    fingerprint_ = gguf_fingerprint(file_, config_json_);
   }
 
   std::string kind() const override { return "GGUF"; }
@@ -120,17 +116,8 @@ class GgufModelSource final : public CheckpointSource {
                    std::int64_t row_bytes,
                    std::size_t bytes) const {
     const Shape& shape = tensors_.at(index).shape;
-    const std::int64_t total = shape.size() > 1 ? shape[0] : 1;
-    if (row < 0 || rows < 0 || row > total || rows > total - row ||
-        static_cast<std::int64_t>(bytes) != rows * row_bytes) {
-      throw Error(ErrorKind::Unexpected,
-                  fmt::format("tensor {}: {} bytes for rows {} to {} of {}",
-                              quoted_name(tensors_[index].name),
-                              bytes,
-                              row,
-                              row + rows,
-                              to_string(shape)));
-    }
+    const GgufRows wanted{row, rows, shape.size() > 1 ? shape[0] : 1};
+    check_gguf_rows(tensors_[index], wanted, row_bytes, bytes);
   }
 
   // Calls visit(bytes) with the blocks of the rows, in Hugging Face's order.
@@ -142,8 +129,11 @@ class GgufModelSource final : public CheckpointSource {
     const GgufTensor& tensor = stored(index);
     const std::int64_t head = model_.tensors[index].interleaved;
     if (head == 0) {
-      visit_plain(
-          tensor, row * tensor.row_bytes, rows * tensor.row_bytes, visit);
+      visit_gguf_bytes(file_,
+                       tensor,
+                       row * tensor.row_bytes,
+                       rows * tensor.row_bytes,
+                       visit);
     } else if (tensor.shape.size() > 1) {
       visit_heads(tensor, head, tensor.row_bytes, row, rows, visit);
     } else {
@@ -154,23 +144,6 @@ class GgufModelSource final : public CheckpointSource {
                   0,
                   rows * tensor.shape[0],
                   visit);
-    }
-  }
-
-  template <class Visit>
-  void visit_plain(const GgufTensor& tensor,
-                   std::int64_t begin,
-                   std::int64_t bytes,
-                   const Visit& visit) const {
-    const std::int64_t block = tensor.type->block_bytes;
-    const std::int64_t step = kChunkBytes / block * block;
-    std::vector<std::byte> buffer(
-        static_cast<std::size_t>(std::min(step, bytes)));
-    for (std::int64_t done = 0; done < bytes; done += step) {
-      const auto part = std::span(buffer).first(
-          static_cast<std::size_t>(std::min(step, bytes - done)));
-      file_.read(tensor, begin + done, part);
-      visit(std::span<const std::byte>(part));
     }
   }
 
@@ -225,20 +198,6 @@ class GgufModelSource final : public CheckpointSource {
                              : static_cast<std::int64_t>(tokens->size());
   }
 
-  void make_fingerprint() {
-    Hash128 hash;
-    std::vector<std::byte> buffer(kChunkBytes);
-    for (std::int64_t done = 0; done < file_.head_bytes();
-         done += kChunkBytes) {
-      const auto part = std::span(buffer).first(static_cast<std::size_t>(
-          std::min(kChunkBytes, file_.head_bytes() - done)));
-      file_.file().read_at(done, part);
-      hash.add(part);
-    }
-    hash.add(fmt::format("{}", file_.file().size())).add(config_json_);
-    fingerprint_ = hash.hex();
-  }
-
   GgufFile file_;
   LlamaModel model_;
   std::vector<SourceTensor> tensors_;
@@ -257,7 +216,12 @@ std::unique_ptr<CheckpointSource> open_gguf_model(
   } catch (const Error& error) {
     const std::string file = path.string() + ": ";
     const std::string_view what = error.what();
-    if (what.starts_with(file)) throw;
+    const bool named = what.starts_with(file);
+    if (options.any_gguf && error.kind() == ErrorKind::Usage) {
+      return open_gguf_stored(
+          path, std::string(what.substr(named ? file.size() : 0)));
+    }
+    if (named) throw;
     throw Error(error.kind(), file + std::string(what));
   }
 }

@@ -40,7 +40,7 @@ std::vector<TensorStats> all_stats(const LogicalCheckpoint& checkpoint,
 }
 
 int run_inspect(const Options& options) {
-  const auto source = open_checkpoint(options.path);
+  const auto source = open_checkpoint(options.path, {.any_gguf = true});
   const LogicalCheckpoint checkpoint(*source, TensorNames::Stored);
   Inspection inspection{checkpoint, {}};
   if (options.stats) {

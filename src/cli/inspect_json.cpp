@@ -64,6 +64,7 @@ std::string inspect_json(const Inspection& inspection) {
         {"quantized_bytes", totals.quantized_bytes},
         {"tensors_by_type", totals.tensors_by_type}}},
       {"metadata", checkpoint.source().metadata()},
+      {"notes", checkpoint.source().notes()},
       {"problems", Json::array()},
       {"tensors", Json::array()},
   };

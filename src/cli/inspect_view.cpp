@@ -10,6 +10,7 @@
 #include <mantissa/core/tensor_view.h>
 
 #include "checkpoint/bounded_json.h"
+#include "checkpoint/quoted.h"
 #include "cli/table.h"
 
 namespace mantissa::cli {
@@ -131,7 +132,7 @@ std::string inspect_summary(const Inspection& inspection) {
       fmt::format("{}{}{}: {} tensors, {} values, {}, {} bits per value\n",
                   checkpoint.source().kind(),
                   model.empty() ? "" : ", ",
-                  model,
+                  printable(model),
                   format_count(totals.tensors),
                   format_values(totals.values),
                   format_bytes(totals.bytes),
@@ -151,7 +152,10 @@ std::string inspect_summary(const Inspection& inspection) {
       !checkpoint.quantized()->problems().empty()) {
     text += fmt::format("{} problems, first: {}; `mantissa verify` lists all\n",
                         checkpoint.quantized()->problems().size(),
-                        checkpoint.quantized()->problems()[0]);
+                        printable(checkpoint.quantized()->problems()[0]));
+  }
+  for (const std::string& note : checkpoint.source().notes()) {
+    text += fmt::format("note: {}\n", printable(note));
   }
   return text;
 }

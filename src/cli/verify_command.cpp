@@ -97,7 +97,7 @@ std::string as_text(const VerifyReport& report) {
 }
 
 int run_verify(const Options& options) {
-  const auto source = open_checkpoint(options.path);
+  const auto source = open_checkpoint(options.path, {.any_gguf = true});
   const VerifyReport report =
       verify(*source,
              {.workers = options.threads,

@@ -1,3 +1,4 @@
+#include <limits>
 #include <map>
 #include <string>
 
@@ -6,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/exchange.h"
+#include "support/raw_gguf.h"
 #include "support/run_tool.h"
 #include "support/temp_dir.h"
 
@@ -87,6 +89,77 @@ TEST_F(InspectCommand, ExitCodesTellWhatIsWrong) {
   EXPECT_EQ(result.exit_code, 4);
   EXPECT_THAT(result.err, HasSubstr("model.safetensors"));
   EXPECT_EQ(result.out, "");
+}
+
+class ForeignGguf : public testing::Test {
+ protected:
+  ForeignGguf() {
+    file_ = support::RawGguf::tiny_llama();
+    file_.set_string("general.architecture", "qwen2")
+        .set_f32_tensor("blk.0.ffn_gate_exps.weight",
+                        {2, 3, 2},
+                        {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11})
+        .set_f32_tensor("empty.weight", {4, 0}, {});
+    write();
+  }
+
+  void write() { path_ = dir_.write("model.gguf", file_.bytes()).string(); }
+
+  support::TempDir dir_;
+  support::RawGguf file_;
+  std::string path_;
+};
+
+TEST_F(ForeignGguf, IsInspectedAsItStands) {
+  const ToolResult table = run_tool({"inspect", path_});
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  EXPECT_THAT(table.out,
+              AllOf(HasSubstr("note: `convert` and `quantize` do not take this "
+                              "file: GGUF key \"general.architecture\": "
+                              "\"qwen2\" is not supported; this version "
+                              "converts: llama (dense)\n"),
+                    HasSubstr("blk.0.ffn_gate_exps.weight     [2, 3, 2]  F32"),
+                    HasSubstr("token_embd.weight"),
+                    HasSubstr("48 B")));
+  const ToolResult stats = run_tool({"inspect", path_, "--stats", "--json"});
+  EXPECT_EQ(stats.exit_code, 0) << stats.err;
+  const auto json = nlohmann::json::parse(stats.out);
+  EXPECT_THAT(json["notes"][0].get<std::string>(), HasSubstr("qwen2"));
+  for (const auto& tensor : json["tensors"]) {
+    if (tensor["name"] != "blk.0.ffn_gate_exps.weight") continue;
+    EXPECT_EQ(tensor["stats"]["max"], 11);
+    EXPECT_EQ(tensor["stats"]["zeros"], 1);
+  }
+}
+
+TEST_F(ForeignGguf, IsVerifiedAsFarAsThatGoes) {
+  const ToolResult sound = run_tool({"verify", path_});
+  EXPECT_EQ(sound.exit_code, 0) << sound.err;
+  EXPECT_THAT(sound.out,
+              AllOf(HasSubstr("note: `convert` and `quantize` do not take"),
+                    HasSubstr("note: checked are the header, the extents"),
+                    HasSubstr("sound: 14 tensors")));
+  file_.set_f32_tensor("token_embd.weight",
+                       {1, 2},
+                       {1, std::numeric_limits<float>::quiet_NaN()});
+  write();
+  EXPECT_EQ(run_tool({"verify", path_}).exit_code, 5);
+  file_.offset_error = 32;
+  write();
+  const ToolResult broken = run_tool({"verify", path_});
+  EXPECT_EQ(broken.exit_code, 4);
+  EXPECT_THAT(broken.err, HasSubstr("offset: expected"));
+}
+
+TEST_F(ForeignGguf, IsNotConverted) {
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"convert", path_, "-o", path_ + ".out"},
+        {"plan", path_, "-c", "int8_weight_only"},
+        {"quantize", path_, "-c", "int8_weight_only", "-o", path_ + ".out"}}) {
+    const ToolResult result = run_tool(command);
+    EXPECT_EQ(result.exit_code, 2) << command[0];
+    EXPECT_THAT(result.err, HasSubstr("this version converts: llama (dense)"));
+  }
 }
 
 }  // namespace

@@ -84,7 +84,11 @@ struct OpenOptions {
   /// float32, bfloat16 or float16: the dtype in which GGUF weights are
   /// delivered. Empty: bfloat16 when a tensor of the file is quantized, else
   /// the stored dtype. Ignored for safetensors, which are delivered as stored.
-  std::optional<DType> dtype;
+  std::optional<DType> dtype = {};
+  /// A GGUF file that is well-formed but not of a model that is converted opens
+  /// as its tensors under their stored names, in float32 and without a
+  /// config.json, instead of being refused; notes() says why.
+  bool any_gguf = false;
 };
 
 /// Opens a .safetensors file, a .safetensors.index.json, a Hugging Face
