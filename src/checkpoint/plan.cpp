@@ -68,12 +68,15 @@ void require_runnable(const Plan& plan) {
   const ErrorKind kind =
       std::min_element(plan.problems.begin(), plan.problems.end(), by_kind)
           ->kind;
-  std::string message;
+  std::vector<std::string> messages;
   for (const Problem& problem : plan.problems) {
-    if (problem.kind != kind) continue;
-    message += (message.empty() ? "" : "\n") + problem.message;
+    if (problem.kind == kind) messages.push_back(problem.message);
   }
-  throw Error(kind, message);
+  throw PlanRefused(kind, std::move(messages));
 }
+
+PlanRefused::PlanRefused(ErrorKind kind, std::vector<std::string> messages)
+    : Error(kind, fmt::format("{}", fmt::join(messages, "\n"))),
+      messages_(std::move(messages)) {}
 
 }  // namespace mantissa

@@ -115,8 +115,20 @@ struct Plan {
 /// Makes the plan; never throws for what it can list in Plan::problems.
 Plan make_plan(const CheckpointSource& source, const PlanRequest& request);
 
-/// Throws the first problem by weight (usage before skipped) with all of that
-/// kind in its message.
+/// Why a plan is not run: all problems of one kind. what() joins them by line
+/// feeds; a name from a file may hold one, so who prints takes messages().
+class PlanRefused : public Error {
+ public:
+  PlanRefused(ErrorKind kind, std::vector<std::string> messages);
+
+  const std::vector<std::string>& messages() const { return messages_; }
+
+ private:
+  std::vector<std::string> messages_;
+};
+
+/// Throws PlanRefused with the problems of the first kind by weight (usage
+/// before skipped).
 void require_runnable(const Plan& plan);
 
 /// Names of the tensors for which is_matrix().

@@ -137,7 +137,7 @@ std::string inspect_summary(const Inspection& inspection) {
                   format_values(totals.values),
                   format_bytes(totals.bytes),
                   format_bits(totals.bytes, totals.values));
-  text += quantization_scheme(checkpoint);
+  text += printable(quantization_scheme(checkpoint));
   if (totals.quantized_tensors > 0) {
     text += fmt::format(
         ": {} tensors, {} of the values, at {} bits; {} tensors kept ({})",

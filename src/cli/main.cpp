@@ -13,6 +13,7 @@
 #include <mantissa/core/error.h>
 #include <mantissa/core/version.h>
 
+#include "checkpoint/plan.h"
 #include "checkpoint/quoted.h"
 #include "cli/command.h"
 #include "cli/command_tree.h"
@@ -84,7 +85,11 @@ Error plain_error(const std::filesystem::filesystem_error& error) {
 }
 
 int report(const Error& error) {
-  print_error(error.what());
+  if (const auto* plan = dynamic_cast<const PlanRefused*>(&error)) {
+    print_errors(plan->messages());
+  } else {
+    print_error(error.what());
+  }
   if (error.kind() == ErrorKind::Interrupted) return 128 + stop_signal();
   return exit_code(error.kind());
 }

@@ -120,7 +120,7 @@ std::string result_text(const Plan& plan,
   if (tied > 0) what += fmt::format(", {} tied", tied);
   std::string out = fmt::format(
       "{}: {}; {} -> {} ({:.1f} %) in {:.2f} s\n",
-      options.out.string(),
+      printable(options.out.string()),
       what,
       format_bytes(plan.source_bytes),
       format_bytes(plan.output_bytes),
@@ -133,7 +133,7 @@ std::string result_text(const Plan& plan,
                        result.resumed);
   }
   for (const std::string& warning : plan.warnings) {
-    out += "warning: " + warning + "\n";
+    out += "warning: " + printable(warning) + "\n";
   }
   return out;
 }

@@ -11,6 +11,7 @@
 #include "checkpoint/dialects/dialect.h"
 #include "checkpoint/name_groups.h"
 #include "checkpoint/plan_totals.h"
+#include "checkpoint/quoted.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 
@@ -110,7 +111,7 @@ std::string plan_text(const Plan& plan, const QuantizeOptions& options) {
         "{}: loads in {}; runs on {}\n", format, note.loads, note.runs);
   }
   for (const std::string& warning : plan.warnings) {
-    out += "warning: " + warning + "\n";
+    out += "warning: " + printable(warning) + "\n";
   }
   return out;
 }

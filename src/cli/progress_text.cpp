@@ -50,9 +50,9 @@ std::string tensor_line(const PlannedTensor& planned,
                                 progress.tensors_done,
                                 total.size(),
                                 total,
-                                printable(planned.tensor.name),
+                                planned.tensor.name,
                                 to_string(planned.tensor.shape));
-  if (planned.action == Action::Tie) return out + planned.reason;
+  if (planned.action == Action::Tie) return printable(out + planned.reason);
   out += fmt::format("{} -> {}, {} -> {}",
                      planned.stored_type,
                      target_name(planned),
@@ -67,7 +67,7 @@ std::string tensor_line(const PlannedTensor& planned,
   }
   if (planned.action == Action::Skip) out += ", skipped: " + planned.reason;
   if (result.resumed) out += ", resumed";
-  return out;
+  return printable(out);
 }
 
 std::string fitted(const std::string& line, std::size_t columns) {

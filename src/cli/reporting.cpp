@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <cstdio>
-
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
@@ -11,6 +9,7 @@
 #include "cli/color.h"
 #include "cli/invocation.h"
 #include "cli/signals.h"
+#include "cli/terminal.h"
 #include "kernels/caps.h"
 
 namespace mantissa::cli {
@@ -26,10 +25,8 @@ ProgressOptions progress_options(const QuantizeOptions& options) {
 }
 
 void warn(const QuantizeOptions& options, const std::string& message) {
-  std::fprintf(stderr,
-               "mantissa: warning: %s; %s is complete\n",
-               message.c_str(),
-               options.out.c_str());
+  print_error(fmt::format(
+      "warning: {}; {} is complete", message, options.out.string()));
 }
 
 }  // namespace

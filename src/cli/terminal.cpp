@@ -13,6 +13,7 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/quoted.h"
+#include "checkpoint/utf8.h"
 
 namespace mantissa::cli {
 namespace {
@@ -43,12 +44,20 @@ void print_text(std::string_view text) { write_out(printable_lines(text)); }
 void print_json(std::string_view json) { write_out(json); }
 
 void print_error(std::string_view message) {
+  const std::string one(message);
+  print_errors({&one, 1});
+}
+
+void print_errors(std::span<const std::string> messages) {
   constexpr std::size_t kLongest = 20'000;  // a message may quote a file
-  const std::string line =
-      fmt::format("mantissa: {}{}\n",
-                  printable_lines(message.substr(0, kLongest)),
-                  message.size() > kLongest ? "..." : "");
-  std::fwrite(line.data(), 1, line.size(), stderr);
+  std::string text;
+  for (const std::string& message : messages) {
+    text += (text.empty() ? "" : "\n") + printable(message);
+  }
+  const bool longer = text.size() > kLongest;
+  if (longer) text = whole_characters(text.substr(0, kLongest));
+  text = fmt::format("mantissa: {}{}\n", text, longer ? "..." : "");
+  std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
 std::string json_text(const nlohmann::ordered_json& json) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,8 +19,12 @@ void print_text(std::string_view text);
 /// JSON to stdout as it is.
 void print_json(std::string_view json);
 
-/// "mantissa: MESSAGE" to stderr, escaped like print_text().
+/// "mantissa: MESSAGE" to stderr as one line: a line feed in it is escaped too,
+/// so that no name from a file looks like a line of ours.
 void print_error(std::string_view message);
+
+/// The same with one line for each message.
+void print_errors(std::span<const std::string> messages);
 
 /// JSON with indentation and a line feed at its end. Names from files that are
 /// not UTF-8 get replacement characters, so that the rest can be read.

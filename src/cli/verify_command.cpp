@@ -78,7 +78,7 @@ std::string as_text(const VerifyReport& report) {
                     word(finding.severity),
                     finding.tensor.empty() ? "" : quoted_name(finding.tensor),
                     finding.tensor.empty() ? "" : ": ",
-                    finding.what);
+                    printable(finding.what));
   }
   if (shown > kShown) {
     text += fmt::format("... and {} more (--json lists all)\n", shown - kShown);

@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <string>
 
@@ -14,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/exchange.h"
+#include "support/raw_safetensors.h"
 #include "support/run_tool.h"
 #include "support/temp_dir.h"
 
@@ -95,6 +98,75 @@ TEST(HostileNames, ConfigAndArgumentsAreEscapedToo) {
   EXPECT_THAT(plan(path.string(), {"-c", "\x1b[31m"}).err,
               AllOf(HasSubstr("\\x1b[31m"), Not(HasSubstr("\x1b"))));
   EXPECT_THAT(run_tool({"\x1b[31m"}).err, Not(HasSubstr("\x1b")));
+}
+
+// No name from a file begins a line of its own.
+TEST(HostileNames, LineFeedsAreEscapedToo) {
+  const TempDir dir;
+  const std::string bad = "X\nmantissa: all is well\n\x1b[2J";
+  const std::string json = R"(X\nmantissa: all is well\n\u001b[2J)";
+  const fs::path path =
+      model(dir, "m", {{bad, HostTensor(DType::BFloat16, {32, 32})}});
+  const std::string header =
+      R"({"__metadata__": {"tensor_names": "[\"a.w\", \"a.b\"]",
+          "a.w": "{\"_type\": \"Tensor\"}",
+          "a.b": "{\"_type\": \")" +
+      std::string(R"(X\\nmantissa: all is well\\n\\u001b[2J)") +
+      R"(\", \"_data\": {}, \"_tensor_data_names\": [\"q\"]}"},
+          "a.w": {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]},
+          "a._b_q": {"dtype": "BF16", "shape": [4], "data_offsets": [8, 16]}})";
+  const std::string torchao =
+      dir.write("torchao.safetensors", support::raw_safetensors(header, 16))
+          .string();
+  const std::string out = (dir.path() / "out").string();
+  const auto check = [&](const std::vector<std::string>& words) {
+    const ToolResult result = run_tool(words);
+    for (const std::string& text : {result.out, result.err}) {
+      EXPECT_THAT(text,
+                  AllOf(Not(HasSubstr("\x1b")),
+                        Not(HasSubstr("\nmantissa: all is well"))))
+          << words[0];
+    }
+    EXPECT_THAT(result.out + result.err, HasSubstr("all is well")) << words[0];
+  };
+  const auto check_all = [&] {
+    check({"inspect", path.string()});
+    check({"inspect", path.string(), "--all"});
+    check({"inspect", path.string(), "--tree"});
+    check({"plan", path.string(), "-c", "int8_weight_only"});
+    check({"plan",
+           path.string(),
+           "-c",
+           "int8_weight_only",
+           "--tensor-type",
+           "X=int8_weight_only"});
+  };
+  for (const std::string& config :
+       {R"({"architectures": ["$"]})",
+        R"({"architectures": ["Y"], "model_type": "$"})",
+        R"({"architectures": ["LlamaForCausalLM"], "torch_dtype": "$"})",
+        R"({"quantization_config": {"quant_method": "$"}})"}) {
+    std::string text = config;
+    text.replace(text.find('$'), 1, json);
+    dir.write("m/config.json", text);
+    check_all();
+  }
+  check({"verify", path.string()});
+  dir.write("m/config.json", kConfig);
+  check({"diff", path.string(), torchao, "--all"});
+  check({"quantize",
+         path.string(),
+         "-c",
+         "int8_weight_only",
+         "-o",
+         out,
+         "-v",
+         "--allow-skipped"});
+  for (const char* command : {"inspect", "verify"}) check({command, torchao});
+  check({"convert", torchao, "-o", out + "2"});
+  std::ifstream card(out + ".report/report.md");
+  const std::string markdown{std::istreambuf_iterator<char>(card), {}};
+  EXPECT_THAT(markdown, Not(HasSubstr("\nmantissa: all is well")));
 }
 
 TEST(HostilePaths, JsonSurvivesBytesThatAreNoUtf8) {
