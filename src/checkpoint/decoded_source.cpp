@@ -13,6 +13,7 @@
 
 #include "checkpoint/bounded_json.h"
 #include "checkpoint/carried_codes.h"
+#include "checkpoint/quantized_reason.h"
 #include "checkpoint/quoted.h"
 
 namespace mantissa {
@@ -56,6 +57,8 @@ DecodedSource::DecodedSource(std::unique_ptr<CheckpointSource> source,
       config_(side == SideTensors::Keep
                   ? source_->config_json()
                   : without_quantization(source_->config_json())) {
+  const std::string conflict = quantization_conflict(*source_);
+  if (!conflict.empty()) throw Error(ErrorKind::Input, conflict);
   quantized_->require_sound();
   if (!quantized_->leftovers().empty()) {
     const std::size_t part = quantized_->leftovers().front();

@@ -48,6 +48,8 @@ class Decider {
  private:
   void check_source() {
     if (is_decoded(source_)) return;
+    const std::string conflict = quantization_conflict(source_);
+    if (!conflict.empty()) return problem(ErrorKind::Input, conflict);
     const std::string reason = request_.rules == nullptr
                                    ? convert_refusal(source_)
                                    : quantized_reason(source_);

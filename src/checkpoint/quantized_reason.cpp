@@ -24,6 +24,8 @@ constexpr std::string_view kDecode =
     "start from the original model, or decode this one with `mantissa "
     "convert`, which also changes its dialect";
 
+constexpr std::string_view kUnknownMethod = "unknown method";
+
 const Json* member(const Json& object, const char* key) {
   if (!object.is_object() || !object.contains(key)) return nullptr;
   return &object[key];
@@ -80,7 +82,8 @@ Evidence config_evidence(const CheckpointSource& source) {
   if (found == nullptr) return {};
   const std::string method = method_of(*found);
   if (method.empty()) {
-    return {"unknown method", "config.json has a quantization_config"};
+    return {std::string(kUnknownMethod),
+            "config.json has a quantization_config"};
   }
   return {method,
           fmt::format("config.json has a quantization_config with quant_method "
@@ -137,6 +140,25 @@ std::string quantized_reason(const CheckpointSource& source) {
       printable(found.method),
       found.words,
       dialect_of(source) != nullptr ? kDecode : kOriginal);
+}
+
+std::string quantization_conflict(const CheckpointSource& source) {
+  if (source.kind() == "GGUF" || !is_torchao_metadata(source.metadata())) {
+    return {};
+  }
+  const Evidence config = config_evidence(source);
+  if (config.method.empty() || config.method == kUnknownMethod ||
+      config.method == torchao_dialect().name()) {
+    return {};
+  }
+  const Evidence metadata = metadata_evidence(source);
+  return fmt::format(
+      "{}, but the files hold torchao's metadata{}{}: one of the two is wrong, "
+      "and the codes mean something else in each. Remedy: take both from one "
+      "model, or correct config.json",
+      config.words,
+      metadata.words.empty() ? "" : ", where ",
+      metadata.words);
 }
 
 std::string convert_refusal(const CheckpointSource& source) {

@@ -15,6 +15,11 @@ std::string quantized_reason(const CheckpointSource& source);
 /// a way that convert does not decode. "" when it can.
 std::string convert_refusal(const CheckpointSource& source);
 
+/// How config.json and the files contradict each other: it names another method
+/// than torchao, whose metadata the files hold. "" when they agree or only one
+/// of them speaks. Which of the two is right cannot be told.
+std::string quantization_conflict(const CheckpointSource& source);
+
 /// The method that config.json, metadata or tensor names give away: "torchao",
 /// "gptq"; "" when there is none.
 std::string quantization_method(const CheckpointSource& source);

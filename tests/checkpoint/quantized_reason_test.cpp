@@ -53,6 +53,36 @@ TEST(QuantizedReason, ConfigNamesTheMethod) {
               HasSubstr("bitsandbytes"));
 }
 
+TEST(QuantizedReason, ContradictionsNameBothSides) {
+  const auto conflict = [](const std::string& config, const char* type) {
+    MemorySource source(config);
+    source.set_metadata(
+        {{"tensor_names", R"(["a.weight"])"},
+         {"a.weight", std::string(R"({"_type": ")") + type + "\"}"}});
+    return quantization_conflict(source);
+  };
+  const auto config = [](const std::string& method) {
+    return R"({"quantization_config": {"quant_method": ")" + method + "\"}}";
+  };
+  for (const char* method : {"gptq", "awq", "compressed-tensors"}) {
+    EXPECT_THAT(conflict(config(method), "Int8Tensor"),
+                AllOf(HasSubstr(std::string("quant_method \"") + method + '"'),
+                      HasSubstr("torchao's metadata, where \"a.weight\" is "
+                                "stored as \"Int8Tensor\""),
+                      HasSubstr("Remedy: ")));
+    EXPECT_THAT(conflict(config(method), "Tensor"),
+                HasSubstr("hold torchao's metadata: one"));
+    EXPECT_THAT(quantization_conflict(MemorySource(config(method))), IsEmpty());
+  }
+  EXPECT_THAT(conflict(R"({"quantization_config": {"load_in_8bit": true}})",
+                       "Int8Tensor"),
+              HasSubstr("bitsandbytes"));
+  EXPECT_THAT(conflict(config("torchao"), "Int8Tensor"), IsEmpty());
+  EXPECT_THAT(conflict("{}", "Int8Tensor"), IsEmpty());
+  EXPECT_THAT(conflict(R"({"quantization_config": {}})", "Int8Tensor"),
+              IsEmpty());
+}
+
 TEST(QuantizedReason, TensorsGiveItAway) {
   MemorySource torchao;
   torchao.set_metadata({{"tensor_names", R"(["a.weight"])"},

@@ -188,6 +188,34 @@ TEST(HostilePaths, JsonSurvivesBytesThatAreNoUtf8) {
   }
 }
 
+TEST(HostileConfig, OfAnotherMethodIsNotDecoded) {
+  const TempDir dir;
+  const std::string plain = model(dir, "m").string();
+  const std::string quantized = (dir.path() / "int8").string();
+  ASSERT_EQ(
+      run_tool({"quantize", plain, "-c", "int8_weight_only", "-o", quantized})
+          .exit_code,
+      0);
+  auto config =
+      nlohmann::json::parse(std::ifstream(quantized + "/config.json"));
+  config["quantization_config"]["quant_method"] = "gptq";
+  dir.write("int8/config.json", config.dump());
+  const std::string out = (dir.path() / "out").string();
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"convert", quantized, "-o", out},
+        {"plan", quantized, "-c", "int8_weight_only"},
+        {"quantize", quantized, "-c", "int8_weight_only", "-o", out}}) {
+    const ToolResult result = run_tool(command);
+    EXPECT_EQ(result.exit_code, 4) << command[0];
+    EXPECT_THAT(result.err,
+                AllOf(HasSubstr("quant_method \"gptq\""),
+                      HasSubstr("is stored as \"Int8Tensor\"")))
+        << command[0];
+  }
+  EXPECT_EQ(run_tool({"verify", quantized}).exit_code, 5);
+  EXPECT_FALSE(fs::exists(out));
+}
+
 TEST(HostileStdout, ThatIsFullIsAnError) {
   const TempDir dir;
   const std::string path = model(dir, "m").string();
