@@ -28,6 +28,18 @@ struct Misfit {
   std::vector<std::string> names;
 };
 
+// "a, b, c and 7 more".
+std::string listed(const std::vector<std::string>& names) {
+  std::string out;
+  for (std::size_t i = 0; i < names.size() && i < kNamesShown; ++i) {
+    out += (i > 0 ? ", " : "") + printable(names[i]);
+  }
+  if (names.size() > kNamesShown) {
+    out += fmt::format(" and {} more", names.size() - kNamesShown);
+  }
+  return out;
+}
+
 class Decider {
  public:
   Decider(const CheckpointSource& source,
@@ -42,6 +54,7 @@ class Decider {
     }
     count_rule_hits();
     report_misfits();
+    report_cautions();
     warn_about_order();
   }
 
@@ -244,6 +257,8 @@ class Decider {
     }
     out.config = config;
     out.encoding = choice.encoding;
+    if (!choice.caution.empty())
+      cautions_[choice.caution].push_back(out.tensor.name);
     require_loadable(out, known.note);
     const SourceTensor& stored = source_.tensors()[out.tensor.pieces[0].source];
     const bool exact =
@@ -287,8 +302,10 @@ class Decider {
     if (known != choices_.end()) return known->second;
     Choice choice;
     if (is_matrix(tensor)) {
-      choice.choice = plan_.dialect->stored_form(
-          config->choose(tensor.shape, tensor.dtype));
+      WeightChoice chosen = config->choose(tensor.shape, tensor.dtype);
+      const std::string caution = chosen.caution;
+      choice.choice = plan_.dialect->stored_form(std::move(chosen));
+      choice.choice.caution = caution;
     } else {
       choice.choice.refusal = fmt::format("{} {} is not a float matrix",
                                           to_string(tensor.shape),
@@ -373,13 +390,6 @@ class Decider {
 
   void report_misfits() {
     for (const Misfit& misfit : misfits_) {
-      std::string names;
-      for (std::size_t i = 0; i < misfit.names.size() && i < kNamesShown; ++i) {
-        names += (i > 0 ? ", " : "") + printable(misfit.names[i]);
-      }
-      if (misfit.names.size() > kNamesShown) {
-        names += fmt::format(" and {} more", misfit.names.size() - kNamesShown);
-      }
       std::string remedy = misfit.remedy;
       if (misfit.kind == ErrorKind::Skipped) {
         remedy += remedy.empty() ? "" : "; or ";
@@ -387,10 +397,16 @@ class Decider {
       }
       problem(misfit.kind,
               fmt::format("{}: {}{}{}",
-                          names,
+                          listed(misfit.names),
                           misfit.refusal,
                           remedy.empty() ? "" : ". Remedy: ",
                           remedy));
+    }
+  }
+
+  void report_cautions() {
+    for (const auto& [caution, names] : cautions_) {
+      plan_.warnings.push_back(fmt::format("{}: {}", listed(names), caution));
     }
   }
 
@@ -406,6 +422,7 @@ class Decider {
   const PlanRequest& request_;
   Plan& plan_;
   std::vector<Misfit> misfits_;
+  std::map<std::string, std::vector<std::string>> cautions_;  // names of each
   std::map<std::tuple<const Config*, Shape, DType>, Choice> choices_;
 };
 

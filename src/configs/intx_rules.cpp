@@ -12,6 +12,18 @@ bool is_intx(DType dtype) {
   return dtype == DType::Int8 || (dtype >= DType::Int1 && dtype <= DType::Int7);
 }
 
+// The scale is 2 max|x|, so that |x / scale| <= 1/2, which rounds to 0.
+std::string caution_of(const IntxWeight& weight) {
+  if (weight.weight_dtype != DType::Int1 ||
+      weight.mapping_type != MappingType::Symmetric ||
+      weight.algorithm != IntxChooseQParamsAlgorithm::Affine) {
+    return {};
+  }
+  return "symmetric int1 has the codes -1 and 0 and a scale of twice the "
+         "largest value: every code becomes 0 and the weights decode to 0. "
+         "Remedy: ASYMMETRIC, or int2 and more";
+}
+
 }  // namespace
 
 void check_intx(std::string_view type,
@@ -66,7 +78,7 @@ WeightChoice choose_intx(std::string_view type,
   if (activation == IntxActivation::Int8AsymPerToken) {
     spec.activation_quantization = "int8_asym_per_token";
   }
-  return {make_intx_encoding(shape, dtype, spec), {}, {}};
+  return {make_intx_encoding(shape, dtype, spec), {}, {}, caution_of(weight)};
 }
 
 }  // namespace mantissa::rules

@@ -15,6 +15,7 @@ namespace mantissa {
 namespace {
 
 using support::MemorySource;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr const char* kLlama =
@@ -101,6 +102,28 @@ TEST(PlanTest, OffsetsAreContiguousAndAlignedToTheHeader) {
     EXPECT_EQ(at, plan.shards[i].file_bytes);
   }
   EXPECT_EQ(plan.shards[0].file.substr(0, 6), "model-");
+}
+
+TEST(PlanTest, SymmetricInt1IsWarnedAbout) {
+  const MemorySource source = llama(4, 64);
+  const auto warnings = [&](const std::string& config) {
+    return make_plan(source, Words(config).request).warnings;
+  };
+  const std::vector<std::string> one =
+      warnings("intx_weight_only:weight_dtype=int1");
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_THAT(one[0],
+              AllOf(HasSubstr("model.layers.0.mlp.down_proj.weight"),
+                    HasSubstr(" and 5 more: symmetric int1"),
+                    HasSubstr("every code becomes 0"),
+                    HasSubstr("Remedy: ASYMMETRIC, or int2")));
+  for (const char* config :
+       {"intx_weight_only:weight_dtype=int2",
+        "intx_weight_only:weight_dtype=int1,mapping_type=ASYMMETRIC",
+        "intx_weight_only:weight_dtype=int1,"
+        "intx_choose_qparams_algorithm=HQQ_SCALE_ONLY"}) {
+    EXPECT_THAT(warnings(config), testing::IsEmpty()) << config;
+  }
 }
 
 TEST(PlanTest, AShapeThatOnlyTheBaseHitsIsExitSix) {

@@ -12,8 +12,9 @@ namespace mantissa {
 /// What a config says about one weight: an encoding, or why there is none.
 struct WeightChoice {
   std::shared_ptr<const Encoding> encoding;  ///< null when refused
-  std::string refusal;  ///< "K = 576 is not a multiple of group_size 128"
-  std::string remedy;   ///< "use --group-size 64 or 32"
+  std::string refusal;       ///< "K = 576 is not a multiple of group_size 128"
+  std::string remedy;        ///< "use --group-size 64 or 32"
+  std::string caution = {};  ///< what the encoding is not fit for, or ""
 };
 
 /// A user-facing quantization config: torchao's fields, torchao's JSON.
