@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -169,14 +170,21 @@ void check_standing(const fs::path& out, Existing existing) {
   }
 }
 
+// What access() promises is not always so: nothing can be made in /proc, and a
+// name may be too long with its suffix. So a directory is made and removed; its
+// name is as long as that of OUT.partial.
+void check_creatable(const fs::path& out) {
+  std::string probe = out.string() + ".pXXXXXX";
+  if (::mkdtemp(probe.data()) == nullptr) throw_errno("cannot create", out);
+  if (::rmdir(probe.c_str()) != 0) throw_errno("cannot remove", probe);
+}
+
 void check_disk(const fs::path& parent, std::int64_t bytes) {
-  if (::access(parent.c_str(), W_OK | X_OK) != 0) {
-    throw_errno("cannot write here", parent);
-  }
   struct statvfs disk{};
   if (::statvfs(parent.c_str(), &disk) != 0) {
     throw_errno("cannot examine the disk", parent);
   }
+  if (disk.f_blocks == 0) return;  // a file system that does not count
   const auto free = static_cast<std::int64_t>(disk.f_bavail) *
                     static_cast<std::int64_t>(disk.f_frsize);
   if (free < bytes) {
@@ -230,6 +238,10 @@ void check_output(const fs::path& input,
     throw Error(ErrorKind::Target,
                 parent.string() + " is not a directory; make it first");
   }
+  if (::access(parent.c_str(), W_OK | X_OK) != 0) {
+    throw_errno("cannot write here", parent);
+  }
+  check_creatable(place);
   // What an interrupted run has written need not be found again.
   const fs::path partial = partial_path(place);
   check_disk(parent, bytes - allocated_bytes(partial));

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <map>
 #include <sstream>
 
 #include <nlohmann/json.hpp>
@@ -139,6 +141,21 @@ TEST_F(QuantizeTest, RefusesToOverwrite) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(directory_contents(out()), before);
   EXPECT_FALSE(fs::exists(out().string() + ".partial"));
+}
+
+TEST_F(QuantizeTest, WhereNothingCanBeMadeIsATarget) {
+  const std::map<std::string, std::string> places = {
+      {"/proc/x", "/proc/x: cannot create: No such file"},
+      {out(std::string(250, 'x')).string(), "File name too long"}};
+  for (const auto& [out, says] : places) {
+    for (const char* command : {"plan", "quantize"}) {
+      const auto result = run_tool(
+          {command, model().string(), "-c", "int8_weight_only", "-o", out});
+      EXPECT_EQ(result.exit_code, 3) << command << ": " << result.err;
+      EXPECT_THAT(result.err, HasSubstr(says));
+    }
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory_.path()), {}), 1);
 }
 
 TEST_F(QuantizeTest, APartialOutputNeedsRestart) {
