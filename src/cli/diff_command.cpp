@@ -16,6 +16,7 @@
 #include "checkpoint/diff.h"
 #include "checkpoint/quoted.h"
 #include "cli/command.h"
+#include "cli/number_options.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 
@@ -218,9 +219,6 @@ void require_common(const DiffReport& report, const Options& options) {
 }
 
 int run_diff(const Options& options) {
-  if (options.min_sqnr && std::isnan(*options.min_sqnr)) {
-    throw Error(ErrorKind::Usage, "--min-sqnr: expected a number, got nan");
-  }
   const OpenOptions open{.dtype = parse_dtype(options.dtype)};
   const auto source_a = open_checkpoint(options.a, open);
   const auto source_b = open_checkpoint(options.b, open);
@@ -248,10 +246,11 @@ void add_diff_command(CLI::App& app, Run& run) {
   command->add_option("B", options->b, "What is compared with it")->required();
   command->add_flag(
       "--all", options->all, "Every tensor, not only the worst that differ");
-  command->add_option("--min-sqnr",
-                      options->min_sqnr,
-                      "Exit 5 when a tensor is below this many dB, missing in "
-                      "B or not comparable");
+  expect_decibels(
+      *command->add_option("--min-sqnr",
+                           options->min_sqnr,
+                           "Exit 5 when a tensor is below this many dB, "
+                           "missing in B or not comparable"));
   command
       ->add_option("--dtype",
                    options->dtype,
@@ -259,11 +258,10 @@ void add_diff_command(CLI::App& app, Run& run) {
                    "at all), bfloat16 or float16")
       ->capture_default_str();
   command->add_flag("--json", options->json, "Machine-readable output");
-  command
-      ->add_option("-j,--threads",
-                   options->threads,
-                   "Threads that read values (default: all processors)")
-      ->check(CLI::Range(1, 1024));
+  expect_workers(*command->add_option("-j,--threads",
+                                      options->threads,
+                                      "Threads that read values (default: all "
+                                      "processors)"));
   command->callback(
       [options, &run] { run = [options] { return run_diff(*options); }; });
 }

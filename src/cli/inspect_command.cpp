@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/inspect_view.h"
+#include "cli/number_options.h"
 #include "cli/terminal.h"
 
 namespace mantissa::cli {
@@ -82,11 +83,10 @@ void add_inspect_command(CLI::App& app, Run& run) {
                     options->stats,
                     "Read the values too: min, max, zeros, non-finite");
   command->add_flag("--json", options->json, "Machine-readable output");
-  command
-      ->add_option("-j,--threads",
-                   options->threads,
-                   "Threads that read values (default: all processors)")
-      ->check(CLI::Range(1, 1024));
+  expect_workers(*command->add_option("-j,--threads",
+                                      options->threads,
+                                      "Threads that read values (default: all "
+                                      "processors)"));
   command->callback(
       [options, &run] { run = [options] { return run_inspect(*options); }; });
 }

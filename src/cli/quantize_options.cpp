@@ -17,6 +17,7 @@
 #include "checkpoint/convert_rules.h"
 #include "checkpoint/decoded_source.h"
 #include "checkpoint/dialects/dialect.h"
+#include "cli/number_options.h"
 #include "cli/rule_files.h"
 
 namespace mantissa::cli {
@@ -38,12 +39,20 @@ constexpr const char* kLaterFlags[] = {
     "--seed",
 };
 
+ParsedConfig read_config_file(const std::string& path) {
+  const std::string text = read_rule_file("-c", path);
+  try {
+    return parse_config_json(text);
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("-c: {}: {}", path, error.what()));
+  }
+}
+
 // -c NAME, NAME:field=value,..., a JSON file or JSON itself.
 ParsedConfig read_config(const std::string& words,
                          std::vector<std::string>& warnings) {
-  ParsedConfig parsed = names_a_file(words)
-                            ? parse_config_json(read_rule_file("-c", words))
-                            : parse_config(words);
+  ParsedConfig parsed =
+      names_a_file(words) ? read_config_file(words) : parse_config(words);
   for (std::string& warning : parsed.warnings) {
     warnings.push_back("config: " + std::move(warning));
   }
@@ -208,11 +217,12 @@ void add_config_options(CLI::App& command, QuantizeOptions& options) {
                      "torchao or compressed-tensors: how quantized tensors are "
                      "written (default: torchao, with --scheme "
                      "compressed-tensors)");
-  command
-      .add_option("--group-size",
-                  options.group_size,
-                  "Group size of the -c config or the --scheme")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  expect_integer(
+      *command.add_option("--group-size",
+                          options.group_size,
+                          "Group size of the -c config or the --scheme"),
+      1,
+      std::int64_t{1} << 40);
   command
       .add_option("--ignore",
                   options.ignore,
@@ -245,11 +255,10 @@ void add_config_options(CLI::App& command, QuantizeOptions& options) {
 }
 
 void add_workers_option(CLI::App& command, QuantizeOptions& options) {
-  command
-      .add_option("-j,--threads",
-                  options.workers,
-                  "Number of workers (default: all processors)")
-      ->check(CLI::Range(1, 1024));
+  expect_workers(
+      *command.add_option("-j,--threads",
+                          options.workers,
+                          "Number of workers (default: all processors)"));
 }
 
 void add_output_options(CLI::App& command, QuantizeOptions& options) {
@@ -368,11 +377,6 @@ Existing existing_of(const QuantizeOptions& options) {
 }
 
 int workers_of(const QuantizeOptions& options) {
-  if (options.workers < 0) {
-    throw Error(
-        ErrorKind::Usage,
-        fmt::format("-j: expected at least 1 worker, got {}", options.workers));
-  }
   return options.workers == 0 ? default_workers() : options.workers;
 }
 

@@ -8,6 +8,7 @@
 #include "checkpoint/report/report.h"
 #include "cli/color.h"
 #include "cli/invocation.h"
+#include "cli/number_options.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "kernels/caps.h"
@@ -39,10 +40,11 @@ void add_report_options(CLI::App& command, QuantizeOptions& options) {
                          "OUT.report)");
   command.add_flag("--no-report", options.no_report, "Write no report")
       ->excludes(place);
-  command.add_option("--min-sqnr",
-                     options.min_sqnr,
-                     "Exit with 5 when a quantized matrix has a lower SQNR in "
-                     "dB; OUT stays");
+  expect_decibels(
+      *command.add_option("--min-sqnr",
+                          options.min_sqnr,
+                          "Exit with 5 when a quantized matrix has a lower "
+                          "SQNR in dB; OUT stays"));
   command.add_flag(
       "--no-progress", options.no_progress, "No status line on stderr");
   command.add_option("--color", options.color, "auto, always or never")

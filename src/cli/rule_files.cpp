@@ -1,9 +1,11 @@
 #include "cli/rule_files.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include <fmt/format.h>
 
+#include <mantissa/configs/registry.h>
 #include <mantissa/core/error.h>
 
 #include "checkpoint/input_file.h"
@@ -21,7 +23,12 @@ bool names_a_file(const std::string& words) {
   if (words.find_first_of("{[") != words.npos) return false;  // JSON, lists
   if (words.ends_with(".json") || words.find('/') != words.npos) return true;
   std::error_code ignored;  // such as a name that is too long
-  return fs::is_regular_file(words, ignored);
+  if (fs::is_regular_file(words, ignored)) return true;
+  // A directory, such as an OUT, may have a config's name.
+  return fs::is_directory(words, ignored) &&
+         std::ranges::none_of(configs(), [&](const ConfigInfo& config) {
+           return words == config.short_name || words == config.type;
+         });
 }
 
 std::string read_rule_file(const std::string& option, const fs::path& path) {

@@ -11,6 +11,7 @@
 #include "checkpoint/quoted.h"
 #include "checkpoint/verify.h"
 #include "cli/command.h"
+#include "cli/number_options.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 
@@ -125,11 +126,10 @@ void add_verify_command(CLI::App& app, Run& run) {
                     options->allow_nonfinite,
                     "Accept NaN and infinity where nothing is quantized");
   command->add_flag("--json", options->json, "Machine-readable output");
-  command
-      ->add_option("-j,--threads",
-                   options->threads,
-                   "Threads that read values (default: all processors)")
-      ->check(CLI::Range(1, 1024));
+  expect_workers(*command->add_option("-j,--threads",
+                                      options->threads,
+                                      "Threads that read values (default: all "
+                                      "processors)"));
   command->callback(
       [options, &run] { run = [options] { return run_verify(*options); }; });
 }

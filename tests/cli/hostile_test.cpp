@@ -269,6 +269,10 @@ TEST(HostileOptions, AreRefusedWithWords) {
       {"begins with a byte order mark", {"-c", bom}},
       {"empty.json: is empty", {"-c", empty}},
       {"repeated key \"_type\"", {"-c", twice}},
+      {"twice.json: ", {"-c", twice}},
+      {"m: a directory; expected a file", {"-c", path}},
+      {"--group-size: expected",
+       {"-c", "int8_weight_only:x=1", "--group-size", "0"}},
       {"expected a regular file", {"--tensor-type-file", "/dev/zero"}},
       {"stands in line 1 already", {"--tensor-type-file", lines}},
   };
@@ -277,6 +281,53 @@ TEST(HostileOptions, AreRefusedWithWords) {
     EXPECT_EQ(result.exit_code, 2) << says;
     EXPECT_THAT(result.err, HasSubstr(says));
   }
+}
+
+TEST(HostileNumbers, AreRefusedWithWhatIsExpected) {
+  const TempDir dir;
+  const std::string path = model(dir, "m").string();
+  const std::string out = (dir.path() / "out").string();
+  const auto check = [](const std::vector<std::string>& words,
+                        const std::string& says) {
+    const ToolResult result = run_tool(words);
+    EXPECT_EQ(result.exit_code, 2) << words.back();
+    EXPECT_THAT(result.err,
+                AllOf(HasSubstr(says), HasSubstr("got '" + words.back() + "'")))
+        << words.back();
+  };
+  for (const char* value :
+       {"nan", "inf", "-inf", "-1", "1e999", "", " 3", "3 ", "30dB", "0x10"}) {
+    const std::string says = "--min-sqnr: expected a number of dB from 0 up";
+    check({"diff", path, path, "--min-sqnr", value}, says);
+    check({"quantize",
+           path,
+           "-c",
+           "int8_weight_only",
+           "-o",
+           out,
+           "--min-sqnr",
+           value},
+          says);
+  }
+  for (const char* value :
+       {"0", "-1", "99999999999", "99999999999999999999", "", "1.5", "x"}) {
+    const std::string says =
+        "--threads: expected a whole number from 1 to 1024";
+    for (const char* command : {"inspect", "verify", "plan"}) {
+      check({command, path, "-j", value}, says);
+    }
+    check({"diff", path, path, "-j", value}, says);
+  }
+  for (const char* value : {"0", "-3", "1e3", "99999999999999999999", ""}) {
+    check({"plan", path, "-c", "int4_weight_only", "--group-size", value},
+          "--group-size: expected a whole number from 1 to ");
+  }
+  for (const char* value : {"0", "-1", "5XB", "", "1.5GB", "99999999999GB"}) {
+    check({"plan", path, "-c", "int8_weight_only", "--shard-size", value},
+          "--shard-size: expected a size such as 5GB");
+  }
+  EXPECT_FALSE(fs::exists(out));
+  EXPECT_EQ(plan_int8(path, {"-j", "010"}).exit_code, 0);
 }
 
 TEST(HostileEnvironment, IsRefusedBeforeWorkBegins) {

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+namespace CLI {
+class Option;
+}
+
+namespace mantissa::cli {
+
+/// Lets an option take whole decimal numbers from `least` to `most` only; what
+/// it refuses is named with what was expected.
+void expect_integer(CLI::Option& option, std::int64_t least, std::int64_t most);
+
+/// -j: 1 to 1024.
+void expect_workers(CLI::Option& option);
+
+/// Lets an option take finite numbers of dB from 0 only: no nan, no inf, and
+/// nothing that overflows to it.
+void expect_decibels(CLI::Option& option);
+
+}  // namespace mantissa::cli
