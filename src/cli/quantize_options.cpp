@@ -102,8 +102,11 @@ void read_tensor_type_file(const std::filesystem::path& path,
                               first->first,
                               first->second));
     }
-    entries.push_back(parse_tensor_type(
-        line, fmt::format("{}:{} {}", path.string(), number, line), warnings));
+    const std::string origin =
+        fmt::format("{}:{} {}", path.string(), number, line);
+    // Told here, before a file of rules has filled the memory.
+    if (seen.size() > kMostPatterns) throw_too_many_patterns(origin);
+    entries.push_back(parse_tensor_type(line, origin, warnings));
   }
 }
 

@@ -1,9 +1,11 @@
 #include "configs/name_pattern.h"
 
 #include <array>
+#include <cstddef>
 #include <utility>
 
 #include <re2/re2.h>
+#include <re2/set.h>
 
 #include <mantissa/core/error.h>
 
@@ -106,14 +108,28 @@ std::string misread_construct(std::string_view text) {
   return {};
 }
 
+// An expression takes fifty times its length when it is parsed.
+constexpr std::size_t kLongest = 64 << 10;
+
+void check_length(std::string_view spelled) {
+  if (spelled.size() <= kLongest) return;
+  throw Error(ErrorKind::Usage,
+              "rule '" + std::string(spelled.substr(0, 100)) +
+                  "...': expected a pattern of at most " +
+                  std::to_string(kLongest) + " bytes, got " +
+                  std::to_string(spelled.size()));
+}
+
+// Parses without compiling: a set of rules does that, within bounds.
 void check_regex(const NamePattern& pattern) {
   RE2::Options options;
   options.set_log_errors(false);
-  const RE2 regex(full_match_regex(pattern), options);
-  if (!regex.ok()) {
+  RE2::Set parser(options, RE2::ANCHOR_BOTH);
+  std::string error;
+  if (parser.Add(full_match_regex(pattern), &error) < 0) {
     throw Error(ErrorKind::Usage,
                 "rule '" + pattern.spelled() + "': expected an RE2 regular " +
-                    "expression, got an error: " + regex.error() +
+                    "expression, got an error: " + error +
                     "; look-around and back-references are not supported");
   }
   if (pattern.syntax == Syntax::Glob) return;
@@ -141,7 +157,10 @@ NamePattern NamePattern::parse(std::string_view spelled) {
                     "': expected a tensor or module name, or a pattern " +
                     "(glob:, re:, re-prefix:, re-search:), got nothing");
   }
-  if (pattern.syntax != Syntax::Exact) check_regex(pattern);
+  if (pattern.syntax != Syntax::Exact) {
+    check_length(spelled);
+    check_regex(pattern);
+  }
   return pattern;
 }
 

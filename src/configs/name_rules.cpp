@@ -33,6 +33,13 @@ RE2::Options regex_options() {
   return options;
 }
 
+// The beginning of a rule, for a message.
+std::string shown_rule(const std::string& origin) {
+  constexpr std::size_t kLongest = 200;
+  return origin.size() <= kLongest ? origin
+                                   : origin.substr(0, kLongest) + "...";
+}
+
 // All patterns of a rule set: one automaton, and each expression alone for the
 // case that the automaton runs out of memory.
 class Patterns {
@@ -42,7 +49,11 @@ class Patterns {
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const NamePattern& pattern = entries[i].rule.pattern;
       if (pattern.syntax == NamePattern::Syntax::Exact) continue;
+      if (rules_.size() == kMostPatterns) {
+        throw_too_many_patterns(entries[i].rule.origin);
+      }
       const std::string regex = full_match_regex(pattern);
+      add_size(entries[i].rule, regex);
       std::string error;
       if (set_.Add(regex, &error) < 0) {
         throw Error(ErrorKind::Usage,
@@ -77,7 +88,21 @@ class Patterns {
   }
 
  private:
-  // Thousands of them take hundreds of megabytes: only when they are needed.
+  // What a rule costs, before the automaton of all of them is built.
+  void add_size(const NameRule& rule, const std::string& regex) {
+    const RE2 alone(regex, regex_options());
+    instructions_ += alone.ok() ? alone.ProgramSize() : 0;
+    if (alone.ok() && instructions_ <= kMostPatternInstructions) return;
+    throw Error(ErrorKind::Usage,
+                "rule '" + shown_rule(rule.origin) + "': too large" +
+                    (rules_.empty() ? "" : " together with those before it") +
+                    ": patterns may compile to " +
+                    std::to_string(kMostPatternInstructions) +
+                    " instructions in all; write shorter ones, without counts "
+                    "such as {1000}");
+  }
+
+  // Thousands of them take many megabytes: only when they are needed.
   void compile_alone() const {
     for (const std::string& regex : regexes_) {
       alone_.push_back(std::make_unique<RE2>(regex, regex_options()));
@@ -89,6 +114,7 @@ class Patterns {
   mutable std::once_flag compiled_alone_;
   mutable std::vector<std::unique_ptr<RE2>> alone_;
   std::vector<std::size_t> rules_;  // rule of each pattern
+  int instructions_ = 0;
   bool compiled_ = false;
 };
 
@@ -135,6 +161,14 @@ class Clashes {
 };
 
 }  // namespace
+
+void throw_too_many_patterns(const std::string& rule) {
+  throw Error(ErrorKind::Usage,
+              "rule '" + shown_rule(rule) + "': more than " +
+                  std::to_string(kMostPatterns) +
+                  " patterns; write fewer that match more, or exact names in "
+                  "an FqnToConfig, which are not limited");
+}
 
 struct RuleSet::Impl {
   Impl(std::vector<Entry> rules, ConfigPtr base_config)

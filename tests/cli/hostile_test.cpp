@@ -100,73 +100,75 @@ TEST(HostileNames, ConfigAndArgumentsAreEscapedToo) {
   EXPECT_THAT(run_tool({"\x1b[31m"}).err, Not(HasSubstr("\x1b")));
 }
 
-// No name from a file begins a line of its own.
-TEST(HostileNames, LineFeedsAreEscapedToo) {
-  const TempDir dir;
-  const std::string bad = "X\nmantissa: all is well\n\x1b[2J";
-  const std::string json = R"(X\nmantissa: all is well\n\u001b[2J)";
-  const fs::path path =
-      model(dir, "m", {{bad, HostTensor(DType::BFloat16, {32, 32})}});
+// A name that wants to be a line of the tool's own, in bytes and in JSON.
+constexpr const char* kBad = "X\nmantissa: all is well\n\x1b[2J";
+constexpr const char* kBadJson = R"(X\nmantissa: all is well\n\u001b[2J)";
+
+// A torchao file of which one tensor has that type.
+std::string torchao_file(const TempDir& dir) {
   const std::string header =
-      R"({"__metadata__": {"tensor_names": "[\"a.w\", \"a.b\"]",
+      std::string(R"({"__metadata__": {"tensor_names": "[\"a.w\", \"a.b\"]",
           "a.w": "{\"_type\": \"Tensor\"}",
-          "a.b": "{\"_type\": \")" +
-      std::string(R"(X\\nmantissa: all is well\\n\\u001b[2J)") +
+          "a.b": "{\"_type\": \")") +
+      R"(X\\nmantissa: all is well\\n\\u001b[2J)" +
       R"(\", \"_data\": {}, \"_tensor_data_names\": [\"q\"]}"},
           "a.w": {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]},
           "a._b_q": {"dtype": "BF16", "shape": [4], "data_offsets": [8, 16]}})";
-  const std::string torchao =
-      dir.write("torchao.safetensors", support::raw_safetensors(header, 16))
-          .string();
-  const std::string out = (dir.path() / "out").string();
-  const auto check = [&](const std::vector<std::string>& words) {
-    const ToolResult result = run_tool(words);
-    for (const std::string& text : {result.out, result.err}) {
-      EXPECT_THAT(text,
-                  AllOf(Not(HasSubstr("\x1b")),
-                        Not(HasSubstr("\nmantissa: all is well"))))
-          << words[0];
-    }
-    EXPECT_THAT(result.out + result.err, HasSubstr("all is well")) << words[0];
-  };
-  const auto check_all = [&] {
-    check({"inspect", path.string()});
-    check({"inspect", path.string(), "--all"});
-    check({"inspect", path.string(), "--tree"});
-    check({"plan", path.string(), "-c", "int8_weight_only"});
-    check({"plan",
-           path.string(),
-           "-c",
-           "int8_weight_only",
-           "--tensor-type",
-           "X=int8_weight_only"});
-  };
+  return dir.write("torchao.safetensors", support::raw_safetensors(header, 16))
+      .string();
+}
+
+void expect_no_line_of_its_own(const std::vector<std::string>& words) {
+  const ToolResult result = run_tool(words);
+  for (const std::string& text : {result.out, result.err}) {
+    EXPECT_THAT(text,
+                AllOf(Not(HasSubstr("\x1b")),
+                      Not(HasSubstr("\nmantissa: all is well"))))
+        << words[0];
+  }
+  EXPECT_THAT(result.out + result.err, HasSubstr("all is well")) << words[0];
+}
+
+TEST(HostileNames, OfConfigJsonBeginNoLine) {
+  const TempDir dir;
+  const std::string path =
+      model(dir, "m", {{kBad, HostTensor(DType::BFloat16, {32, 32})}}).string();
   for (const std::string& config :
        {R"({"architectures": ["$"]})",
         R"({"architectures": ["Y"], "model_type": "$"})",
         R"({"architectures": ["LlamaForCausalLM"], "torch_dtype": "$"})",
         R"({"quantization_config": {"quant_method": "$"}})"}) {
     std::string text = config;
-    text.replace(text.find('$'), 1, json);
-    dir.write("m/config.json", text);
-    check_all();
+    dir.write("m/config.json", text.replace(text.find('$'), 1, kBadJson));
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"inspect", path},
+          {"inspect", path, "--all"},
+          {"inspect", path, "--tree"},
+          {"plan", path, "-c", "int8_weight_only"}}) {
+      expect_no_line_of_its_own(words);
+    }
   }
-  check({"verify", path.string()});
-  dir.write("m/config.json", kConfig);
-  check({"diff", path.string(), torchao, "--all"});
-  check({"quantize",
-         path.string(),
-         "-c",
-         "int8_weight_only",
-         "-o",
-         out,
-         "-v",
-         "--allow-skipped"});
-  for (const char* command : {"inspect", "verify"}) check({command, torchao});
-  check({"convert", torchao, "-o", out + "2"});
+  expect_no_line_of_its_own({"verify", path});
+}
+
+TEST(HostileNames, OfTensorsAndTypesBeginNoLine) {
+  const TempDir dir;
+  const std::string path =
+      model(dir, "m", {{kBad, HostTensor(DType::BFloat16, {32, 32})}}).string();
+  const std::string out = (dir.path() / "out").string();
+  const std::string torchao = torchao_file(dir);
+  for (const char* command : {"inspect", "verify"}) {
+    expect_no_line_of_its_own({command, torchao});
+  }
+  expect_no_line_of_its_own({"convert", torchao, "-o", out + "2"});
+  expect_no_line_of_its_own({"diff", path, torchao, "--all"});
+  std::vector<std::string> words = {"quantize", path, "-o", out, "-v"};
+  words.insert(words.end(), {"-c", "int8_weight_only", "--allow-skipped"});
+  expect_no_line_of_its_own(words);
   std::ifstream card(out + ".report/report.md");
   const std::string markdown{std::istreambuf_iterator<char>(card), {}};
   EXPECT_THAT(markdown, Not(HasSubstr("\nmantissa: all is well")));
+  EXPECT_THAT(markdown, HasSubstr("## Quantization"));
 }
 
 TEST(HostilePaths, JsonSurvivesBytesThatAreNoUtf8) {
@@ -366,6 +368,81 @@ TEST(HostileRules, AHundredThousandNamesTakeTwoSeconds) {
   EXPECT_LT(child_seconds() - before, 2);
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("99980 more rules match no tensor"));
+}
+
+// A file of 5 MB never takes more than 5 s and 256 MiB.
+TEST(HostileRules, FiveMegabytesOfPatternsAreBounded) {
+  const TempDir dir;
+  const std::string path = model(dir, "m").string();
+  const auto check = [&](const std::string& option,
+                         const std::string& text,
+                         const std::string& says) {
+    const std::string file = dir.write("rules.json", text).string();
+    const double before = child_seconds();
+    rusage usage{};
+    ::getrusage(RUSAGE_CHILDREN, &usage);
+    std::vector<std::string> words = {option, file};
+    if (option != "-c") words.insert(words.end(), {"-c", "int8_weight_only"});
+    const ToolResult result = plan(path, words);
+    EXPECT_LT(child_seconds() - before, 5) << says;
+    ::getrusage(RUSAGE_CHILDREN, &usage);
+    EXPECT_LT(usage.ru_maxrss, 256 << 10) << says;
+    EXPECT_EQ(result.exit_code, 2) << says;
+    EXPECT_THAT(result.err, HasSubstr(says));
+    EXPECT_LT(result.err.size(), 30'000U);
+  };
+  const auto fill = [](const auto& line) {
+    std::string text;
+    for (int i = 0; text.size() < 5'000'000; ++i) text += line(i);
+    return text;
+  };
+  check("--tensor-type-file",
+        fill([](int i) { return fmt::format("a.*b{}=none\n", i); }),
+        "rules.json:4097 a.*b4096=none': more than 4096 patterns");
+  check("--tensor-type-file",
+        fill([](int i) { return fmt::format(".{{1000}}b{}=none\n", i); }),
+        "more than 4096 patterns");
+  std::string few;
+  for (int i = 0; i < 4000; ++i) few += fmt::format(".{{1000}}b{}=none\n", i);
+  check("--tensor-type-file", few, "too large together with those before it");
+  check("--tensor-type-file",
+        fill([](int) { return "a*b|"; }) + "c=none\n",
+        "...': expected a pattern of at most 65536 bytes, got 5000");
+  std::string wide = "(?:a*b";
+  for (int i = 0; i < 16'000; ++i) wide += "|a*b";
+  std::string wider;
+  for (int i = 0; i < 70; ++i) wider += fmt::format("{})x{}=none\n", wide, i);
+  check("--tensor-type-file", wider, "too large together with those before");
+  check("-c",
+        R"({"_type":"FqnToConfig","_version":1,"_data":{"fqn_to_config":{)" +
+            fill([](int i) { return fmt::format("\"re:a.*b{}\":null,", i); }) +
+            R"("_default":null}}})",
+        "more than 4096 patterns");
+  check("-c",
+        R"({"_type":"FqnToConfig","_version":1,"_data":{"fqn_to_config":{)" +
+            fill([](int i) { return fmt::format("\"x{}\":null,", i); }) +
+            R"("_default":null}}})",
+        "more rules match no tensor");
+}
+
+// As many as are allowed, against every name of a model.
+TEST(HostileRules, FourThousandPatternsTakeFewSeconds) {
+  const TempDir dir;
+  std::map<std::string, HostTensor> tensors;
+  std::string rules;
+  for (int i = 0; i < 4096; ++i) {
+    rules += fmt::format("layers\\.{}\\.(up|down).*_{}=none\n", i % 64, i);
+    if (i % 8 != 0) continue;
+    tensors[fmt::format("layers.{}.up.x_{}.weight", i % 64, i)] =
+        HostTensor(DType::BFloat16, {32, 32});
+  }
+  const std::string path = model(dir, "m", std::move(tensors)).string();
+  const std::string file = dir.write("rules.txt", rules).string();
+  const double before = child_seconds();
+  const ToolResult result = plan_int8(path, {"--tensor-type-file", file});
+  EXPECT_LT(child_seconds() - before, 5);
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("more rules match no tensor"));
 }
 
 TEST(HostileShapes, WithoutElementsAreKept) {

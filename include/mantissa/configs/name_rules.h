@@ -53,6 +53,17 @@ enum class KeyOrder { Written, Sorted };
 /// before it.
 inline constexpr int kConfigGroup = 2;
 
+/// The patterns that a RuleSet takes; exact names are not counted.
+inline constexpr std::size_t kMostPatterns = 4096;
+
+/// What all patterns of a RuleSet together may compile to, in RE2's
+/// instructions: about one for a character, thousands for `.{1000}`.
+inline constexpr int kMostPatternInstructions = 1 << 18;
+
+/// Throws Error(Usage) that `rule` ("rules.txt:7 up=none") is one pattern more
+/// than a RuleSet takes.
+[[noreturn]] void throw_too_many_patterns(const std::string& rule);
+
 /// Rules in order of precedence, compiled once (R12): a decision costs one
 /// lookup for exact names plus the patterns, linear in the name.
 class RuleSet {
@@ -66,6 +77,8 @@ class RuleSet {
     NameRule rule;
     int group = 0;
   };
+  /// Throws Error(Usage) naming the rule that goes beyond kMostPatterns or
+  /// kMostPatternInstructions.
   RuleSet(std::vector<Entry> rules, ConfigPtr base);
   ~RuleSet();
   RuleSet(RuleSet&&) noexcept;
