@@ -133,7 +133,7 @@ TEST(HostileNames, OfConfigJsonBeginNoLine) {
   const TempDir dir;
   const std::string path =
       model(dir, "m", {{kBad, HostTensor(DType::BFloat16, {32, 32})}}).string();
-  for (const std::string& config :
+  for (const char* config :
        {R"({"architectures": ["$"]})",
         R"({"architectures": ["Y"], "model_type": "$"})",
         R"({"architectures": ["LlamaForCausalLM"], "torch_dtype": "$"})",
@@ -456,6 +456,59 @@ TEST(HostileShapes, WithoutElementsAreKept) {
   const ToolResult result = plan_int8(path.string());
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("no elements"));
+}
+
+// Selected by a rule, in every format: one action, one reason, and every
+// command takes the result.
+TEST(HostileShapes, WithoutElementsPassEveryFormat) {
+  const TempDir dir;
+  const std::string path = model(dir,
+                                 "m",
+                                 {{"model.layers.0.mlp.down_proj.weight",
+                                   HostTensor(DType::BFloat16, {0, 64})},
+                                  {"model.layers.0.mlp.gate_proj.weight",
+                                   HostTensor(DType::BFloat16, {64, 0})}})
+                               .string();
+  const std::string tiles =
+      "int4_weight_only:group_size=32,int4_packing_format=";
+  int runs = 0;
+  for (const std::string& config :
+       {std::string("int8_weight_only"),
+        std::string("int4_weight_only:group_size=32"),
+        tiles + "tile_packed_to_4d",
+        tiles + "tile_packed_to_4d,int4_choose_qparams_algorithm=hqq",
+        std::string("intx_weight_only:weight_dtype=int4,"
+                    "intx_choose_qparams_algorithm=hqq_scale_only"),
+        std::string("float8_weight_only"),
+        std::string("nf4_weight_only"),
+        std::string("W8A8"),
+        std::string("FP8_BLOCK")}) {
+    const std::string out = dir.path() / std::to_string(runs++);
+    const ToolResult made = run_tool({"quantize",
+                                      path,
+                                      "-o",
+                                      out,
+                                      "--tensor-type",
+                                      "down_proj|gate_proj=" + config,
+                                      "--allow-private-format",
+                                      "--json"});
+    ASSERT_EQ(made.exit_code, 0) << config << ": " << made.err;
+    for (const auto& tensor : nlohmann::json::parse(made.out)["tensors"]) {
+      const std::string name = tensor["name"];
+      const bool empty =
+          name.find("down") != name.npos || name.find("gate") != name.npos;
+      EXPECT_EQ(tensor["action"], "keep") << name;
+      EXPECT_EQ(tensor["reason"], empty ? "no elements" : "no rule applies")
+          << name;
+    }
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"inspect", out, "--stats"},
+          {"verify", out},
+          {"diff", path, out, "--min-sqnr", "60"}}) {
+      const ToolResult result = run_tool(command);
+      EXPECT_EQ(result.exit_code, 0) << config << command[0] << result.err;
+    }
+  }
 }
 
 TEST(HostileDiff, OfStrangersIsNotEqual) {
