@@ -65,8 +65,19 @@ class Patterns {
     compiled_ = !rules_.empty() && set_.Compile();
   }
 
-  // Indices of the rules that match, ascending.
+  // Indices of the rules that match, ascending. Names are asked for again and
+  // again; with many patterns an answer takes a millisecond.
   std::vector<std::size_t> match(std::string_view name) const {
+    constexpr std::size_t kMany = 64;
+    if (rules_.size() < kMany) return match_now(name);
+    const std::lock_guard lock(memory_);
+    const auto [answer, fresh] = answers_.try_emplace(std::string(name));
+    if (fresh) answer->second = match_now(name);
+    return answer->second;
+  }
+
+ private:
+  std::vector<std::size_t> match_now(std::string_view name) const {
     std::vector<std::size_t> out;
     if (rules_.empty()) return out;
     const re2::StringPiece text(name.data(), name.size());
@@ -87,7 +98,6 @@ class Patterns {
     return out;
   }
 
- private:
   // What a rule costs, before the automaton of all of them is built.
   void add_size(const NameRule& rule, const std::string& regex) {
     const RE2 alone(regex, regex_options());
@@ -114,6 +124,8 @@ class Patterns {
   mutable std::once_flag compiled_alone_;
   mutable std::vector<std::unique_ptr<RE2>> alone_;
   std::vector<std::size_t> rules_;  // rule of each pattern
+  mutable std::mutex memory_;
+  mutable std::unordered_map<std::string, std::vector<std::size_t>> answers_;
   int instructions_ = 0;
   bool compiled_ = false;
 };

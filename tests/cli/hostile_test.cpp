@@ -153,8 +153,11 @@ TEST(HostileNames, OfConfigJsonBeginNoLine) {
 
 TEST(HostileNames, OfTensorsAndTypesBeginNoLine) {
   const TempDir dir;
-  const std::string path =
-      model(dir, "m", {{kBad, HostTensor(DType::BFloat16, {32, 32})}}).string();
+  const std::string path = model(dir,
+                                 "m",
+                                 {{std::string(kBad) + ".weight",
+                                   HostTensor(DType::BFloat16, {32, 32})}})
+                               .string();
   const std::string out = (dir.path() / "out").string();
   const std::string torchao = torchao_file(dir);
   for (const char* command : {"inspect", "verify"}) {
@@ -163,7 +166,8 @@ TEST(HostileNames, OfTensorsAndTypesBeginNoLine) {
   expect_no_line_of_its_own({"convert", torchao, "-o", out + "2"});
   expect_no_line_of_its_own({"diff", path, torchao, "--all"});
   std::vector<std::string> words = {"quantize", path, "-o", out, "-v"};
-  words.insert(words.end(), {"-c", "int8_weight_only", "--allow-skipped"});
+  words.insert(words.end(),
+               {"-c", "int8_weight_only", "--allow-unknown-names"});
   expect_no_line_of_its_own(words);
   std::ifstream card(out + ".report/report.md");
   const std::string markdown{std::istreambuf_iterator<char>(card), {}};
@@ -398,12 +402,12 @@ TEST(HostileRules, FiveMegabytesOfPatternsAreBounded) {
   };
   check("--tensor-type-file",
         fill([](int i) { return fmt::format("a.*b{}=none\n", i); }),
-        "rules.json:4097 a.*b4096=none': more than 4096 patterns");
+        "rules.json:2049 a.*b2048=none': more than 2048 patterns");
   check("--tensor-type-file",
         fill([](int i) { return fmt::format(".{{1000}}b{}=none\n", i); }),
-        "more than 4096 patterns");
+        "more than 2048 patterns");
   std::string few;
-  for (int i = 0; i < 4000; ++i) few += fmt::format(".{{1000}}b{}=none\n", i);
+  for (int i = 0; i < 2000; ++i) few += fmt::format(".{{1000}}b{}=none\n", i);
   check("--tensor-type-file", few, "too large together with those before it");
   check("--tensor-type-file",
         fill([](int) { return "a*b|"; }) + "c=none\n",
@@ -417,22 +421,17 @@ TEST(HostileRules, FiveMegabytesOfPatternsAreBounded) {
         R"({"_type":"FqnToConfig","_version":1,"_data":{"fqn_to_config":{)" +
             fill([](int i) { return fmt::format("\"re:a.*b{}\":null,", i); }) +
             R"("_default":null}}})",
-        "more than 4096 patterns");
-  check("-c",
-        R"({"_type":"FqnToConfig","_version":1,"_data":{"fqn_to_config":{)" +
-            fill([](int i) { return fmt::format("\"x{}\":null,", i); }) +
-            R"("_default":null}}})",
-        "more rules match no tensor");
+        "more than 2048 patterns");
 }
 
 // As many as are allowed, against every name of a model.
-TEST(HostileRules, FourThousandPatternsTakeFewSeconds) {
+TEST(HostileRules, TwoThousandPatternsTakeFewSeconds) {
   const TempDir dir;
   std::map<std::string, HostTensor> tensors;
   std::string rules;
-  for (int i = 0; i < 4096; ++i) {
+  for (int i = 0; i < 2048; ++i) {
     rules += fmt::format("layers\\.{}\\.(up|down).*_{}=none\n", i % 64, i);
-    if (i % 8 != 0) continue;
+    if (i % 4 != 0) continue;
     tensors[fmt::format("layers.{}.up.x_{}.weight", i % 64, i)] =
         HostTensor(DType::BFloat16, {32, 32});
   }

@@ -54,7 +54,7 @@ enum class KeyOrder { Written, Sorted };
 inline constexpr int kConfigGroup = 2;
 
 /// The patterns that a RuleSet takes; exact names are not counted.
-inline constexpr std::size_t kMostPatterns = 4096;
+inline constexpr std::size_t kMostPatterns = 2048;
 
 /// What all patterns of a RuleSet together may compile to, in RE2's
 /// instructions: about one for a character, thousands for `.{1000}`.
