@@ -21,4 +21,13 @@ fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 build-bench/bin/mantissa convert "$gguf" -o "$scratch/bf16" --quiet
-python3 bench/peers/quantize.py build-bench/bin/mantissa "$scratch/bf16" "$judge"
+python3 bench/peers/everyday.py build-bench/bin/mantissa "$scratch/bf16"
+peers=${MANTISSA_PEERS:-$PWD/.deps/peers/bin/python}
+llama=()
+if [ -x "$peers" ]; then
+  llama=(--llama "$peers" --gguf "$gguf")
+else
+  echo "bench: no llama.cpp: tools/setup.sh --peers builds it"
+fi
+python3 bench/peers/quantize.py build-bench/bin/mantissa "$scratch/bf16" \
+  "$judge" "${llama[@]}"

@@ -10,7 +10,8 @@ readonly stamps=$deps/stamps
 
 usage() {
   cat <<'TEXT'
-usage: tools/setup.sh [--build] [--test] [--lint] [--docs] [--models] [--judge] [--all]
+usage: tools/setup.sh [--build] [--test] [--lint] [--docs] [--models] [--judge]
+                      [--peers] [--all]
 
   --build   compiler, CMake and libraries: Debian packages (the default)
   --test    shells and a manual reader that tests ask: Debian packages
@@ -20,6 +21,8 @@ usage: tools/setup.sh [--build] [--test] [--lint] [--docs] [--models] [--judge] 
   --judge   the wheels that tests compare with, in .deps/judge (5.1 GB, about
             2 minutes); with MANTISSA_JUDGE=/path/to/python that interpreter is
             checked instead and nothing is installed
+  --peers   llama.cpp, which `make bench` measures beside the tool, built from
+            source in .deps/peers (about 10 minutes; not part of --all)
 
 A second run does nothing. Debian packages are installed when this runs as
 root; otherwise the one command to run is printed.
@@ -149,6 +152,19 @@ setup_models() {
   finish models "$mark"
 }
 
+setup_peers() {
+  local mark
+  mark=$(stamp peers $lists/peers.txt)
+  if [ -e "$mark" ]; then
+    say "peers: there"
+    return
+  fi
+  say "peers: building llama.cpp from source (about 10 minutes)"
+  venv $deps/peers
+  pip_install $deps/peers --no-binary llama-cpp-python -r $lists/peers.txt
+  finish peers "$mark"
+}
+
 setup_docs() {
   local mark
   debian docs $lists/debian-docs.txt
@@ -182,6 +198,7 @@ main() {
       --docs) setup_docs ;;
       --models) setup_models ;;
       --judge) setup_judge ;;
+      --peers) setup_peers ;;
       --all) main --build --test --lint --docs --models --judge ;;
       -h | --help) usage ;;
       *)
