@@ -11,7 +11,6 @@
 #include <mantissa/core/error.h>
 #include <mantissa/primitives/convert.h>
 
-#include "formats/code_packing.h"
 #include "formats/compressed_tensor.h"
 #include "support/encode_blocks.h"
 
@@ -70,36 +69,6 @@ std::vector<CompressedSpec> all_specs() {
                    .block_columns = 16});
   }
   return out;
-}
-
-TEST(CodePacking, GivesCodesBack) {
-  for (int bits = 1; bits <= 8; ++bits) {
-    for (const std::int64_t count : {0, 1, 7, 31, 32, 33, 100}) {
-      std::vector<std::int8_t> codes;
-      for (std::int64_t i = 0; i < count; ++i) {
-        const int half = 1 << (bits - 1);
-        codes.push_back(static_cast<std::int8_t>(i * 5 % (2 * half) - half));
-      }
-      std::vector<std::uint32_t> words(static_cast<std::size_t>(
-          packed_words(count, bits, CodeLayout::Dense)));
-      pack_codes({codes.data()}, count, bits, {words.data()});
-      std::vector<std::int8_t> back(codes.size());
-      unpack_codes(
-          {words.data()}, count, bits, CodeLayout::Dense, {back.data()});
-      EXPECT_EQ(back, codes) << bits << " bits, " << count << " codes";
-    }
-  }
-}
-
-// Ten codes of three bits a word, as compressed-tensors before 0.18.
-TEST(CodePacking, ReadsPaddedWords) {
-  const std::vector<std::uint32_t> words = {
-      0b11'000'001'010'011'100'101'110'111'000'001u, 0b111u};
-  std::vector<std::int8_t> codes(11);
-  EXPECT_EQ(packed_words(11, 3, CodeLayout::Padded), 2);
-  unpack_codes({words.data()}, 11, 3, CodeLayout::Padded, {codes.data()});
-  EXPECT_EQ(codes,
-            (std::vector<std::int8_t>{-3, -4, 3, 2, 1, 0, -1, -2, -3, -4, 3}));
 }
 
 TEST(CompressedTensor, StaysWithinHalfAStep) {
