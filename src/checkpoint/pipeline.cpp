@@ -5,7 +5,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
-#include <fstream>
 #include <limits>
 #include <mutex>
 #include <optional>
@@ -27,6 +26,7 @@
 #include "checkpoint/journal.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/unit_writer.h"
+#include "core/peak_memory.h"
 
 namespace mantissa {
 namespace {
@@ -37,16 +37,6 @@ constexpr std::chrono::milliseconds kTick{100};
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// VmHWM; getrusage() would count what the process was before exec().
-std::int64_t peak_memory() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;) {
-    std::int64_t kibibytes = 0;
-    if (word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
-  }
-  return 0;
 }
 
 struct UnitState {

@@ -8,6 +8,7 @@
 #include "checkpoint/output_config.h"
 #include "checkpoint/plan_decisions.h"
 #include "checkpoint/plan_layout.h"
+#include "checkpoint/plan_memory.h"
 
 namespace mantissa {
 
@@ -57,6 +58,8 @@ Plan make_plan(const CheckpointSource& source, const PlanRequest& request) {
     plan.source_bytes += tensor.stored_bytes;
   }
   for (const Shard& shard : plan.shards) plan.output_bytes += shard.file_bytes;
+  plan.memory_bytes = memory_bound(plan, request.workers);
+  require_memory(request, plan);
   return plan;
 }
 

@@ -86,6 +86,8 @@ struct PlanRequest {
   ConfigPtr base;                    ///< what -c gave, for the metadata
   const Dialect* dialect = nullptr;  ///< null: torchao
   std::int64_t shard_bytes = 5'000'000'000;
+  int workers = 1;              ///< how many the run will have
+  std::int64_t max_memory = 0;  ///< refuse what may need more; 0: no bound
   /// The config was read with sorted keys: ParsedConfig::sorted_keys.
   bool sorted_keys = false;
   bool allow_skipped = false;
@@ -110,6 +112,7 @@ struct Plan {
   std::vector<Problem> problems;  ///< empty: the plan can run
   std::int64_t source_bytes = 0;
   std::int64_t output_bytes = 0;
+  std::int64_t memory_bytes = 0;  ///< bound of the run's memory (memory_bound)
 };
 
 /// Makes the plan; never throws for what it can list in Plan::problems.

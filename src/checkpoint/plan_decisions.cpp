@@ -11,6 +11,7 @@
 #include "checkpoint/carry_over.h"
 #include "checkpoint/decoded_source.h"
 #include "checkpoint/dialects/dialect.h"
+#include "checkpoint/plan_misfits.h"
 #include "checkpoint/quantized_reason.h"
 #include "checkpoint/quoted.h"
 #include "core/suggest.h"
@@ -18,27 +19,10 @@
 namespace mantissa {
 namespace {
 
-// Misfits of the same kind are told once, with the first names.
-constexpr std::size_t kNamesShown = 3;
-
-struct Misfit {
-  ErrorKind kind;
-  std::string refusal;
-  std::string remedy;
-  std::vector<std::string> names;
-};
-
-// "a, b, c and 7 more".
-std::string listed(const std::vector<std::string>& names) {
-  std::string out;
-  for (std::size_t i = 0; i < names.size() && i < kNamesShown; ++i) {
-    out += (i > 0 ? ", " : "") + printable(names[i]);
-  }
-  if (names.size() > kNamesShown) {
-    out += fmt::format(" and {} more", names.size() - kNamesShown);
-  }
-  return out;
-}
+// A matrix has an entry of its own in hashes, errors and the report, and a row
+// is in memory as a whole; both bounds are far above any model's.
+constexpr std::int64_t kMostMatrices = std::int64_t{1} << 16;
+constexpr std::int64_t kMostColumns = std::int64_t{1} << 20;
 
 class Decider {
  public:
@@ -53,8 +37,7 @@ class Decider {
       plan_.tensors.push_back(decide(tensor));
     }
     count_rule_hits();
-    report_misfits();
-    report_cautions();
+    misfits_.report(plan_);
     warn_about_order();
   }
 
@@ -71,19 +54,6 @@ class Decider {
 
   void problem(ErrorKind kind, const std::string& message) {
     plan_.problems.push_back({kind, message});
-  }
-
-  void misfit(ErrorKind kind,
-              const std::string& name,
-              const std::string& refusal,
-              const std::string& remedy) {
-    for (Misfit& known : misfits_) {
-      if (known.kind == kind && known.refusal == refusal) {
-        known.names.push_back(name);
-        return;
-      }
-    }
-    misfits_.push_back({kind, refusal, remedy, {name}});
   }
 
   PlannedTensor decide(const LoadingTensor& tensor) {
@@ -216,18 +186,20 @@ class Decider {
               ? "there is no config.json that names an architecture"
               : "architecture " + plan_.names.architecture +
                     " is not in the names table";
-      misfit(ErrorKind::Usage,
-             name,
-             who +
-                 ", so the names in the file may not be those of the class "
-                 "that loads it",
-             "--allow-unknown-names writes the names as they are");
+      misfits_.add(
+          ErrorKind::Usage,
+          name,
+          who +
+              ", so the names in the file may not be those of the class "
+              "that loads it",
+          "--allow-unknown-names writes the names as they are");
     } else {
-      misfit(by_rule ? ErrorKind::Usage : ErrorKind::Skipped,
-             name,
-             "the name is unknown to " + plan_.names.architecture,
-             "--allow-unknown-names quantizes it under this name, --ignore "
-             "keeps it");
+      misfits_.add(
+          by_rule ? ErrorKind::Usage : ErrorKind::Skipped,
+          name,
+          "the name is unknown to " + plan_.names.architecture,
+          "--allow-unknown-names quantizes it under this name, --ignore "
+          "keeps it");
     }
     skip(out, "loading name unknown");
     return false;
@@ -250,7 +222,8 @@ class Decider {
     const WeightChoice& choice = known.choice;
     if (choice.encoding == nullptr) {
       if (misfit_kind == ErrorKind::Usage || !request_.allow_skipped) {
-        misfit(misfit_kind, out.tensor.name, choice.refusal, choice.remedy);
+        misfits_.add(
+            misfit_kind, out.tensor.name, choice.refusal, choice.remedy);
       }
       skip(out, choice.refusal);
       return;
@@ -258,7 +231,7 @@ class Decider {
     out.config = config;
     out.encoding = choice.encoding;
     if (!choice.caution.empty())
-      cautions_[choice.caution].push_back(out.tensor.name);
+      misfits_.caution(out.tensor.name, choice.caution);
     require_loadable(out, known.note);
     const SourceTensor& stored = source_.tensors()[out.tensor.pieces[0].source];
     const bool exact =
@@ -277,12 +250,12 @@ class Decider {
     if (format.empty()) return;
     const auto carried = carried_encoding(source_, source, out.encoding);
     if (out.tensor.pieces.size() != 1 || carried == nullptr) {
-      misfit(ErrorKind::Usage,
-             out.tensor.name,
-             fmt::format("{} and {} do not have the same grid",
-                         format,
-                         out.encoding->format_name()),
-             "--format plain decodes it");
+      misfits_.add(ErrorKind::Usage,
+                   out.tensor.name,
+                   fmt::format("{} and {} do not have the same grid",
+                               format,
+                               out.encoding->format_name()),
+                   "--format plain decodes it");
       return;
     }
     out.encoding = carried;
@@ -301,21 +274,47 @@ class Decider {
     const auto known = choices_.find(key);
     if (known != choices_.end()) return known->second;
     Choice choice;
-    if (is_matrix(tensor)) {
+    choice.choice = shape_refusal(tensor);
+    if (choice.choice.refusal.empty()) {
       WeightChoice chosen = config->choose(tensor.shape, tensor.dtype);
       const std::string caution = chosen.caution;
       choice.choice = plan_.dialect->stored_form(std::move(chosen));
       choice.choice.caution = caution;
-    } else {
-      choice.choice.refusal = fmt::format("{} {} is not a float matrix",
-                                          to_string(tensor.shape),
-                                          mantissa::name(tensor.dtype));
-      choice.choice.remedy = "only 2-D and 3-D float weights can be quantized";
     }
     if (choice.choice.encoding != nullptr) {
       choice.note = plan_.dialect->loader_note(*choice.choice.encoding);
     }
     return choices_.emplace(key, std::move(choice)).first->second;
+  }
+
+  // What no format takes, with an empty refusal for all else.
+  static WeightChoice shape_refusal(const LoadingTensor& tensor) {
+    const std::string shape = to_string(tensor.shape);
+    if (!is_matrix(tensor)) {
+      return {nullptr,
+              fmt::format("{} {} is not a float matrix",
+                          shape,
+                          mantissa::name(tensor.dtype)),
+              "only 2-D and 3-D float weights can be quantized"};
+    }
+    const MatrixShape extents = matrix_shape(tensor.shape);
+    if (extents.matrices > kMostMatrices) {
+      return {nullptr,
+              fmt::format("{}: {} matrices, at most {} are quantized",
+                          shape,
+                          extents.matrices,
+                          kMostMatrices),
+              ""};
+    }
+    if (extents.columns > kMostColumns) {
+      return {nullptr,
+              fmt::format("{}: {} columns, at most {} are quantized",
+                          shape,
+                          extents.columns,
+                          kMostColumns),
+              ""};
+    }
+    return {};
   }
 
   static std::string quantize_reason(const PlannedTensor& out) {
@@ -330,10 +329,10 @@ class Decider {
 
   void require_loadable(const PlannedTensor& out, const LoaderNote& note) {
     if (!note.private_format || request_.allow_private_format) return;
-    misfit(ErrorKind::Usage,
-           out.tensor.name,
-           note.loads,
-           "--allow-private-format writes it for Mantissa alone");
+    misfits_.add(ErrorKind::Usage,
+                 out.tensor.name,
+                 note.loads,
+                 "--allow-private-format writes it for Mantissa alone");
   }
 
   void count_rule_hits() {
@@ -388,28 +387,6 @@ class Decider {
                             : "; did you mean " + printable(nearest) + "?"));
   }
 
-  void report_misfits() {
-    for (const Misfit& misfit : misfits_) {
-      std::string remedy = misfit.remedy;
-      if (misfit.kind == ErrorKind::Skipped) {
-        remedy += remedy.empty() ? "" : "; or ";
-        remedy += "--allow-skipped keeps them unquantized";
-      }
-      problem(misfit.kind,
-              fmt::format("{}: {}{}{}",
-                          listed(misfit.names),
-                          misfit.refusal,
-                          remedy.empty() ? "" : ". Remedy: ",
-                          remedy));
-    }
-  }
-
-  void report_cautions() {
-    for (const auto& [caution, names] : cautions_) {
-      plan_.warnings.push_back(fmt::format("{}: {}", listed(names), caution));
-    }
-  }
-
   // A config that Transformers saved has lost its order.
   void warn_about_order() {
     if (request_.rules == nullptr || !request_.sorted_keys) return;
@@ -421,8 +398,7 @@ class Decider {
   const CheckpointSource& source_;
   const PlanRequest& request_;
   Plan& plan_;
-  std::vector<Misfit> misfits_;
-  std::map<std::string, std::vector<std::string>> cautions_;  // names of each
+  PlanMisfits misfits_;
   std::map<std::tuple<const Config*, Shape, DType>, Choice> choices_;
 };
 

@@ -286,9 +286,12 @@ TensorResult UnitWriter::copy() {
     const SourceTensor& stored = source_.tensors()[index];
     Hash64 hash;
     if (numel(stored.shape) > 0) {
+      // As one matrix: [2500000, 1, 1] is not read in 2500000 blocks.
+      const std::int64_t columns =
+          stored.shape.empty() ? 1 : stored.shape.back();
       const LoadingTensor whole{stored.name,
                                 stored.dtype,
-                                stored.shape,
+                                {numel(stored.shape) / columns, columns},
                                 TensorRole::Unknown,
                                 {{index}}};
       BlockReader reader(source_, whole);

@@ -128,6 +128,18 @@ std::string result_text(const Plan& plan,
                              : 100.0 * static_cast<double>(plan.output_bytes) /
                                    static_cast<double>(plan.source_bytes),
       result.seconds);
+  const report::Facts facts = report::gather_facts(plan, result);
+  if (!facts.measured.empty()) {
+    const report::Measured& worst = facts.measured.front();
+    out += fmt::format("SQNR {} dB over what is quantized; worst {} dB in {}\n",
+                       report::spell_db(facts.total.sqnr()),
+                       report::spell_db(worst.worst.sqnr),
+                       printable(plan.tensors[worst.tensor].tensor.name));
+  }
+  if (const auto report = report_directory(options)) {
+    out += fmt::format("report: {}\n",
+                       printable((*report / "report.html").string()));
+  }
   if (result.resumed > 0) {
     out += fmt::format("{} tensors were taken over from the interrupted run\n",
                        result.resumed);

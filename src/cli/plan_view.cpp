@@ -91,7 +91,8 @@ std::string summary(const Plan& plan) {
     out += fmt::format("; {:.2f} bits per quantized weight",
                        totals.bits_per_weight());
   }
-  return out + "\n";
+  return out +
+         fmt::format("\nmemory: at most {}\n", format_bytes(plan.memory_bytes));
 }
 
 }  // namespace
@@ -124,6 +125,7 @@ std::string plan_json(const Plan& plan, const QuantizeOptions& options) {
               {"architecture", plan.names.architecture},
               {"source_bytes", plan.source_bytes},
               {"output_bytes", plan.output_bytes},
+              {"memory_bytes", plan.memory_bytes},
               {"bits_per_quantized_weight", totals.bits_per_weight()}};
   Json counts = Json::object();
   for (const auto& [action, count] : totals.counts) {

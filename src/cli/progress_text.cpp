@@ -1,7 +1,5 @@
 #include "cli/progress_text.h"
 
-#include <sys/resource.h>
-
 #include <cmath>
 
 #include <fmt/format.h>
@@ -14,12 +12,6 @@
 #include "core/spell_numbers.h"
 
 namespace mantissa::cli {
-
-std::int64_t peak_memory() {
-  rusage usage{};
-  if (::getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
-}
 
 std::string status_text(const RunProgress& progress, std::int64_t peak) {
   std::string out = fmt::format("[{}/{}] {} of {}",

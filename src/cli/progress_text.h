@@ -10,9 +10,6 @@
 
 namespace mantissa::cli {
 
-/// Largest resident set of this process so far, in bytes.
-std::int64_t peak_memory();
-
 /// "[120/273] 98.2 MB of 269.0 MB, 0.61 GB/s, 0.3 s left, 21.4 MB peak, worst
 /// 38.60 dB": how far a run is. What is not known yet is left out.
 std::string status_text(const RunProgress& progress, std::int64_t peak);

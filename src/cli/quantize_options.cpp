@@ -1,6 +1,5 @@
 #include "cli/quantize_options.h"
 
-#include <charconv>
 #include <sstream>
 #include <unordered_map>
 
@@ -19,6 +18,7 @@
 #include "checkpoint/dialects/dialect.h"
 #include "cli/number_options.h"
 #include "cli/rule_files.h"
+#include "cli/sizes.h"
 
 namespace mantissa::cli {
 namespace {
@@ -33,7 +33,6 @@ constexpr const char* kLaterFlags[] = {
     "--device",
     "--imatrix",
     "--keep-split",
-    "--max-memory",
     "--offload-folder",
     "--recipe",
     "--seed",
@@ -169,6 +168,12 @@ const Dialect* parse_format(const QuantizeOptions& options) {
       fmt::format("--format: expected one of {}, got '{}'", known, format));
 }
 
+void set_memory(const QuantizeOptions& options, PlanRequest& request) {
+  request.workers = workers_of(options);
+  if (options.max_memory.empty()) return;
+  request.max_memory = parse_size("--max-memory", options.max_memory);
+}
+
 // `convert` sees a quantized source as plain weights. Input scales stay where
 // the target knows them.
 std::unique_ptr<CheckpointSource> decoded(
@@ -198,6 +203,10 @@ void add_source_options(CLI::App& command, QuantizeOptions& options) {
                   options.shard_size,
                   "Largest output file, such as 5GB or 500MB")
       ->capture_default_str();
+  command.add_option("--max-memory",
+                     options.max_memory,
+                     "Refuse a run that may take more, such as 96MiB; `plan` "
+                     "says what it takes");
   command.add_flag("--json", options.json, "Machine-readable output");
   command.add_flag(
       "-v,--verbose", options.verbose, "One line per tensor, of plan and run");
@@ -319,7 +328,8 @@ ParsedRequest parse_request(const QuantizeOptions& options) {
       std::make_unique<RuleSet>(make_rule_set(base, std::move(entries)));
   out.request.rules = out.rules.get();
   out.request.dialect = parse_format(options);
-  out.request.shard_bytes = parse_size(options.shard_size);
+  out.request.shard_bytes = parse_size("--shard-size", options.shard_size);
+  set_memory(options, out.request);
   out.request.allow_skipped = options.allow_skipped;
   out.request.allow_unknown_names = options.allow_unknown_names;
   out.request.allow_private_format = options.allow_private_format;
@@ -330,7 +340,8 @@ ParsedRequest parse_request(const QuantizeOptions& options) {
 ParsedRequest parse_convert_request(const QuantizeOptions& options,
                                     const CheckpointSource& source) {
   ParsedRequest out;
-  out.request.shard_bytes = parse_size(options.shard_size);
+  out.request.shard_bytes = parse_size("--shard-size", options.shard_size);
+  set_memory(options, out.request);
   out.request.allow_unloadable = true;  // values stay; the plan still warns
   if (options.format.empty() || options.format == kPlain) return out;
   const Dialect* target = parse_format(options);
@@ -381,38 +392,6 @@ Existing existing_of(const QuantizeOptions& options) {
 
 int workers_of(const QuantizeOptions& options) {
   return options.workers == 0 ? default_workers() : options.workers;
-}
-
-std::int64_t parse_size(const std::string& text) {
-  struct Unit {
-    const char* name;
-    std::int64_t bytes;
-  };
-  constexpr Unit kUnits[] = {
-      {"", 1},
-      {"B", 1},
-      {"KB", 1000},
-      {"MB", 1000000},
-      {"GB", 1000000000},
-      {"KiB", 1 << 10},
-      {"MiB", 1 << 20},
-      {"GiB", 1 << 30},
-  };
-  std::int64_t count = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), count);
-  const std::string unit(end, text.data() + text.size());
-  for (const Unit& known : kUnits) {
-    std::int64_t bytes = 0;
-    if (error == std::errc() && count > 0 && unit == known.name &&
-        !__builtin_mul_overflow(count, known.bytes, &bytes)) {
-      return bytes;
-    }
-  }
-  throw Error(ErrorKind::Usage,
-              "--shard-size: expected a size such as 5GB, 500MB or 1GiB, got "
-              "'" +
-                  text + "'");
 }
 
 }  // namespace mantissa::cli

@@ -32,7 +32,8 @@ struct QuantizeOptions {
   std::vector<std::filesystem::path> tensor_type_files;
   std::string dtype;
   std::string shard_size = "5GB";
-  int workers = 0;  ///< 0: not given
+  std::string max_memory;  ///< empty: no bound
+  int workers = 0;         ///< 0: not given
   bool allow_skipped = false;
   bool allow_unknown_names = false;
   bool allow_private_format = false;
@@ -89,8 +90,5 @@ Existing existing_of(const QuantizeOptions& options);
 
 /// -j, or the processors of this process.
 int workers_of(const QuantizeOptions& options);
-
-/// "5GB", "500MB", "1GiB", "4096": bytes. Throws Error(Usage).
-std::int64_t parse_size(const std::string& text);
 
 }  // namespace mantissa::cli

@@ -370,6 +370,16 @@ std::unique_ptr<Encoder> make_hqq_scale_only_encoder(AffineRule rule) {
   return std::make_unique<HqqEncoder>(std::move(rule));
 }
 
+std::int64_t affine_pass_bytes(const RowBlocks& blocks) {
+  if (blocks.within_rows()) return 0;
+  constexpr std::int64_t kExtremes = 2 * sizeof(float);
+  return blocks.blocks() * (kExtremes + std::int64_t{sizeof(BlockParams)});
+}
+
+std::int64_t hqq_scale_only_pass_bytes(const RowBlocks& blocks) {
+  return blocks.blocks() * std::int64_t{sizeof(float)};
+}
+
 void refuse_nonfinite(std::string_view owner,
                       const Shape& shape,
                       const RowBlock& block,

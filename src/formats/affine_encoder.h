@@ -33,6 +33,11 @@ std::unique_ptr<Encoder> make_affine_encoder(AffineRule rule);
 /// codes are found again from the stored scale, as torchao does.
 std::unique_ptr<Encoder> make_hqq_scale_only_encoder(AffineRule rule);
 
+/// What these encoders keep of the whole weight between their passes
+/// (Encoding::pass_bytes()).
+std::int64_t affine_pass_bytes(const RowBlocks& blocks);
+std::int64_t hqq_scale_only_pass_bytes(const RowBlocks& blocks);
+
 /// Throws Error(Input) that names the first element of `rows` that is NaN or
 /// infinite, by its index in the weight of `shape`; returns if there is none.
 void refuse_nonfinite(std::string_view owner,

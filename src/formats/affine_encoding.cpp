@@ -9,6 +9,7 @@
 #include <mantissa/primitives/affine.h>
 
 #include "formats/act_pre_scale.h"
+#include "formats/affine_encoder.h"
 #include "formats/dense_slice.h"
 #include "formats/fields.h"
 #include "kernels/dequantize_affine.h"
@@ -60,11 +61,31 @@ void decode_rows(const RowBlocks& blocks,
                               out.data() + at * (bit_width(out.dtype()) / 8)});
 }
 
-std::string describe_codes(ConstTensorView qdata, IntegerRange range) {
-  const std::int8_t* q = qdata.as<std::int8_t>();
-  const std::int64_t count = qdata.numel();
+// Whether all codes of a run are in range; without a branch in the loop, so
+// that compilers vectorize it.
+bool all_within(const std::int8_t* q,
+                std::int64_t count,
+                std::int8_t min,
+                std::int8_t max) {
+  unsigned outside = 0;
   for (std::int64_t i = 0; i < count; ++i) {
-    if (q[i] >= range.min && q[i] <= range.max) continue;
+    outside |= static_cast<unsigned>(q[i] < min) | (q[i] > max);
+  }
+  return outside == 0;
+}
+
+std::string describe_codes(ConstTensorView qdata, IntegerRange range) {
+  constexpr std::int64_t kRun = 4096;
+  const std::int8_t* q = qdata.as<std::int8_t>();
+  const auto min = static_cast<std::int8_t>(range.min);
+  const auto max = static_cast<std::int8_t>(range.max);
+  const std::int64_t count = qdata.numel();
+  std::int64_t i = 0;
+  while (i < count && all_within(q + i, std::min(kRun, count - i), min, max)) {
+    i += kRun;
+  }
+  for (; i < count; ++i) {
+    if (q[i] >= min && q[i] <= max) continue;
     return fmt::format("{} is {}, expected {} to {}",
                        fields::element_name("qdata", qdata.shape, i),
                        q[i],
@@ -185,6 +206,10 @@ EncodedRows AffineEncoding::rows(const RowBlock& block) const {
             : fields::all_of(layouts[i]));
   }
   return out;
+}
+
+std::int64_t AffineEncoding::pass_bytes() const {
+  return affine_pass_bytes(blocks());
 }
 
 std::string AffineEncoding::check_values(

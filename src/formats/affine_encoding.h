@@ -37,6 +37,7 @@ class AffineEncoding : public Encoding {
                        std::int64_t index) const override;
   EncodedRows rows(const RowBlock& block) const override;
   std::int64_t row_unit() const override;
+  std::int64_t pass_bytes() const override;
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 

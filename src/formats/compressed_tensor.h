@@ -58,6 +58,9 @@ class CompressedEncoding final : public Encoding {
                        std::int64_t index) const override;
   EncodedRows rows(const RowBlock& block) const override;
   std::int64_t row_unit() const override;
+  std::int64_t pass_bytes() const override {
+    return inner_ == nullptr ? 0 : inner_->pass_bytes();
+  }
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 

@@ -60,6 +60,9 @@ class Float8Encoding final : public Encoding {
                        std::int64_t index) const override;
   EncodedRows rows(const RowBlock& block) const override;
   std::int64_t row_unit() const override;
+  std::int64_t pass_bytes() const override {
+    return numel(parameters_.grid.grid) * std::int64_t{sizeof(float)};
+  }
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 

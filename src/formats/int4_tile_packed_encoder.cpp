@@ -250,6 +250,13 @@ ScaleAndZero tile_padding(Int4ChooseQParamsAlgorithm algorithm) {
   return {float_to_bfloat16(zeros.scale), float_to_bfloat16(zeros.zero)};
 }
 
+std::int64_t tile_packed_pass_bytes(const TilePackedLayout& layout,
+                                    Int4ChooseQParamsAlgorithm algorithm) {
+  if (algorithm != Int4ChooseQParamsAlgorithm::Hqq) return 0;
+  return layout.matrices * layout.rows * layout.used_groups() *
+         std::int64_t{sizeof(HqqGroup)};
+}
+
 std::unique_ptr<Encoder> make_tile_packed_encoder(
     const Shape& shape,
     const TilePackedLayout& layout,

@@ -41,6 +41,10 @@ struct ScaleAndZero {
 /// What padding holds: the parameters of a group of zeros, with code 0.
 ScaleAndZero tile_padding(Int4ChooseQParamsAlgorithm algorithm);
 
+/// What the encoder keeps between its passes (Encoding::pass_bytes()).
+std::int64_t tile_packed_pass_bytes(const TilePackedLayout& layout,
+                                    Int4ChooseQParamsAlgorithm algorithm);
+
 /// An encoder for a bfloat16 weight of this shape; K padded, N padded with the
 /// last block.
 std::unique_ptr<Encoder> make_tile_packed_encoder(

@@ -96,6 +96,9 @@ class TilePackedEncoding final : public Encoding {
                        std::int64_t index) const override;
   EncodedRows rows(const RowBlock& block) const override;
   std::int64_t row_unit() const override;
+  std::int64_t pass_bytes() const override {
+    return tile_packed_pass_bytes(layout(), spec_.algorithm);
+  }
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 

@@ -39,6 +39,11 @@ class IntxEncoding final : public AffineEncoding {
   std::string_view format_name() const override { return kName; }
   std::string attributes_json() const override;
   std::unique_ptr<Encoder> make_encoder() const override;
+  std::int64_t pass_bytes() const override {
+    return parts_.algorithm == IntxChooseQParamsAlgorithm::Affine
+               ? affine_pass_bytes(blocks())
+               : hqq_scale_only_pass_bytes(blocks());
+  }
   MappingType mapping() const override {
     const bool affine = parts_.algorithm == IntxChooseQParamsAlgorithm::Affine;
     return affine ? parts_.mapping_type : MappingType::Symmetric;

@@ -74,6 +74,11 @@ class NF4Encoding final : public Encoding {
                        std::int64_t index) const override;
   EncodedRows rows(const RowBlock& block) const override;
   std::int64_t row_unit() const override;
+  std::int64_t pass_bytes() const override {  // a scaler each, then factors
+    const std::int64_t scalers = numel(shape()) / spec_.block_size;
+    return (scalers + scalers / spec_.scaler_block_size) *
+           std::int64_t{sizeof(float)};
+  }
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 

@@ -286,5 +286,90 @@ TEST(PlanTest, WarnsOfTheOrderThatTransformersSaves) {
   EXPECT_THAT(plan.warnings[0], HasSubstr("may be lost"));
 }
 
+// 65 MB that would be 2.5 million entries of hashes and errors.
+TEST(PlanTest, TooManyMatricesAreSkippedWithTheirNumber) {
+  MemorySource source("");
+  source.add("experts.weight", DType::BFloat16, {65537, 2, 16});
+  source.add("fewer.weight", DType::BFloat16, {65536, 2, 16});
+  Words words("int8_weight_only");
+  words.request.allow_unknown_names = true;
+  const Plan plan = make_plan(source, words.request);
+  EXPECT_EQ(find(plan, "experts.weight").action, Action::Skip);
+  EXPECT_EQ(find(plan, "fewer.weight").action, Action::Quantize);
+  ASSERT_EQ(plan.problems.size(), 1u);
+  EXPECT_EQ(plan.problems[0].kind, ErrorKind::Skipped);
+  EXPECT_THAT(plan.problems[0].message,
+              HasSubstr("65537 matrices, at most 65536 are quantized"));
+}
+
+TEST(PlanTest, TooManyColumnsAreSkippedWithTheirNumber) {
+  MemorySource source("");
+  source.add("wide.weight", DType::BFloat16, {2, (1 << 20) + 32});
+  Words words("int8_weight_only");
+  words.request.allow_unknown_names = true;
+  const Plan plan = make_plan(source, words.request);
+  EXPECT_EQ(find(plan, "wide.weight").action, Action::Skip);
+  ASSERT_EQ(plan.problems.size(), 1u);
+  EXPECT_THAT(plan.problems[0].message,
+              HasSubstr("1048608 columns, at most 1048576 are quantized"));
+}
+
+constexpr std::int64_t kMebibyte = 1 << 20;
+
+// 64 MiB, 16 MiB a worker, 2 KiB a tensor.
+TEST(PlanTest, StatesTheMemoryOfARun) {
+  const MemorySource source = llama(2, 64);
+  Words words("int8_weight_only");
+  const auto tensors = static_cast<std::int64_t>(source.tensors().size()) + 1;
+  EXPECT_EQ(make_plan(source, words.request).memory_bytes,
+            80 * kMebibyte + 2048 * tensors);
+  words.request.workers = 2;
+  EXPECT_EQ(make_plan(source, words.request).memory_bytes,
+            96 * kMebibyte + 2048 * tensors);
+}
+
+// Each worker may hold the scales of one tensor, or a scale and a zero point.
+TEST(PlanTest, HqqAddsWhatItKeepsOfEachGroup) {
+  const std::int64_t groups = 1024 * 1024 / 32;
+  MemorySource source("");
+  source.add("a.weight", DType::BFloat16, {1024, 1024});
+  source.add("b.weight", DType::BFloat16, {512, 1024});
+  source.add("c.weight", DType::BFloat16, {256, 1024});
+  const auto extra = [&](const std::string& config) {
+    Words words(config);
+    words.request.allow_unknown_names = true;
+    words.request.workers = 2;
+    const Plan plan = make_plan(source, words.request);
+    EXPECT_TRUE(plan.problems.empty()) << config;
+    return plan.memory_bytes - 96 * kMebibyte - 2048 * 3;
+  };
+  const std::string intx =
+      "intx_weight_only:weight_dtype=int4,granularity=PerGroup(32)";
+  EXPECT_EQ(extra(intx), 0);
+  EXPECT_EQ(extra(intx + ",intx_choose_qparams_algorithm=hqq_scale_only"),
+            4 * (groups + groups / 2));
+  EXPECT_EQ(extra("int4_weight_only:group_size=32,"
+                  "int4_packing_format=tile_packed_to_4d,"
+                  "int4_choose_qparams_algorithm=hqq"),
+            8 * (groups + groups / 2));
+}
+
+TEST(PlanTest, RefusesWhatMayTakeMoreThanIsAllowed) {
+  const MemorySource source = llama(2, 64);
+  Words words("int8_weight_only");
+  words.request.workers = 2;
+  words.request.max_memory = 97 * kMebibyte;
+  EXPECT_TRUE(make_plan(source, words.request).problems.empty());
+  words.request.max_memory = 90 * kMebibyte;
+  const Plan plan = make_plan(source, words.request);
+  ASSERT_EQ(plan.problems.size(), 1u);
+  EXPECT_EQ(plan.problems[0].kind, ErrorKind::Resources);
+  EXPECT_THAT(plan.problems[0].message, HasSubstr("with 2 workers"));
+  EXPECT_THAT(plan.problems[0].message, HasSubstr("-j 1 takes at most"));
+  words.request.max_memory = kMebibyte;
+  EXPECT_THAT(make_plan(source, words.request).problems.at(0).message,
+              HasSubstr("it needs at least"));
+}
+
 }  // namespace
 }  // namespace mantissa

@@ -332,5 +332,38 @@ TEST_F(QuantizeTest, CastsWithDtype) {
   EXPECT_EQ(config["dtype"], "float32");
 }
 
+TEST_F(QuantizeTest, SaysHowGoodItIsAndWhereTheReportStands) {
+  const ToolResult result = quantize({"-c", "int8_weight_only"});
+  EXPECT_THAT(result.out, HasSubstr(" dB over what is quantized; worst "));
+  EXPECT_THAT(result.out,
+              HasSubstr("report: " + out().string() + ".report/report.html\n"));
+  const ToolResult none =
+      quantize({"-c", "int8_weight_only", "--no-report", "--force"});
+  EXPECT_THAT(none.out, Not(HasSubstr("report:")));
+}
+
+TEST_F(QuantizeTest, MoreMemoryThanAllowedIsRefusedByThePlan) {
+  const ToolResult plan = run_tool({"plan",
+                                    model().string(),
+                                    "-c",
+                                    "int8_weight_only",
+                                    "-j",
+                                    "2",
+                                    "--max-memory",
+                                    "64MiB"});
+  EXPECT_EQ(plan.exit_code, 7);
+  EXPECT_THAT(plan.out, HasSubstr("memory: at most 100."));
+  EXPECT_THAT(plan.err, HasSubstr("--max-memory 67.1 MB: the run may take"));
+  const ToolResult run =
+      quantize({"-c", "int8_weight_only", "-j", "2", "--max-memory", "64MiB"});
+  EXPECT_EQ(run.exit_code, 7);
+  EXPECT_FALSE(fs::exists(out()));
+  EXPECT_EQ(
+      quantize({"-c", "int8_weight_only", "--max-memory", "1GB"}).exit_code, 0);
+  EXPECT_EQ(
+      quantize({"-c", "int8_weight_only", "--max-memory", "much"}).exit_code,
+      2);
+}
+
 }  // namespace
 }  // namespace mantissa

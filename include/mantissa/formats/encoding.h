@@ -117,6 +117,10 @@ class Encoding {
   virtual std::string attributes_json() const = 0;
   /// A fresh encoder. The encoding outlives it.
   virtual std::unique_ptr<Encoder> make_encoder() const = 0;
+  /// Bytes that an encoder keeps of the whole tensor between its passes, at
+  /// most: a scale for each group (HQQ: a zero point too). 0 where a block of
+  /// rows is encoded by itself.
+  virtual std::int64_t pass_bytes() const { return 0; }
   /// The whole tensor in the logical dtype; the fields match fields().
   virtual HostTensor decode(std::span<const ConstTensorView> fields) const = 0;
   /// Rows [begin, end) of dimension `dim` as a tensor of its own. Throws

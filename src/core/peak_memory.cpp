@@ -1,0 +1,17 @@
+#include "core/peak_memory.h"
+
+#include <fstream>
+#include <string>
+
+namespace mantissa {
+
+std::int64_t peak_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    std::int64_t kibibytes = 0;
+    if (word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
+  }
+  return 0;
+}
+
+}  // namespace mantissa
