@@ -5,6 +5,8 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 export MANTISSA_JUDGE ?= $(CURDIR)/.deps/judge/bin/python
 export MANTISSA_MODELS ?= $(CURDIR)/.deps/models
+# libtorch of the torch half's tests: the judges' environment has it.
+MANTISSA_TORCH ?= $(MANTISSA_JUDGE)
 
 setup := tools/setup.sh
 configure = cmake --preset $(1) -DMANTISSA_JUDGE=$(MANTISSA_JUDGE) \
@@ -44,7 +46,8 @@ demo: build
 	@tools/demo.sh
 
 build/all: setup-test
-	@$(call configure,release) --log-level=WARNING
+	@$(call configure,release) -DMANTISSA_TORCH=$(MANTISSA_TORCH) \
+	  --log-level=WARNING
 	cmake --build --preset release -j $(JOBS)
 .PHONY: build/all
 

@@ -19,8 +19,10 @@ install(FILES ${shell_dir}/mantissa.1
 
 install(TARGETS mantissa_core EXPORT mantissa-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+# The torch half is not installed yet: a consumer would not find its library.
 install(DIRECTORY include/mantissa DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-  FILES_MATCHING PATTERN *.h)
+  FILES_MATCHING PATTERN *.h
+  PATTERN torch EXCLUDE PATTERN mantissa.h EXCLUDE)
 install(EXPORT mantissa-targets
   NAMESPACE mantissa:: DESTINATION ${package_dir})
 

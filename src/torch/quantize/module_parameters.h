@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <torch/nn/module.h>
+
+namespace mantissa {
+
+/// One place in a module tree where a parameter is registered.
+struct ParameterPlace {
+  torch::nn::Module* module = nullptr;
+  std::string module_name;  ///< "" for the root
+  std::string key;          ///< "weight"
+
+  std::string name() const {
+    return module_name.empty() ? key : module_name + "." + key;
+  }
+  /// The registry's entry.
+  at::Tensor& entry() const;
+  /// The member that forward() uses, for the module classes of torch; null
+  /// where it is not known.
+  at::Tensor* member() const;
+  /// Writes the registry, and the member where it is known.
+  void put(const at::Tensor& tensor) const;
+};
+
+/// One parameter and every place that holds it; the first one names it.
+struct Parameter {
+  at::Tensor tensor;
+  std::vector<ParameterPlace> places;
+};
+
+/// The defined parameters of a module tree, in its order. Each module is
+/// visited once, a tied parameter is one.
+std::vector<Parameter> parameters_of(torch::nn::Module& root);
+
+/// The places of one module's own parameters.
+std::vector<ParameterPlace> places_of(torch::nn::Module& module,
+                                      const std::string& module_name);
+
+}  // namespace mantissa

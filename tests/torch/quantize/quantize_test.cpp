@@ -1,0 +1,218 @@
+#include <mantissa/torch/quantize.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <mantissa/configs.h>
+
+namespace mantissa {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Two linears by holders, an embedding, a norm, and experts as a member of its
+// own.
+struct NetImpl : torch::nn::Module {
+  NetImpl() {
+    embed = register_module("embed", torch::nn::Embedding(32, 64));
+    first = register_module("first", torch::nn::Linear(64, 64));
+    second = register_module("second", torch::nn::Linear(64, 48));
+    norm = register_module(
+        "norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({64})));
+    experts = register_parameter("experts", torch::randn({2, 48, 64}));
+  }
+  at::Tensor forward(const at::Tensor& ids) {
+    return second(torch::relu(norm(first(embed(ids)))));
+  }
+  torch::nn::Embedding embed = nullptr;
+  torch::nn::Linear first = nullptr;
+  torch::nn::Linear second = nullptr;
+  torch::nn::LayerNorm norm = nullptr;
+  at::Tensor experts;
+};
+TORCH_MODULE(Net);
+
+template <class Action>
+std::string refusal(const Action& action) {
+  try {
+    action();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was refused";
+  return {};
+}
+
+const QuantizedParameter& find(const QuantizeReport& report,
+                               const std::string& name) {
+  for (const QuantizedParameter& p : report.parameters) {
+    if (p.name == name) return p;
+  }
+  throw std::runtime_error("no parameter " + name);
+}
+
+class QuantizeModuleTest : public ::testing::Test {
+ protected:
+  void SetUp() override { torch::manual_seed(4); }
+  Net net_;
+  const at::Tensor ids_ = torch::tensor({1, 2, 30});
+};
+
+TEST_F(QuantizeModuleTest, TakesEveryLinearAndNothingElse) {
+  const at::Tensor before = net_(ids_);
+  const QuantizeReport report = quantize_(*net_, Int8WeightOnlyConfig{});
+  EXPECT_EQ(report.count(ParameterAction::Quantized), 2);
+  EXPECT_EQ(find(report, "first.weight").format, "Int8Tensor");
+  EXPECT_EQ(find(report, "first.bias").action, ParameterAction::Kept);
+  EXPECT_EQ(find(report, "experts").action, ParameterAction::Kept);
+  EXPECT_TRUE(is_quantized_tensor(net_->first->weight));
+  EXPECT_TRUE(is_quantized_tensor(net_->named_parameters()["first.weight"]));
+  EXPECT_FALSE(is_quantized_tensor(net_->embed->weight));
+  const at::Tensor after = net_(ids_);
+  EXPECT_FALSE(torch::equal(before, after));
+  EXPECT_TRUE(torch::allclose(before, after, 0.1, 0.1));
+  for (const QuantizedParameter& p : report.parameters) {
+    EXPECT_FALSE(p.reason.empty()) << p.name;
+  }
+  EXPECT_THAT(report.text(), HasSubstr("2 quantized"));
+}
+
+TEST_F(QuantizeModuleTest, ASecondCallKeepsWhatIsQuantized) {
+  quantize_(*net_, Int8WeightOnlyConfig{});
+  const auto* impl = net_->first->weight.unsafeGetTensorImpl();
+  const QuantizeReport report = quantize_(*net_, Int8WeightOnlyConfig{});
+  EXPECT_EQ(report.count(ParameterAction::Quantized), 0);
+  EXPECT_THAT(find(report, "first.weight").reason,
+              HasSubstr("is quantized already"));
+  EXPECT_EQ(net_->first->weight.unsafeGetTensorImpl(), impl);
+}
+
+TEST_F(QuantizeModuleTest, RulesReachAnyParameter) {
+  const QuantizeReport report = quantize_(
+      *net_,
+      FqnToConfig{{{"embed", Int8WeightOnlyConfig{}},
+                   {"re:.*second", none},
+                   {"_default", Int4WeightOnlyConfig{{.group_size = 32}}}}});
+  EXPECT_EQ(find(report, "embed.weight").format, "Int8Tensor");
+  EXPECT_EQ(find(report, "first.weight").format, "Int4Tensor");
+  EXPECT_EQ(find(report, "second.weight").action, ParameterAction::Kept);
+  EXPECT_EQ(net_(ids_).sizes(), (std::vector<std::int64_t>{3, 48}));
+}
+
+TEST_F(QuantizeModuleTest, AMemberOfTheUsersClassIsReported) {
+  const FqnToConfig config{{{"experts", Float8WeightOnlyConfig{}}}};
+  EXPECT_THAT(refusal([&] { quantize_(*net_, config, {.strict = true}); }),
+              HasSubstr("still holds the plain tensor"));
+  EXPECT_FALSE(is_quantized_tensor(net_->named_parameters()["experts"]));
+  const QuantizeReport report = quantize_(*net_, config);
+  EXPECT_EQ(find(report, "experts").action, ParameterAction::RegistryOnly);
+  EXPECT_TRUE(is_quantized_tensor(net_->named_parameters()["experts"]));
+  EXPECT_FALSE(is_quantized_tensor(net_->experts));
+}
+
+TEST_F(QuantizeModuleTest, ReplaceParameterReachesTheMember) {
+  const auto choice =
+      Float8WeightOnlyConfig{}.choose({2, 48, 64}, DType::Float32);
+  replace_parameter(*net_,
+                    net_->experts,
+                    to_quantized_tensor(net_->experts, choice.encoding));
+  EXPECT_TRUE(is_quantized_tensor(net_->experts));
+  EXPECT_TRUE(net_->experts.is_same(net_->named_parameters()["experts"]));
+  at::Tensor stranger = torch::randn({2});
+  EXPECT_THAT(refusal([&] { replace_parameter(*net_, stranger, stranger); }),
+              HasSubstr("no parameter of"));
+}
+
+TEST_F(QuantizeModuleTest, FailingChangesNothing) {
+  {
+    const torch::NoGradGuard no_grad;
+    net_->second->weight[3][5] = NAN;
+  }
+  EXPECT_THAT(refusal([&] { quantize_(*net_, Int8WeightOnlyConfig{}); }),
+              HasSubstr("NaN or infinite"));
+  EXPECT_FALSE(is_quantized_tensor(net_->first->weight));
+  EXPECT_THAT(refusal([&] {
+                quantize_(*net_,
+                          FqnToConfig{{{"frist", Int8WeightOnlyConfig{}}}});
+              }),
+              HasSubstr("'frist' matches no parameter"));
+}
+
+TEST_F(QuantizeModuleTest, WhatDoesNotFitIsSkippedWithTheReason) {
+  const Int4WeightOnlyConfig config{{.group_size = 128}};
+  const QuantizeReport report = quantize_(*net_, config);
+  EXPECT_EQ(find(report, "first.weight").action, ParameterAction::Skipped);
+  EXPECT_THAT(find(report, "first.weight").reason,
+              HasSubstr("not a multiple of group_size 128"));
+  EXPECT_THAT(refusal([&] { quantize_(*net_, config, {.strict = true}); }),
+              HasSubstr("nothing was changed"));
+}
+
+TEST(QuantizeModules, SharedModulesAndTiedWeightsStayOne) {
+  torch::nn::Linear shared(16, 16);
+  torch::nn::Sequential chain(shared, torch::nn::ReLU(), shared);
+  const QuantizeReport report = quantize_(*chain, Int8WeightOnlyConfig{});
+  EXPECT_EQ(report.count(ParameterAction::Quantized), 1);
+  EXPECT_EQ(chain->forward(torch::randn({2, 16})).size(1), 16);
+
+  struct Tied : torch::nn::Module {
+    Tied() {
+      embed = register_module("embed", torch::nn::Embedding(32, 16));
+      head = register_module(
+          "head",
+          torch::nn::Linear(torch::nn::LinearOptions(16, 32).bias(false)));
+      head->named_parameters(false);
+      head->weight = embed->weight;
+      struct Access : Module {
+        static auto registry() { return &Access::parameters_; }
+      };
+      ((*head).*(Access::registry()))["weight"] = embed->weight;
+    }
+    torch::nn::Embedding embed = nullptr;
+    torch::nn::Linear head = nullptr;
+  };
+  auto tied = std::make_shared<Tied>();
+  const QuantizeReport both =
+      quantize_(*tied, FqnToConfig{{{"head", Int8WeightOnlyConfig{}}}});
+  EXPECT_EQ(both.count(ParameterAction::Quantized), 1);
+  EXPECT_TRUE(tied->head->weight.is_same(tied->embed->weight));
+  EXPECT_TRUE(is_quantized_tensor(tied->embed->weight));
+}
+
+TEST(QuantizeModules, AttentionsProjectionIsLeft) {
+  torch::nn::MultiheadAttention attention(16, 2);
+  const QuantizeReport report = quantize_(*attention, Int8WeightOnlyConfig{});
+  EXPECT_EQ(report.count(ParameterAction::Quantized), 0);
+}
+
+TEST_F(QuantizeModuleTest, DequantizesBackAndClones) {
+  quantize_(*net_, Int8WeightOnlyConfig{});
+  const at::Tensor quantized = net_(ids_);
+  EXPECT_THAT(refusal([&] { net_->first->clone(); }),
+              HasSubstr("mantissa::clone_module"));
+  auto copy = std::dynamic_pointer_cast<torch::nn::LinearImpl>(
+      clone_module(*net_->first));
+  ASSERT_NE(copy, nullptr);
+  EXPECT_TRUE(is_quantized_tensor(copy->weight));
+  EXPECT_FALSE(copy->weight.is_same(net_->first->weight));
+  EXPECT_TRUE(is_quantized_tensor(net_->first->weight));
+  EXPECT_EQ(dequantize_(*net_), 2);
+  EXPECT_FALSE(is_quantized_tensor(net_->first->weight));
+  EXPECT_TRUE(torch::allclose(net_(ids_), quantized, 1e-5, 1e-5));
+}
+
+TEST_F(QuantizeModuleTest, LoraTrainsBesideAFrozenBase) {
+  quantize_(*net_, Int8WeightOnlyConfig{});
+  const at::Tensor a = torch::randn({4, 64}).requires_grad_();
+  const at::Tensor b = torch::zeros({48, 4}).requires_grad_();
+  const at::Tensor x = torch::randn({5, 64});
+  const at::Tensor y = net_->second(x) + x.mm(a.t()).mm(b.t());
+  y.pow(2).sum().backward();
+  EXPECT_GT(b.grad().abs().sum().item<float>(), 0);
+  EXPECT_FALSE(net_->second->weight.grad().defined());
+}
+
+}  // namespace
+}  // namespace mantissa

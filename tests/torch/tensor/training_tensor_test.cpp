@@ -1,0 +1,192 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <mantissa/torch/fake_quantize.h>
+#include <mantissa/torch/quantize.h>
+
+#include "torch/tensor/weights.h"
+
+namespace mantissa {
+namespace {
+
+using ::testing::HasSubstr;
+
+// A Linear [6, 8] whose weight trains through int8, and its plain twin.
+class TrainingTensorTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    torch::manual_seed(3);
+    linear_ = torch::nn::Linear(8, 6);
+    values_ = linear_->weight.detach().clone();
+    put(values_);
+    x_ = torch::randn({4, 8}).requires_grad_();
+  }
+
+  void put(const at::Tensor& values) {
+    replace_parameter(
+        *linear_,
+        linear_->weight,
+        fake_quantized_tensor(values,
+                              tests::int8_encoding({6, 8}, DType::Float32)));
+  }
+
+  at::Tensor rounded() const {
+    return mantissa::dequantize(to_quantized_tensor(
+        values_, tests::int8_encoding({6, 8}, DType::Float32)));
+  }
+
+  torch::nn::Linear linear_ = nullptr;
+  at::Tensor values_;  // shared with the weight
+  at::Tensor x_;
+};
+
+template <class Action>
+std::string refusal(const Action& action) {
+  try {
+    action();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was refused";
+  return {};
+}
+
+TEST_F(TrainingTensorTest, ForwardRoundsAndBackwardPassesStraightThrough) {
+  const at::Tensor y = linear_->forward(x_);
+  EXPECT_TRUE(torch::allclose(y, at::linear(x_, rounded(), linear_->bias)));
+  const at::Tensor g = torch::randn_like(y);
+  y.backward(g);
+  EXPECT_TRUE(torch::allclose(x_.grad(), g.mm(rounded()), 1e-5, 1e-6));
+  EXPECT_TRUE(torch::allclose(
+      linear_->weight.grad(), g.t().mm(x_.detach()), 1e-5, 1e-6));
+  EXPECT_TRUE(torch::allclose(linear_->bias.grad(), g.sum(0)));
+  EXPECT_FALSE(is_quantized_tensor(linear_->weight.grad()));
+  // Twice: gradients add up in place.
+  const at::Tensor once = linear_->weight.grad().clone();
+  linear_->forward(x_).backward(g);
+  EXPECT_TRUE(torch::allclose(linear_->weight.grad(), 2 * once, 1e-5, 1e-6));
+}
+
+TEST_F(TrainingTensorTest, ThreeDimensionsAndViewsReachTheLeaf) {
+  const at::Tensor batch = torch::randn({2, 3, 8});
+  linear_->forward(batch).sum().backward();
+  const at::Tensor by_linear = linear_->weight.grad().clone();
+  linear_->zero_grad();
+  batch.matmul(linear_->weight.t()).sum().backward();
+  EXPECT_TRUE(torch::allclose(linear_->weight.grad(), by_linear, 1e-5, 1e-6));
+  linear_->zero_grad();
+  (linear_->weight.mm(batch.reshape({-1, 8}).t())).sum().backward();
+  EXPECT_TRUE(torch::allclose(linear_->weight.grad(), by_linear, 1e-5, 1e-6));
+}
+
+TEST_F(TrainingTensorTest, FrozenPartsGetNoGradient) {
+  linear_->weight.set_requires_grad(false);
+  linear_->forward(x_).sum().backward();
+  EXPECT_TRUE(x_.grad().defined());
+  EXPECT_FALSE(linear_->weight.grad().defined());
+  linear_->weight.set_requires_grad(true);
+  linear_->forward(x_.detach()).sum().backward();
+  EXPECT_TRUE(linear_->weight.grad().defined());
+}
+
+template <class Optimizer, class Options>
+void expect_same_steps(torch::nn::Linear& ours,
+                       const at::Tensor& values,
+                       const Options& options) {
+  torch::nn::Linear plain(8, 6);
+  {
+    const torch::NoGradGuard no_grad;
+    plain->weight.copy_(values);
+    plain->bias.copy_(ours->bias);
+  }
+  Optimizer our_steps(ours->parameters(), options);
+  Optimizer plain_steps(plain->parameters(), options);
+  for (int i = 0; i < 3; ++i) {
+    const at::Tensor g = torch::randn({6, 8});
+    const at::Tensor gb = torch::randn({6});
+    ours->weight.mutable_grad() = g.clone();
+    plain->weight.mutable_grad() = g.clone();
+    ours->bias.mutable_grad() = gb.clone();
+    plain->bias.mutable_grad() = gb.clone();
+    our_steps.step();
+    plain_steps.step();
+  }
+  EXPECT_TRUE(torch::equal(values, plain->weight)) << "updated in place";
+  EXPECT_TRUE(is_training_tensor(ours->weight));
+}
+
+TEST_F(TrainingTensorTest, OptimizersStepAsOnPlainWeights) {
+  expect_same_steps<torch::optim::SGD>(
+      linear_,
+      values_,
+      torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(0.01));
+  expect_same_steps<torch::optim::AdamW>(
+      linear_, values_, torch::optim::AdamWOptions(0.1).weight_decay(0.01));
+}
+
+TEST_F(TrainingTensorTest, InPlaceChangesBetweenForwardAndBackwardAreNoticed) {
+  const auto changed = [&](const auto& change) {
+    const at::Tensor y = linear_->forward(x_).sum();
+    {
+      const torch::NoGradGuard no_grad;
+      change();
+    }
+    return refusal([&] { y.backward(); });
+  };
+  const char* noticed = "modified by an inplace operation";
+  EXPECT_THAT(changed([&] { linear_->weight.mul_(2); }), HasSubstr(noticed));
+  EXPECT_THAT(changed([&] { at::_foreach_mul_({linear_->weight}, 2.0); }),
+              HasSubstr(noticed));
+  EXPECT_THAT(changed([&] { values_.mul_(2); }), HasSubstr(noticed));
+  linear_->to(c10::kBFloat16);
+  linear_->to(c10::kFloat);
+  EXPECT_THAT(changed([&] { linear_->weight.t().mul_(2); }),
+              HasSubstr(noticed));
+}
+
+TEST_F(TrainingTensorTest, ModulesMoveIt) {
+  const auto* before = linear_->weight.unsafeGetTensorImpl();
+  linear_->to(c10::kBFloat16);
+  EXPECT_EQ(linear_->weight.unsafeGetTensorImpl(), before);
+  EXPECT_EQ(linear_->weight.scalar_type(), c10::kBFloat16);
+  EXPECT_TRUE(is_training_tensor(linear_->weight));
+  EXPECT_TRUE(linear_->weight.is_leaf());
+  linear_->forward(torch::randn({4, 8}).to(c10::kBFloat16)).sum().backward();
+  EXPECT_EQ(linear_->weight.grad().scalar_type(), c10::kBFloat16);
+  linear_->weight.set_data(linear_->weight.to(c10::kMeta));
+  EXPECT_TRUE(linear_->weight.is_meta());
+  EXPECT_TRUE(is_training_tensor(linear_->weight));
+}
+
+TEST_F(TrainingTensorTest, DequantizeIsDifferentiable) {
+  const at::Tensor values = mantissa::dequantize(linear_->weight);
+  EXPECT_TRUE(torch::equal(values, values_));
+  (values * 3).sum().backward();
+  EXPECT_TRUE(torch::equal(linear_->weight.grad(), torch::full({6, 8}, 3.0)));
+  EXPECT_FALSE(values_.requires_grad());
+}
+
+TEST_F(TrainingTensorTest, SavesItsValuesNotItself) {
+  EXPECT_THAT(refusal([&] {
+                std::ostringstream out;
+                torch::save(linear_, out);
+              }),
+              HasSubstr("mantissa::dequantize_(module)"));
+  std::stringstream plain_file;
+  torch::nn::Linear plain(8, 6);
+  torch::save(plain, plain_file);
+  torch::load(linear_, plain_file);
+  EXPECT_TRUE(torch::equal(values_, plain->weight));
+  EXPECT_TRUE(is_training_tensor(linear_->weight));
+}
+
+TEST_F(TrainingTensorTest, GradientsAreClipped) {
+  linear_->forward(x_).sum().backward();
+  torch::nn::utils::clip_grad_norm_(linear_->parameters(), 0.1);
+  EXPECT_LT(torch::nn::utils::clip_grad_norm_(linear_->parameters(), 1.0),
+            0.1001);
+}
+
+}  // namespace
+}  // namespace mantissa
