@@ -175,6 +175,11 @@ at::Tensor wrapped_linear(const at::Tensor& x,
                     x.sizes(),
                     " ",
                     x.scalar_type());
+  TORCH_CHECK_NOT_IMPLEMENTED(
+      !w.requires_grad() || quantized_impl(w)->training(),
+      "linear: a quantized inference weight has no gradient; "
+      "w.set_requires_grad(false), or train it as "
+      "mantissa::fake_quantized_tensor()");
   const at::Tensor input = autocast(x);
   const bool grad = c10::GradMode::is_enabled() && !autograd_is_excluded() &&
                     (input.requires_grad() || w.requires_grad() ||

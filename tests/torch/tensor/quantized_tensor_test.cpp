@@ -125,6 +125,13 @@ TEST_F(QuantizedTensorTest, InferenceModeAndNoGradRunWithoutHistory) {
   EXPECT_TRUE(torch::allclose(x.mm(w.quantized.t()), x.mm(w.values.t())));
 }
 
+TEST_F(QuantizedTensorTest, AnInferenceWeightThatWantsAGradientIsRefused) {
+  const Int8Weight w({6, 8});
+  const at::Tensor wants = w.quantized.detach().requires_grad_();
+  EXPECT_THAT(refusal([&] { at::linear(torch::randn({4, 8}), wants); }),
+              HasSubstr("has no gradient"));
+}
+
 TEST_F(QuantizedTensorTest, SecondDerivativesAreRefusedByName) {
   const Int8Weight w({6, 8});
   const at::Tensor x = torch::randn({4, 8}).requires_grad_();
