@@ -1,12 +1,15 @@
 #include "checkpoint/journal_line.h"
 
 #include <algorithm>
+#include <map>
 
 #include <nlohmann/json.hpp>
 
 #include <mantissa/core/error.h>
+#include <mantissa/core/tensor_view.h>
 #include <mantissa/formats/encoding.h>
 
+#include "checkpoint/bounded_json.h"
 #include "checkpoint/hash.h"
 #include "checkpoint/input_file.h"
 
@@ -62,6 +65,12 @@ std::uint64_t parse_hash(const Json& json) {
   return *hash;
 }
 
+std::size_t matrices_of(const Plan& plan, const WorkUnit& unit) {
+  if (!unit.whole()) return static_cast<std::size_t>(unit.matrices);
+  const Shape& shape = plan.tensors[unit.tensor].tensor.shape;
+  return static_cast<std::size_t>(matrix_shape(shape).matrices);
+}
+
 JournalEntry parse_entry(const Plan& plan,
                          const TensorIndex& index,
                          const Json& json) {
@@ -87,6 +96,10 @@ JournalEntry parse_entry(const Plan& plan,
   }
   result.source_xxh3 = parse_hash(json.at("source_xxh3"));
   result.errors = parse_errors(json.at("errors"));
+  if (!result.errors.empty() &&
+      result.errors.size() != matrices_of(plan, entry.unit)) {
+    throw Error(ErrorKind::Input, "errors of other matrices");
+  }
   result.scales = parse_histogram(json.at("scales"));
   result.crests = parse_histogram(json.at("crests"));
   result.max_weight = json.at("max_weight").get<double>();
@@ -139,10 +152,10 @@ std::optional<JournalEntry> parse_journal_line(const Plan& plan,
                                                const TensorIndex& index,
                                                std::string_view line) {
   if (line.size() > kLongestLine) return {};
-  const Json json = Json::parse(line, nullptr, false);
-  if (!json.is_object()) return {};
+  const std::optional<Json> json = parse_bounded_json(line);
+  if (!json || !json->is_object()) return {};
   try {
-    return parse_entry(plan, index, json);
+    return parse_entry(plan, index, *json);
   } catch (const Json::exception&) {
     return {};
   } catch (const std::out_of_range&) {
@@ -162,7 +175,7 @@ std::optional<JournalContents> read_journal(const std::filesystem::path& path,
   if (first == std::string::npos) return {};
   const std::string_view found(text.data(), first + 1);
   if (found != head) {
-    const Json json = Json::parse(found, nullptr, false);
+    const Json json = parse_bounded_json(found).value_or(Json());
     refuse(path, json.is_object() ? json : Json::object(), Json::parse(head));
   }
   TensorIndex index;
@@ -170,6 +183,7 @@ std::optional<JournalContents> read_journal(const std::filesystem::path& path,
     index.emplace(plan.tensors[i].tensor.name, i);
   }
   JournalContents contents;
+  std::map<WorkUnit, std::size_t> places;  // the last line of a unit counts
   contents.bytes = static_cast<std::int64_t>(found.size());
   std::size_t begin = found.size();
   for (std::size_t end; (end = text.find('\n', begin)) != std::string::npos;
@@ -177,7 +191,13 @@ std::optional<JournalContents> read_journal(const std::filesystem::path& path,
     const std::string_view line(text.data() + begin, end - begin);
     std::optional<JournalEntry> entry = parse_journal_line(plan, index, line);
     if (!entry) break;
-    contents.entries.push_back(std::move(*entry));
+    const auto [place, fresh] =
+        places.emplace(entry->unit, contents.entries.size());
+    if (fresh) {
+      contents.entries.push_back(std::move(*entry));
+    } else {
+      contents.entries[place->second] = std::move(*entry);
+    }
     contents.bytes = static_cast<std::int64_t>(end + 1);
   }
   return contents;

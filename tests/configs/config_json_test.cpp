@@ -6,6 +6,8 @@
 #include <mantissa/configs.h>
 #include <mantissa/core/error.h>
 
+#include "support/hostile_files.h"
+
 namespace mantissa {
 namespace {
 
@@ -221,6 +223,21 @@ TEST(ConfigJsonTest, MalformedTextIsNamed) {
     nested = of("AWQConfig", 1, R"({"base_config":)" + nested + "}");
   }
   EXPECT_THAT(message(nested), HasSubstr("configs are nested too deeply"));
+}
+
+TEST(ConfigJsonTest, HostileTextIsNamed) {
+  for (const auto& file : support::hostile_configs()) {
+    std::string what;
+    try {
+      const ParsedConfig parsed = parse_config(file.bytes);
+      parsed.config->validate();
+      make_rule_set(parsed.config);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), file.kind) << file.name;
+      what = error.what();
+    }
+    EXPECT_THAT(what, HasSubstr(file.says)) << file.name;
+  }
 }
 
 TEST(ConfigVersionTest, VersionOneIsReadInTermsOfTwo) {

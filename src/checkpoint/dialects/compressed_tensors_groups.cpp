@@ -20,6 +20,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kRegex = "re:";
+// Of targets, and of ignore; together they bound time and memory.
+constexpr std::size_t kMostExpressions = 2048;
+constexpr std::size_t kLongestExpression = 4096;
+constexpr std::int64_t kExpressionMemory = 128 << 10;
+constexpr int kMostInstructions = 1 << 18;
 constexpr int kDenseSince = 18;  // compressed-tensors 0.18
 
 [[noreturn]] void fail(const std::string& what) {
@@ -159,14 +164,32 @@ class CompressedGroups::Targets {
       exact_.emplace(target, group);
       return;
     }
+    if (expressions_.contains(target)) return;
+    if (expressions_.size() == kMostExpressions) {
+      fail(fmt::format("more than {} expressions", kMostExpressions));
+    }
+    if (target.size() > kLongestExpression) {
+      fail(fmt::format("the expression {} has {} bytes, expected at most {}",
+                       quoted_name(target),
+                       target.size(),
+                       kLongestExpression));
+    }
     RE2::Options options;
     options.set_log_errors(false);
+    options.set_max_mem(kExpressionMemory);
     auto expression = std::make_unique<const RE2>(
         std::string_view(target).substr(kRegex.size()), options);
     if (!expression->ok()) {
       fail(fmt::format("the expression {} is not supported: {}",
                        quoted_name(target),
                        expression->error()));
+    }
+    instructions_ += expression->ProgramSize();
+    if (instructions_ > kMostInstructions) {
+      fail(
+          fmt::format("the expression {} is too large together with the "
+                      "others",
+                      quoted_name(target)));
     }
     expressions_.try_emplace(target, std::move(expression), group);
   }
@@ -190,6 +213,7 @@ class CompressedGroups::Targets {
   std::map<std::string,
            std::pair<std::unique_ptr<const RE2>, const CompressedGroup*>>
       expressions_;
+  int instructions_ = 0;
 };
 
 CompressedGroups::CompressedGroups(const Json& quantization) {
