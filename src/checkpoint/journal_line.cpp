@@ -30,12 +30,19 @@ Json histogram_json(const ExponentHistogram& histogram) {
   return out;
 }
 
+// get() would turn 1e300 into an integer too.
+std::int64_t integer(const Json& json) {
+  const auto number = whole_number(json);
+  if (!number) throw Error(ErrorKind::Input, "not an integer");
+  return *number;
+}
+
 ExponentHistogram parse_histogram(const Json& json) {
   ExponentHistogram out;
-  out.zeros = json.at(0).get<std::int64_t>();
+  out.zeros = integer(json.at(0));
   for (std::size_t i = 1; i < json.size(); ++i) {
-    out.bins.at(json[i].at(0).get<std::size_t>()) =
-        json[i].at(1).get<std::int64_t>();
+    const std::int64_t bin = integer(json[i].at(0));
+    out.bins.at(static_cast<std::size_t>(bin)) = integer(json[i].at(1));
   }
   return out;
 }
@@ -54,7 +61,7 @@ std::vector<ErrorSums> parse_errors(const Json& json) {
     out.push_back({e.at(0).get<double>(),
                    e.at(1).get<double>(),
                    e.at(2).get<double>(),
-                   e.at(3).get<std::int64_t>()});
+                   integer(e.at(3))});
   }
   return out;
 }
@@ -80,8 +87,8 @@ JournalEntry parse_entry(const Plan& plan,
   JournalEntry entry;
   entry.unit.tensor = found->second;
   if (json.contains("matrices")) {
-    entry.unit.first_matrix = json["matrices"].at(0).get<std::int64_t>();
-    entry.unit.matrices = json["matrices"].at(1).get<std::int64_t>();
+    entry.unit.first_matrix = integer(json["matrices"].at(0));
+    entry.unit.matrices = integer(json["matrices"].at(1));
   }
   const std::vector<WorkUnit> units = work_units(plan, found->second);
   if (std::ranges::find(units, entry.unit) == units.end()) {

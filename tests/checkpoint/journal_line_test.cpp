@@ -53,6 +53,27 @@ TEST(JournalLine, AKeyThatStandsTwiceEndsIt) {
   EXPECT_EQ(entries_of("{\"tensor\":\"x\"," + line.substr(1)).size(), 0U);
 }
 
+// Found by fuzzing: a number that no integer holds.
+TEST(JournalLine, NumbersOutOfRangeEndIt) {
+  const std::string line = sample().lines().front();
+  ASSERT_EQ(entries_of(line).size(), 1U);
+  const std::string_view scales = "\"scales\":[0";
+  for (const char* number : {"1e300", "9223372036854775808", "0.5", "\"0\""}) {
+    EXPECT_EQ(
+        entries_of(with(line, scales, std::string("\"scales\":[") + number))
+            .size(),
+        0U)
+        << number;
+  }
+  for (const char* bin :
+       {"[-1,1]", "[64,1]", "[1e300,1]", "[1,1e300]", "[1]"}) {
+    EXPECT_EQ(
+        entries_of(with(line, scales, std::string(scales) + "," + bin)).size(),
+        0U)
+        << bin;
+  }
+}
+
 TEST(JournalLine, ErrorsOfOtherMatricesEndIt) {
   for (const std::string& line : sample().lines()) {
     const std::string few = "\"errors\":[[3.5,0.25,0.1,4096]";

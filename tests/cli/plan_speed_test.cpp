@@ -28,9 +28,9 @@ double child_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-// Processor time over the slowness of the machine, the best of five: the machine
-// has other things to do, and a plan runs on one thread, so that elsewhere this
-// is the time that it takes.
+// Processor time over the slowness of the machine, the best of five: the
+// machine has other things to do, and a plan runs on one thread, so that
+// elsewhere this is the time that it takes.
 double seconds_to_plan(const std::vector<std::string>& words) {
   double best = 1e9;
   for (int i = 0; i < 5 && best > kLimit; ++i) {

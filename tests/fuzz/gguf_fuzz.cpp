@@ -12,8 +12,10 @@
 #include "checkpoint/bounded_json.h"
 #include "checkpoint/gguf_config.h"
 #include "checkpoint/gguf_file.h"
+#include "checkpoint/gguf_stored_source.h"
 #include "checkpoint/gguf_tokenizer.h"
 #include "checkpoint/open_gguf.h"
+#include "checkpoint/utf8.h"
 #include "fuzz/memory_file.h"
 #include "fuzz/target.h"
 #include "fuzz/use_source.h"
@@ -87,19 +89,30 @@ std::string text_of(const CheckpointSource& source, std::string_view name) {
   return found->text;
 }
 
+void check_model(const GgufFile& file, const CheckpointSource& source) {
+  parse_config_object(source.config_json(), "made from a GGUF file");
+  expect(Json::accept(text_of(source, "generation_config.json")),
+         "generation_config.json is JSON");
+  check_tokenizer(file.metadata(),
+                  text_of(source, "tokenizer.json"),
+                  text_of(source, "tokenizer_config.json"));
+  read_first_rows(source);
+  use_source(source);
+}
+
 void read_file(std::string_view input) {
   const MemoryFile memory(input);
   const GgufFile file(memory.path());
   check_extents(file);
-  const auto source = open_gguf_model(memory.path(), {});
-  parse_config_object(source->config_json(), "made from a GGUF file");
-  expect(Json::accept(text_of(*source, "generation_config.json")),
-         "generation_config.json is JSON");
-  check_tokenizer(file.metadata(),
-                  text_of(*source, "tokenizer.json"),
-                  text_of(*source, "tokenizer_config.json"));
-  read_first_rows(*source);
-  use_source(*source);
+  try {
+    check_model(file, *open_gguf_model(memory.path(), {}));
+  } catch (const Error& error) {
+    // What is no model of ours can be looked at.
+    const auto stored = open_gguf_stored(memory.path(), error.what());
+    read_first_rows(*stored);
+    use_source(*stored);
+    throw;
+  }
 }
 
 // The keys of a tokenizer as lines: "pre smollm", "bos 3" (also eos, pad, unk,
@@ -130,6 +143,7 @@ class TokenizerLines {
     const std::string word(line.substr(0, space));
     const std::string rest(line.substr(std::min(space + 1, line.size())));
     const std::string key = "tokenizer.ggml." + word;
+    if (!is_printable_utf8(key)) return;  // no reader lets such a key through
     if (word == "pre") {
       metadata_.add(key, rest);
     } else if (word == "merge") {

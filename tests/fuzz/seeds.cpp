@@ -200,14 +200,12 @@ std::vector<Seed> journal_seeds() {
   std::string all;
   for (const std::string& line : sample.lines()) all += line;
   const std::string line = sample.lines().front();
-  const auto without = [&](std::string text, std::string_view part) {
-    text.erase(text.find(part), part.size());
-    return text;
-  };
+  const auto with =
+      [](std::string text, std::string_view from, std::string_view to) {
+        return text.replace(text.find(from), from.size(), to);
+      };
   const auto head_with = [&](std::string_view from, std::string_view to) {
-    std::string text = sample.head();
-    text.replace(text.find(from), from.size(), to);
-    return text + all;
+    return with(sample.head(), from, to) + all;
   };
   return {
       {"good", all, Outcome::Accepted},
@@ -226,8 +224,10 @@ std::vector<Seed> journal_seeds() {
       {"array", "[]\n"},
       {"empty_object", "{}\n"},
       {"unknown_tensor", "{\"tensor\":\"x\"}\n"},
-      {"no_hash", without(line, "\"0123456789abcdef\"")},
+      {"no_hash", with(line, "\"0123456789abcdef\"", "")},
       {"key_twice", "{\"tensor\":\"x\"," + line.substr(1)},
+      {"number", with(line, "\"scales\":[0", "\"scales\":[1e300")},
+      {"bin", with(line, "\"scales\":[0", "\"scales\":[0,[64,1]")},
       {"deep", std::string(1000, '[') + "\n"},
       {"zero_byte", std::string("{\0}\n", 4)},
       {"not_utf8", "{\"tensor\":\"\xff\"}\n"},
