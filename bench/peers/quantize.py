@@ -9,7 +9,7 @@ writes the same format, its tensors are compared with ours byte by byte.
 llama.cpp reads the same model as F16 GGUF, and what counts is its call
 `llama_model_quantize` alone, without the start of Python. It quantizes the
 embedding too; ours keeps it in bfloat16, hashes, measures the SQNR, syncs and
-reads back what it wrote.
+reads back what it wrote, and writes no report.
 
 usage: quantize.py MANTISSA MODEL JUDGE_PYTHON [--threads N] [--runs N]
                    [--llama PYTHON --gguf MODEL.gguf] [--case NAME]

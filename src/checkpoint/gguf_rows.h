@@ -23,7 +23,7 @@ void visit_gguf_bytes(const GgufFile& file,
                       const GgufTensor& tensor,
                       std::int64_t begin,
                       std::int64_t bytes,
-                      const Visit& visit) {
+                      Visit&& visit) {
   const std::int64_t block = tensor.type->block_bytes;
   const std::int64_t step = kGgufChunkBytes / block * block;
   std::vector<std::byte> buffer(
@@ -35,6 +35,38 @@ void visit_gguf_bytes(const GgufFile& file,
     visit(std::span<const std::byte>(part));
   }
 }
+
+/// A visitor that decodes the blocks one after another into `out`.
+class GgufDecoder {
+ public:
+  GgufDecoder(const GgmlTypeInfo& type, DType dtype, std::span<std::byte> out)
+      : type_(type), dtype_(dtype), to_(out.data()) {}
+
+  void operator()(std::span<const std::byte> bytes) {
+    const auto blocks =
+        static_cast<std::int64_t>(bytes.size()) / type_.block_bytes;
+    convert_blocks(type_, bytes.data(), blocks, dtype_, to_);
+    to_ += blocks * type_.block_size * bit_width(dtype_) / 8;
+  }
+
+ private:
+  const GgmlTypeInfo& type_;
+  DType dtype_;
+  std::byte* to_;
+};
+
+/// A visitor that copies the bytes one after another to `out`.
+class GgufCopier {
+ public:
+  explicit GgufCopier(std::span<std::byte> out) : to_(out.data()) {}
+
+  void operator()(std::span<const std::byte> bytes) {
+    to_ = std::ranges::copy(bytes, to_).out;
+  }
+
+ private:
+  std::byte* to_;
+};
 
 /// Rows [row, row + rows) of a tensor that has `total`.
 struct GgufRows {

@@ -1,7 +1,5 @@
 #include "checkpoint/gguf_stored_source.h"
 
-#include <cstring>
-
 #include <fmt/format.h>
 
 #include "checkpoint/gguf_file.h"
@@ -53,14 +51,10 @@ class GgufStoredSource final : public CheckpointSource {
                     {row, rows, shape.rows},
                     shape.width * bit_width(DType::Float32) / 8,
                     out.size());
-    const GgmlTypeInfo& type = *file_.tensors()[index].type;
-    std::byte* to = out.data();
-    visit(index, row, rows, [&](std::span<const std::byte> bytes) {
-      const auto blocks =
-          static_cast<std::int64_t>(bytes.size()) / type.block_bytes;
-      convert_blocks(type, bytes.data(), blocks, DType::Float32, to);
-      to += blocks * type.block_size * bit_width(DType::Float32) / 8;
-    });
+    visit(index,
+          row,
+          rows,
+          GgufDecoder(*file_.tensors()[index].type, DType::Float32, out));
   }
 
   void read_stored_rows(std::size_t index,
@@ -71,11 +65,7 @@ class GgufStoredSource final : public CheckpointSource {
                     {row, rows, row_shape(tensors_[index].shape).rows},
                     file_.tensors()[index].row_bytes,
                     out.size());
-    std::byte* to = out.data();
-    visit(index, row, rows, [&](std::span<const std::byte> bytes) {
-      std::memcpy(to, bytes.data(), bytes.size());
-      to += bytes.size();
-    });
+    visit(index, row, rows, GgufCopier(out));
   }
 
  private:
@@ -83,7 +73,7 @@ class GgufStoredSource final : public CheckpointSource {
   void visit(std::size_t index,
              std::int64_t row,
              std::int64_t rows,
-             const Visit& visit) const {
+             Visit&& visit) const {
     const GgufTensor& tensor = file_.tensors()[index];
     visit_gguf_bytes(
         file_, tensor, row * tensor.row_bytes, rows * tensor.row_bytes, visit);

@@ -102,11 +102,8 @@ RowShape row_shape(const Shape& shape) {
 }
 
 bool natural_less(std::string_view a, std::string_view b) {
-  // Names share long beginnings; numbers are compared from their first digit.
-  const auto [end_a, end_b] = std::ranges::mismatch(a, b);
-  auto i = static_cast<std::size_t>(end_a - a.begin());
-  while (i > 0 && is_digit(a[i - 1])) --i;
-  std::size_t j = i;
+  std::size_t i = 0;
+  std::size_t j = 0;
   while (i < a.size() && j < b.size()) {
     if (is_digit(a[i]) && is_digit(b[j])) {
       const std::string_view x = digits_at(a, i);

@@ -83,13 +83,7 @@ class GgufModelSource final : public CheckpointSource {
     const std::int64_t value_bytes = bit_width(dtype) / 8;
     check_range(
         index, row, rows, stored(index).shape.back() * value_bytes, out.size());
-    std::byte* to = out.data();
-    visit_rows(index, row, rows, [&](std::span<const std::byte> bytes) {
-      const auto blocks =
-          static_cast<std::int64_t>(bytes.size()) / type.block_bytes;
-      convert_blocks(type, bytes.data(), blocks, dtype, to);
-      to += blocks * type.block_size * value_bytes;
-    });
+    visit_rows(index, row, rows, GgufDecoder(type, dtype, out));
   }
 
   void read_stored_rows(std::size_t index,
@@ -97,11 +91,7 @@ class GgufModelSource final : public CheckpointSource {
                         std::int64_t rows,
                         std::span<std::byte> out) const override {
     check_range(index, row, rows, stored(index).row_bytes, out.size());
-    std::byte* to = out.data();
-    visit_rows(index, row, rows, [&](std::span<const std::byte> bytes) {
-      std::memcpy(to, bytes.data(), bytes.size());
-      to += bytes.size();
-    });
+    visit_rows(index, row, rows, GgufCopier(out));
   }
 
  private:
@@ -125,7 +115,7 @@ class GgufModelSource final : public CheckpointSource {
   void visit_rows(std::size_t index,
                   std::int64_t row,
                   std::int64_t rows,
-                  const Visit& visit) const {
+                  Visit&& visit) const {
     const GgufTensor& tensor = stored(index);
     const std::int64_t head = model_.tensors[index].interleaved;
     if (head == 0) {
@@ -155,7 +145,7 @@ class GgufModelSource final : public CheckpointSource {
                    std::int64_t unit_bytes,
                    std::int64_t unit,
                    std::int64_t units,
-                   const Visit& visit) const {
+                   Visit&& visit) const {
     const auto bytes = static_cast<std::size_t>(unit_bytes);
     std::vector<std::byte> interleaved(static_cast<std::size_t>(head) * bytes);
     std::vector<std::byte> ordered(interleaved.size());

@@ -230,8 +230,9 @@ class Decider {
     }
     out.config = config;
     out.encoding = choice.encoding;
-    if (!choice.caution.empty())
+    if (!choice.caution.empty()) {
       misfits_.caution(out.tensor.name, choice.caution);
+    }
     require_loadable(out, known.note);
     const SourceTensor& stored = source_.tensors()[out.tensor.pieces[0].source];
     const bool exact =

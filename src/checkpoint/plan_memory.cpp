@@ -31,7 +31,8 @@ std::int64_t extra_bytes(const PlannedTensor& planned) {
       numel(shape) == 0 ? 0 : byte_count(planned.tensor.dtype, {columns});
   const std::int64_t wide =
       row > BlockReader::kBlockBytes ? kCopiesOfARow * row : 0;
-  return wide + (is_encoded(planned) ? planned.encoding->pass_bytes() : 0);
+  const bool passes = planned.action == Action::Quantize;  // Carry makes none
+  return wide + (passes ? planned.encoding->pass_bytes() : 0);
 }
 
 }  // namespace

@@ -193,16 +193,26 @@ class TwoPassFloat8Encoder final : public Float8EncoderBase {
   bool observed_ = false;
 };
 
+// Whether the rows of a block are in memory at once.
+bool is_local(const Float8Parameters& parameters) {
+  const MatrixShape block = matrix_shape(parameters.grid.block);
+  return block.matrices == 1 && block.rows <= kMaxLocalRows;
+}
+
 }  // namespace
 
 std::unique_ptr<Encoder> make_float8_encoder(const Float8Parameters& parameters,
                                              DType dtype) {
-  const Shape& block = parameters.grid.block;
-  const std::int64_t block_rows = matrix_shape(block).rows;
-  if (matrix_shape(block).matrices == 1 && block_rows <= kMaxLocalRows) {
-    return std::make_unique<LocalFloat8Encoder>(parameters, dtype, block_rows);
+  if (!is_local(parameters)) {
+    return std::make_unique<TwoPassFloat8Encoder>(parameters, dtype);
   }
-  return std::make_unique<TwoPassFloat8Encoder>(parameters, dtype);
+  return std::make_unique<LocalFloat8Encoder>(
+      parameters, dtype, matrix_shape(parameters.grid.block).rows);
+}
+
+std::int64_t float8_pass_bytes(const Float8Parameters& parameters) {
+  if (is_local(parameters)) return 0;
+  return numel(parameters.grid.grid) * std::int64_t{sizeof(float)};
 }
 
 }  // namespace mantissa

@@ -61,7 +61,7 @@ class Float8Encoding final : public Encoding {
   EncodedRows rows(const RowBlock& block) const override;
   std::int64_t row_unit() const override;
   std::int64_t pass_bytes() const override {
-    return numel(parameters_.grid.grid) * std::int64_t{sizeof(float)};
+    return float8_pass_bytes(parameters_);
   }
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;

@@ -37,6 +37,9 @@ Float8Attributes parse_float8_attributes(std::string_view text);
 std::unique_ptr<Encoder> make_float8_encoder(const Float8Parameters& parameters,
                                              DType dtype);
 
+/// What that encoder keeps between its passes (Encoding::pass_bytes()).
+std::int64_t float8_pass_bytes(const Float8Parameters& parameters);
+
 /// The registry's parse function of Float8Tensor.
 std::shared_ptr<const Encoding> parse_float8_tensor(
     std::string_view attributes, std::span<const FieldLayout> fields);

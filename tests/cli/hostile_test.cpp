@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "support/cpu_clock.h"
 #include "support/exchange.h"
 #include "support/raw_safetensors.h"
 #include "support/run_tool.h"
@@ -24,6 +25,7 @@ namespace mantissa {
 namespace {
 
 namespace fs = std::filesystem;
+using support::child_seconds;
 using support::run_tool;
 using support::run_tool_to;
 using support::TempDir;
@@ -56,14 +58,6 @@ ToolResult plan_int8(const std::string& path,
                      std::vector<std::string> more = {}) {
   more.insert(more.begin(), {"-c", "int8_weight_only"});
   return plan(path, more);
-}
-
-double child_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_CHILDREN, &usage);
-  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) /
-             1e6;
 }
 
 TEST(HostileNames, ArePrintedEscaped) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sys/resource.h>
 #include <ctime>
 
 #include <chrono>
@@ -22,5 +23,16 @@ struct CpuClock {
                       std::chrono::nanoseconds(time.tv_nsec));
   }
 };
+
+/// CPU time of all processes that this one has started and waited for.
+inline double child_seconds() {
+  rusage used{};
+  getrusage(RUSAGE_CHILDREN, &used);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) +
+           1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
 
 }  // namespace mantissa::support

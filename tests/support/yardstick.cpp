@@ -12,7 +12,7 @@
 namespace mantissa::support {
 namespace {
 
-constexpr double kUsualSeconds = 0.27;
+constexpr double kUsualSeconds = 0.27;  // derived, not timed: see the header
 
 std::string document() {
   std::string text = "{";

@@ -63,8 +63,8 @@ struct QuantizeOptions {
 };
 
 /// Replaces the weights of a module tree by quantized tensors, in place: by the
-/// names of a FqnToConfig, or by one config for every Linear (torchao's
-/// quantize_, `spec` of name rules as in the tool). Shared modules are visited
+/// names of a FqnToConfig, with the tool's precedence, or by one config for
+/// every Linear, as torchao's quantize_. Shared modules are visited
 /// once, tied parameters stay tied, what is quantized already is kept with that
 /// reason. All or nothing: when it throws (c10::ValueError), nothing has
 /// changed. An optimizer built before holds the old tensors: build it after.

@@ -1,6 +1,7 @@
 #include <mantissa/torch/quantize.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -9,11 +10,11 @@
 #include <torch/nn/modules/linear.h>
 
 #include <mantissa/configs/fqn_to_config.h>
-#include <mantissa/core/error.h>
 
 #include "torch/quantize/module_parameters.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/quantized_tensor_impl.h"
+#include "torch/tensor/torch_errors.h"
 
 namespace mantissa {
 namespace {
@@ -156,13 +157,16 @@ class Quantizer {
 
   // A typo in a rule is an error, as in the tool.
   void require_matches(const std::vector<Decision>& decisions) const {
-    for (std::size_t i = 0; i < rules_.rules().size(); ++i) {
-      const bool matches = std::ranges::any_of(decisions, [&](const auto& d) {
-        return std::ranges::any_of(d.parameter.places, [&](const auto& place) {
-          return rules_.matches(i, place.name());
-        });
-      });
-      TORCH_CHECK_VALUE(matches,
+    std::vector<bool> matched(rules_.rules().size());
+    for (const Decision& decision : decisions) {
+      for (const ParameterPlace& place : decision.parameter.places) {
+        for (const std::size_t rule : rules_.matching_rules(place.name())) {
+          matched[rule] = true;
+        }
+      }
+    }
+    for (std::size_t i = 0; i < matched.size(); ++i) {
+      TORCH_CHECK_VALUE(matched[i],
                         "quantize_: ",
                         rules_.rules()[i].rule.origin,
                         " matches no parameter and no module");
@@ -258,12 +262,10 @@ QuantizeReport quantize_(Module& module,
                          ConfigPtr config,
                          const QuantizeOptions& options) {
   TORCH_CHECK_VALUE(config != nullptr, "quantize_: config: got none");
-  try {
+  return with_torch_errors([&] {
     config->validate();
     return Quantizer(module, config, options).run();
-  } catch (const Error& error) {
-    TORCH_CHECK_VALUE(false, "quantize_: ", error.what());
-  }
+  });
 }
 
 std::int64_t dequantize_(Module& module) {
@@ -317,16 +319,18 @@ std::shared_ptr<Module> clone_module(Module& module) {
     throw;
   }
   put_back();
-  std::vector<Parameter> copied = parameters_of(*copy);
+  std::map<std::string, at::Tensor> clones;  // by each of their names
   for (const Parameter& parameter : wrapped) {
     at::Tensor clone = parameter.tensor.detach().clone();
     clone.set_requires_grad(parameter.tensor.requires_grad());
     for (const ParameterPlace& place : parameter.places) {
-      for (const Parameter& target : copied) {
-        for (const ParameterPlace& there : target.places) {
-          if (there.name() == place.name()) there.put(clone);
-        }
-      }
+      clones.emplace(place.name(), clone);
+    }
+  }
+  for (const Parameter& parameter : parameters_of(*copy)) {
+    for (const ParameterPlace& place : parameter.places) {
+      const auto found = clones.find(place.name());
+      if (found != clones.end()) place.put(found->second);
     }
   }
   return copy;

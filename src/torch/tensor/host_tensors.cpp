@@ -5,7 +5,7 @@
 #include <ATen/ops/from_blob.h>
 #include <c10/util/Exception.h>
 
-#include <mantissa/core/error.h>
+#include "torch/tensor/torch_errors.h"
 
 namespace mantissa {
 namespace {
@@ -58,16 +58,6 @@ TensorFields on_device(EncodedTensor encoded, c10::Device device) {
     out.fields.push_back(from_host(std::move(field)).to(device));
   }
   return out;
-}
-
-// Refusals of the core half become torch's.
-template <class Action>
-auto with_torch_errors(const Action& action) {
-  try {
-    return action();
-  } catch (const Error& error) {
-    TORCH_CHECK_VALUE(false, error.what());
-  }
 }
 
 }  // namespace

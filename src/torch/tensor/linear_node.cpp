@@ -34,12 +34,10 @@ class Operand {
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& bias) const {
     if (impl_.training()) return state().op->linear(x, inner(), bias);
-    if (as_stored()) return state().row->linear(x, impl_, bias);
     return at::linear(x, plain(x), bias);
   }
   at::Tensor input_gradient(const at::Tensor& g) const {
     if (impl_.training()) return state().op->input_gradient(g, inner());
-    if (as_stored()) return state().row->input_gradient(g, impl_);
     return at::mm(g, plain(g));
   }
   at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& g) const {
@@ -52,8 +50,6 @@ class Operand {
   at::Tensor inner() const {
     return out_in_ ? state().inner : state().inner.t();
   }
-  // The encoding's own orientation, in which the rows of the table multiply.
-  bool as_stored() const { return state().transposed != out_in_; }
   at::Tensor plain(const at::Tensor& like) const {
     const at::Tensor w = impl_.dense().to(like.scalar_type());
     return out_in_ ? w : w.t();

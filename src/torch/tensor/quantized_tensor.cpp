@@ -7,11 +7,10 @@
 #include <c10/util/Exception.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <mantissa/core/error.h>
-
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/linear_node.h"
 #include "torch/tensor/quantized_tensor_impl.h"
+#include "torch/tensor/torch_errors.h"
 
 namespace mantissa {
 namespace {
@@ -96,7 +95,6 @@ at::Tensor make_quantized_tensor(std::shared_ptr<const Encoding> encoding,
                 encoding->format_name());
   }
   WeightState state;
-  state.row = &format_row(encoding->format_name());
   const c10::ScalarType dtype = scalar_type_of(encoding->dtype());
   state.encoding = std::move(encoding);
   state.fields = std::move(fields);
@@ -111,13 +109,10 @@ at::Tensor to_quantized_tensor(
                     describe(weight));
   const at::Tensor host = weight.detach().cpu().contiguous();
   std::vector<at::Tensor> fields;
-  try {
-    EncodedTensor encoded = encode(encoding, host_view(host));
-    for (HostTensor& field : encoded.fields) {
-      fields.push_back(from_host(std::move(field)).to(weight.device()));
-    }
-  } catch (const Error& error) {
-    TORCH_CHECK_VALUE(false, error.what());
+  EncodedTensor encoded =
+      with_torch_errors([&] { return encode(encoding, host_view(host)); });
+  for (HostTensor& field : encoded.fields) {
+    fields.push_back(from_host(std::move(field)).to(weight.device()));
   }
   return make_quantized_tensor(encoding, std::move(fields));
 }

@@ -76,13 +76,9 @@ QuantizedTensorImpl::QuantizedTensorImpl(WeightState state,
 
 at::Tensor QuantizedTensorImpl::dense() const {
   if (training()) return state_.inner;
-  const at::Tensor values = stored_values();
+  const at::Tensor values = decode_fields(*state_.encoding, state_.fields)
+                                .to(c10::typeMetaToScalarType(dtype()));
   return state_.transposed ? values.transpose(-2, -1) : values;
-}
-
-at::Tensor QuantizedTensorImpl::stored_values() const {
-  return decode_fields(*state_.encoding, state_.fields)
-      .to(c10::typeMetaToScalarType(dtype()));
 }
 
 void QuantizedTensorImpl::be_view_of(const c10::TensorImpl& base) {

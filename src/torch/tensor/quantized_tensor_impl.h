@@ -8,7 +8,7 @@
 
 #include <mantissa/formats/encoding.h>
 
-#include "torch/tensor/weight_row.h"
+#include "torch/tensor/training_op.h"
 
 namespace mantissa {
 
@@ -18,7 +18,6 @@ struct WeightState {
   std::shared_ptr<const Encoding> encoding = {};
   std::vector<at::Tensor> fields = {};
   bool transposed = false;  ///< the last two dimensions are swapped
-  const FormatRow* row = nullptr;
 
   at::Tensor inner = {};
   std::shared_ptr<const TrainingOp> op = {};
@@ -42,10 +41,6 @@ class QuantizedTensorImpl final : public c10::TensorImpl {
   bool training() const { return state_.training(); }
   /// The values, plain and in the logical dtype; shared for a training weight.
   at::Tensor dense() const;
-
-  /// The values of an inference weight as they are stored, [N, K] also in a
-  /// transposed view, in the logical dtype.
-  at::Tensor stored_values() const;
 
   /// A view keeps the keys and the version counter of its base, also in
   /// InferenceMode.

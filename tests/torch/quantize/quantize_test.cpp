@@ -6,11 +6,13 @@
 
 #include <mantissa/configs.h>
 
+#include "torch/refusal.h"
+
 namespace mantissa {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using tests::refusal;
 
 // Two linears by holders, an embedding, a norm, and experts as a member of its
 // own.
@@ -33,17 +35,6 @@ struct NetImpl : torch::nn::Module {
   at::Tensor experts;
 };
 TORCH_MODULE(Net);
-
-template <class Action>
-std::string refusal(const Action& action) {
-  try {
-    action();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was refused";
-  return {};
-}
 
 const QuantizedParameter& find(const QuantizeReport& report,
                                const std::string& name) {
@@ -201,6 +192,17 @@ TEST_F(QuantizeModuleTest, DequantizesBackAndClones) {
   EXPECT_EQ(dequantize_(*net_), 2);
   EXPECT_FALSE(is_quantized_tensor(net_->first->weight));
   EXPECT_TRUE(torch::allclose(net_(ids_), quantized, 1e-5, 1e-5));
+}
+
+TEST_F(QuantizeModuleTest, ModulesMoveQuantizedWeights) {
+  quantize_(*net_, Int8WeightOnlyConfig{});
+  const at::Tensor values = mantissa::dequantize(net_->first->weight);
+  net_->to(c10::kBFloat16);
+  EXPECT_TRUE(is_quantized_tensor(net_->first->weight));
+  EXPECT_EQ(net_->first->weight.scalar_type(), c10::kBFloat16);
+  EXPECT_TRUE(torch::equal(mantissa::dequantize(net_->first->weight),
+                           values.to(c10::kBFloat16)));
+  EXPECT_EQ(net_(ids_).scalar_type(), c10::kBFloat16);
 }
 
 TEST_F(QuantizeModuleTest, LoraTrainsBesideAFrozenBase) {

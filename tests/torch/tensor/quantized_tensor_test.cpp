@@ -9,6 +9,11 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <mantissa/configs.h>
+#include <mantissa/configs/compressed_scheme.h>
+#include <mantissa/formats/int4_tile_packed_to_4d_tensor.h>
+
+#include "torch/refusal.h"
 #include "torch/tensor/weights.h"
 
 namespace mantissa {
@@ -16,6 +21,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using tests::Int8Weight;
+using tests::refusal;
 
 class QuantizedTensorTest : public ::testing::Test {
  protected:
@@ -28,18 +34,6 @@ class QuantizedTensorTest : public ::testing::Test {
         << "every operator here has a rule";
   }
 };
-
-// Runs an action that must throw; its message.
-template <class Action>
-std::string refusal(const Action& action) {
-  try {
-    action();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was refused";
-  return {};
-}
 
 TEST_F(QuantizedTensorTest, LooksLikeTheWeightAndHoldsItsCodes) {
   const Int8Weight w({6, 8}, c10::kBFloat16);
@@ -91,7 +85,7 @@ TEST_F(QuantizedTensorTest, ProductsAreThoseOfTheDequantizedWeight) {
   EXPECT_TRUE(torch::allclose(y.mm(w.quantized), y.mm(v)));
 }
 
-TEST_F(QuantizedTensorTest, ReadmeShapesAreChecked) {
+TEST_F(QuantizedTensorTest, ShapesAreChecked) {
   const Int8Weight w({6, 8});
   EXPECT_THAT(refusal([&] { at::linear(torch::randn({4, 7}), w.quantized); }),
               HasSubstr("expected last dim 8"));
@@ -296,30 +290,39 @@ TEST(QuantizedTensorFields, AreCheckedByName) {
       HasSubstr("NaN or infinite"));
 }
 
+// A weight [256, 128] in every stored format.
+std::vector<std::shared_ptr<const Encoding>> all_encodings() {
+  const Shape shape = {256, 128};
+  const DType dtype = DType::BFloat16;
+  return {make_int8_encoding(shape, dtype, {}),
+          make_int4_encoding(shape, dtype, {.group_size = 32}),
+          make_int4_tile_packed_encoding(shape, dtype, {.group_size = 32}),
+          IntxWeightOnlyConfig{
+              {.weight_dtype = DType::Int4, .granularity = PerGroup{32}}}
+              .choose(shape, dtype)
+              .encoding,
+          make_float8_encoding(shape, dtype, {}),
+          make_nf4_encoding(shape, dtype, {}),
+          with_scheme_group_size(parse_compressed_scheme("W4A16"), 32)
+              ->choose(shape, dtype)
+              .encoding};
+}
+
 TEST(QuantizedTensorFormats, EveryFormatMultiplies) {
   torch::manual_seed(2);
-  const at::Tensor w = torch::randn({128, 128}).to(c10::kBFloat16);
+  const at::Tensor w = torch::randn({256, 128}).to(c10::kBFloat16);
   const at::Tensor x = torch::randn({3, 128}).to(c10::kBFloat16);
-  const std::vector<std::shared_ptr<const Encoding>> encodings = {
-      make_int8_encoding({128, 128}, DType::BFloat16, {}),
-      make_int4_encoding({128, 128}, DType::BFloat16, {.group_size = 32}),
-      make_float8_encoding({128, 128}, DType::BFloat16, {}),
-      make_nf4_encoding({128, 128}, DType::BFloat16, {})};
-  for (const auto& encoding : encodings) {
+  for (const auto& encoding : all_encodings()) {
+    ASSERT_NE(encoding, nullptr);
+    SCOPED_TRACE(encoding->format_name());
     const at::Tensor q = to_quantized_tensor(w, encoding);
-    const at::Tensor y = at::linear(x, q);
-    EXPECT_TRUE(
-        torch::allclose(y.to(c10::kFloat),
-                        at::linear(x, mantissa::dequantize(q)).to(c10::kFloat),
-                        1e-2,
-                        1e-2))
-        << encoding->format_name();
-    const double signal = w.to(c10::kFloat).norm().item<double>();
-    const double noise =
-        (w.to(c10::kFloat) - mantissa::dequantize(q).to(c10::kFloat))
-            .norm()
-            .item<double>();
-    EXPECT_LT(noise, 0.2 * signal) << encoding->format_name();
+    const at::Tensor values = mantissa::dequantize(q);
+    EXPECT_TRUE(torch::equal(at::linear(x, q), at::linear(x, values)));
+    EXPECT_TRUE(torch::equal(mantissa::dequantize(q.slice(0, 128, 256)),
+                             values.slice(0, 128, 256)));
+    const at::Tensor noise = w.to(c10::kFloat) - values.to(c10::kFloat);
+    EXPECT_LT(noise.norm().item<double>(),
+              0.2 * w.to(c10::kFloat).norm().item<double>());
   }
 }
 

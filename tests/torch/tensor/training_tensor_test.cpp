@@ -5,12 +5,14 @@
 #include <mantissa/torch/fake_quantize.h>
 #include <mantissa/torch/quantize.h>
 
+#include "torch/refusal.h"
 #include "torch/tensor/weights.h"
 
 namespace mantissa {
 namespace {
 
 using ::testing::HasSubstr;
+using tests::refusal;
 
 // A Linear [6, 8] whose weight trains through int8, and its plain twin.
 class TrainingTensorTest : public ::testing::Test {
@@ -40,17 +42,6 @@ class TrainingTensorTest : public ::testing::Test {
   at::Tensor values_;  // shared with the weight
   at::Tensor x_;
 };
-
-template <class Action>
-std::string refusal(const Action& action) {
-  try {
-    action();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was refused";
-  return {};
-}
 
 TEST_F(TrainingTensorTest, ForwardRoundsAndBackwardPassesStraightThrough) {
   const at::Tensor y = linear_->forward(x_);
