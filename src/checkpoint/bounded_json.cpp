@@ -39,4 +39,12 @@ Json parse_config_object(std::string_view text, std::string_view label) {
   }
 }
 
+std::optional<std::int64_t> whole_number(const Json& json) {
+  if (!json.is_number_integer()) return std::nullopt;
+  if (json.is_number_unsigned() && json.get<std::uint64_t>() > INT64_MAX) {
+    return std::nullopt;
+  }
+  return json.get<std::int64_t>();
+}
+
 }  // namespace mantissa

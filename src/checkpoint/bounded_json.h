@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -16,5 +17,9 @@ std::optional<nlohmann::ordered_json> parse_bounded_json(std::string_view text);
 /// key, holds more than a million values or is no object.
 nlohmann::ordered_json parse_config_object(std::string_view text,
                                            std::string_view label);
+
+/// The number of a JSON integer; nothing for other values, and for integers
+/// that 64 bits with a sign do not hold.
+std::optional<std::int64_t> whole_number(const nlohmann::ordered_json& json);
 
 }  // namespace mantissa

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
@@ -89,19 +90,19 @@ void add_files(const fs::path& root,
 
 // Folders that modules.json names, each with a '/' at its end. A modules.json
 // that is not what it should be names none: it is copied as it is.
-std::vector<std::string> module_folders(const fs::path& root) {
+std::set<std::string> module_folders(const fs::path& root) {
   const fs::path path = root / "modules.json";
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored)) return {};
   const auto modules = parse_bounded_json(read_text(path, kLargestModules));
-  std::vector<std::string> folders;
+  std::set<std::string> folders;
   if (!modules || !modules->is_array()) return folders;
   for (const auto& module : *modules) {
     if (!module.is_object() || !module.contains("path")) continue;
     const auto& folder = module["path"];
     if (!folder.is_string()) continue;
     const auto text = folder.get<std::string>();
-    if (refuse_relative_path(text).empty()) folders.push_back(text + '/');
+    if (refuse_relative_path(text).empty()) folders.insert(text + '/');
   }
   return folders;
 }

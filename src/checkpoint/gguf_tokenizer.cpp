@@ -24,6 +24,8 @@ constexpr std::string_view kTypes = "tokenizer.ggml.token_type";
 constexpr std::string_view kMerges = "tokenizer.ggml.merges";
 constexpr std::int64_t kControl = 3;      // never produced from plain text
 constexpr std::int64_t kUserDefined = 4;  // found in text before the merges
+// Real ones have hundreds; one put around text is written a dozen times.
+constexpr std::size_t kLongestToken = 4096;
 
 [[noreturn]] void fail(ErrorKind kind,
                        std::string_view key,
@@ -76,6 +78,14 @@ Vocabulary index_tokens(const std::vector<std::string>& tokens,
   Vocabulary ids;
   ids.reserve(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i].size() > kLongestToken) {
+      fail(ErrorKind::Input,
+           kTokens,
+           fmt::format("token {} has {} bytes, expected at most {}",
+                       i,
+                       tokens[i].size(),
+                       kLongestToken));
+    }
     if (!is_utf8(tokens[i])) {
       fail(ErrorKind::Input, kTokens, fmt::format("token {} is not UTF-8", i));
     }
@@ -141,16 +151,17 @@ std::string merges_json(const std::vector<std::string>& merges) {
   return out + "\n    ]";
 }
 
-Json added_tokens(const GgufMetadata& metadata,
-                  const std::vector<std::string>& tokens) {
+// By hand like the vocabulary: as a tree each would cost a kilobyte.
+std::string added_tokens_json(const GgufMetadata& metadata,
+                              const std::vector<std::string>& tokens) {
   const auto types = metadata.integers(kTypes);
-  Json added = Json::array();
-  if (!types) return added;
+  if (!types) return "[]";
   if (types->size() != tokens.size()) {
     fail(ErrorKind::Input,
          kTypes,
          fmt::format("{} types for {} tokens", types->size(), tokens.size()));
   }
+  std::string out = "[";
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const std::int64_t type = (*types)[i];
     if (type != kControl && type != kUserDefined) continue;
@@ -159,17 +170,15 @@ Json added_tokens(const GgufMetadata& metadata,
            kTokens,
            fmt::format("token {} is special and empty", i));
     }
-    Json token;
-    token["id"] = i;
-    token["content"] = tokens[i];
-    token["single_word"] = false;
-    token["lstrip"] = false;
-    token["rstrip"] = false;
-    token["normalized"] = false;
-    token["special"] = type == kControl;
-    added.push_back(std::move(token));
+    out += fmt::format(
+        "{}{{\"id\":{},\"content\":{},\"single_word\":false,\"lstrip\":false,"
+        "\"rstrip\":false,\"normalized\":false,\"special\":{}}}",
+        out.size() == 1 ? "" : ",",
+        i,
+        json_string(tokens[i]),
+        type == kControl);
   }
-  return added;
+  return out + "]";
 }
 
 Json special_piece(const std::string& token, int sequence) {
@@ -260,7 +269,7 @@ std::string tokenizer_json(const GgufMetadata& metadata,
       "    \"merges\": {}\n"
       "  }}\n"
       "}}\n",
-      added_tokens(metadata, tokens).dump(),
+      added_tokens_json(metadata, tokens),
       pre.json(),
       post.dump(),
       decoder.dump(),

@@ -14,6 +14,7 @@
 
 #include "checkpoint/hash.h"
 #include "checkpoint/journal_line.h"
+#include "configs/fields.h"
 #include "core/crash_point.h"
 
 namespace mantissa {
@@ -79,7 +80,7 @@ std::string Journal::head(const Plan& plan,
       {"source_files", files},
       {"source_xxh3", source.fingerprint()},
       {"config",
-       config == nullptr ? Json(nullptr) : Json::parse(config->to_json())},
+       config == nullptr ? Json(nullptr) : config_object(*config)},
       {"plan_xxh3", plan_hash(plan)}};
   return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

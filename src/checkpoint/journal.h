@@ -67,7 +67,7 @@ class Journal {
 
 /// What an earlier run left.
 struct JournalContents {
-  std::vector<JournalEntry> entries;
+  std::vector<JournalEntry> entries;  ///< one a unit
   std::int64_t bytes = 0;  ///< up to the end of the last sound line
 };
 

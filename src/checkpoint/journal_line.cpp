@@ -1,12 +1,15 @@
 #include "checkpoint/journal_line.h"
 
 #include <algorithm>
+#include <map>
 
 #include <nlohmann/json.hpp>
 
 #include <mantissa/core/error.h>
+#include <mantissa/core/tensor_view.h>
 #include <mantissa/formats/encoding.h>
 
+#include "checkpoint/bounded_json.h"
 #include "checkpoint/hash.h"
 #include "checkpoint/input_file.h"
 
@@ -27,12 +30,19 @@ Json histogram_json(const ExponentHistogram& histogram) {
   return out;
 }
 
+// get() would turn 1e300 into an integer too.
+std::int64_t integer(const Json& json) {
+  const auto number = whole_number(json);
+  if (!number) throw Error(ErrorKind::Input, "not an integer");
+  return *number;
+}
+
 ExponentHistogram parse_histogram(const Json& json) {
   ExponentHistogram out;
-  out.zeros = json.at(0).get<std::int64_t>();
+  out.zeros = integer(json.at(0));
   for (std::size_t i = 1; i < json.size(); ++i) {
-    out.bins.at(json[i].at(0).get<std::size_t>()) =
-        json[i].at(1).get<std::int64_t>();
+    const std::int64_t bin = integer(json[i].at(0));
+    out.bins.at(static_cast<std::size_t>(bin)) = integer(json[i].at(1));
   }
   return out;
 }
@@ -51,7 +61,7 @@ std::vector<ErrorSums> parse_errors(const Json& json) {
     out.push_back({e.at(0).get<double>(),
                    e.at(1).get<double>(),
                    e.at(2).get<double>(),
-                   e.at(3).get<std::int64_t>()});
+                   integer(e.at(3))});
   }
   return out;
 }
@@ -60,6 +70,12 @@ std::uint64_t parse_hash(const Json& json) {
   const auto hash = parse_hex64(json.get_ref<const std::string&>());
   if (!hash) throw Error(ErrorKind::Input, "not a hash");
   return *hash;
+}
+
+std::size_t matrices_of(const Plan& plan, const WorkUnit& unit) {
+  if (!unit.whole()) return static_cast<std::size_t>(unit.matrices);
+  const Shape& shape = plan.tensors[unit.tensor].tensor.shape;
+  return static_cast<std::size_t>(matrix_shape(shape).matrices);
 }
 
 JournalEntry parse_entry(const Plan& plan,
@@ -71,8 +87,8 @@ JournalEntry parse_entry(const Plan& plan,
   JournalEntry entry;
   entry.unit.tensor = found->second;
   if (json.contains("matrices")) {
-    entry.unit.first_matrix = json["matrices"].at(0).get<std::int64_t>();
-    entry.unit.matrices = json["matrices"].at(1).get<std::int64_t>();
+    entry.unit.first_matrix = integer(json["matrices"].at(0));
+    entry.unit.matrices = integer(json["matrices"].at(1));
   }
   const std::vector<WorkUnit> units = work_units(plan, found->second);
   if (std::ranges::find(units, entry.unit) == units.end()) {
@@ -87,6 +103,10 @@ JournalEntry parse_entry(const Plan& plan,
   }
   result.source_xxh3 = parse_hash(json.at("source_xxh3"));
   result.errors = parse_errors(json.at("errors"));
+  if (!result.errors.empty() &&
+      result.errors.size() != matrices_of(plan, entry.unit)) {
+    throw Error(ErrorKind::Input, "errors of other matrices");
+  }
   result.scales = parse_histogram(json.at("scales"));
   result.crests = parse_histogram(json.at("crests"));
   result.max_weight = json.at("max_weight").get<double>();
@@ -139,10 +159,10 @@ std::optional<JournalEntry> parse_journal_line(const Plan& plan,
                                                const TensorIndex& index,
                                                std::string_view line) {
   if (line.size() > kLongestLine) return {};
-  const Json json = Json::parse(line, nullptr, false);
-  if (!json.is_object()) return {};
+  const std::optional<Json> json = parse_bounded_json(line);
+  if (!json || !json->is_object()) return {};
   try {
-    return parse_entry(plan, index, json);
+    return parse_entry(plan, index, *json);
   } catch (const Json::exception&) {
     return {};
   } catch (const std::out_of_range&) {
@@ -162,7 +182,7 @@ std::optional<JournalContents> read_journal(const std::filesystem::path& path,
   if (first == std::string::npos) return {};
   const std::string_view found(text.data(), first + 1);
   if (found != head) {
-    const Json json = Json::parse(found, nullptr, false);
+    const Json json = parse_bounded_json(found).value_or(Json());
     refuse(path, json.is_object() ? json : Json::object(), Json::parse(head));
   }
   TensorIndex index;
@@ -170,6 +190,7 @@ std::optional<JournalContents> read_journal(const std::filesystem::path& path,
     index.emplace(plan.tensors[i].tensor.name, i);
   }
   JournalContents contents;
+  std::map<WorkUnit, std::size_t> places;  // the last line of a unit counts
   contents.bytes = static_cast<std::int64_t>(found.size());
   std::size_t begin = found.size();
   for (std::size_t end; (end = text.find('\n', begin)) != std::string::npos;
@@ -177,7 +198,13 @@ std::optional<JournalContents> read_journal(const std::filesystem::path& path,
     const std::string_view line(text.data() + begin, end - begin);
     std::optional<JournalEntry> entry = parse_journal_line(plan, index, line);
     if (!entry) break;
-    contents.entries.push_back(std::move(*entry));
+    const auto [place, fresh] =
+        places.emplace(entry->unit, contents.entries.size());
+    if (fresh) {
+      contents.entries.push_back(std::move(*entry));
+    } else {
+      contents.entries[place->second] = std::move(*entry);
+    }
     contents.bytes = static_cast<std::int64_t>(end + 1);
   }
   return contents;

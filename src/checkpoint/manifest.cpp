@@ -1,5 +1,7 @@
 #include "checkpoint/manifest.h"
 
+#include <set>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -58,10 +60,18 @@ class ManifestSax final : public StrictSax {
       const auto [at, added] = section_->try_emplace(key_);
       if (!added) fail(quoted_name(key_) + " stands twice");
       entry_ = &at->second;
+      name_ = key_;
+      fields_.clear();
     }
   }
 
-  void on_key(std::string& key) override { key_ = std::move(key); }
+  void on_key(std::string& key) override {
+    key_ = std::move(key);
+    if (depth() == 2) return;  // try_emplace() sees them
+    if (!(depth() == 1 ? sections_ : fields_).insert(key_).second) {
+      fail(quoted_name(key_) + " stands twice");
+    }
+  }
 
   void on_scalar(JsonScalar& value) override {
     using Kind = JsonScalar::Kind;
@@ -95,12 +105,22 @@ class ManifestSax final : public StrictSax {
         "{}: unexpected {}", quoted_name(key_), describe(value.kind)));
   }
 
-  void on_end() override {}
+  void on_end() override {
+    if (depth() != 3) return;
+    for (const char* field : {"bytes", "xxh3"}) {
+      if (!fields_.contains(field)) {
+        fail(fmt::format("{}: {} is missing", quoted_name(name_), field));
+      }
+    }
+  }
 
   Manifest& manifest_;
   std::map<std::string, ManifestEntry>* section_ = nullptr;
   ManifestEntry* entry_ = nullptr;
+  std::set<std::string, std::less<>> sections_;
+  std::set<std::string, std::less<>> fields_;  // of the entry
   std::string key_;
+  std::string name_;  // of the entry
   bool version_seen_ = false;
 };
 

@@ -99,7 +99,7 @@ std::string output_config_json(const CheckpointSource& source,
       now[kCache] = before[kCache];
     }
   }
-  return out.dump(2) + "\n";
+  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace mantissa

@@ -15,6 +15,7 @@
 #include "checkpoint/dialects/dialect.h"
 #include "checkpoint/output_config.h"
 #include "checkpoint/safetensors_header.h"
+#include "configs/fields.h"
 
 namespace mantissa {
 namespace {
@@ -49,9 +50,9 @@ std::string mantissa_metadata(const CheckpointSource& source,
                               const ConfigPtr& config) {
   Json out = {{"tool_version", kVersion}};
   out["config"] =
-      config == nullptr ? Json(nullptr) : Json::parse(config->to_json());
+      config == nullptr ? Json(nullptr) : config_object(*config);
   out["source_xxh3"] = source.fingerprint();
-  return out.dump();
+  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 // `__metadata__` of every shard: all entries, whatever shard holds them.

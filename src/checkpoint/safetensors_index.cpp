@@ -15,6 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::size_t kLongestPath = 4095;  // PATH_MAX without its zero
+
 class IndexSax final : public StrictSax {
  public:
   explicit IndexSax(std::string_view label) : StrictSax(std::string(label)) {}
@@ -90,6 +92,10 @@ class IndexSax final : public StrictSax {
 std::string refuse_relative_path(std::string_view path) {
   if (path.empty()) return "is empty";
   if (path.front() == '/') return "is absolute";
+  if (path.size() > kLongestPath) {
+    return fmt::format(
+        "has {} bytes, expected at most {}", path.size(), kLongestPath);
+  }
   for (const char c : path) {
     if (c == '\\') return "contains a backslash";
     if (static_cast<unsigned char>(c) < 0x20) {

@@ -30,10 +30,9 @@ int shard_total(std::string_view name);
 std::vector<std::string> unnamed_weights(const std::filesystem::path& index,
                                          const std::set<std::string>& named);
 
-/// Why a file name from a JSON file may not be followed; "" if it may:
-/// relative,
-/// '/' separated, no empty, `.` or `..` component, no backslash or control
-/// character.
+/// Why a file name from a JSON file may not be followed; "" if it may: relative,
+/// of at most 4095 bytes, '/' separated, no empty, `.` or `..` component, no
+/// backslash or control character.
 std::string refuse_relative_path(std::string_view path);
 
 }  // namespace mantissa

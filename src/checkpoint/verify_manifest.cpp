@@ -14,6 +14,7 @@
 #include "checkpoint/input_file.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/quoted.h"
+#include "checkpoint/safetensors_index.h"
 
 namespace mantissa {
 namespace {
@@ -56,23 +57,13 @@ void check_tensors(const SafetensorsSource& source,
       });
 }
 
-// A name that leaves the directory is not followed.
-bool is_inside(const std::string& name) {
-  const std::filesystem::path path(name);
-  if (path.is_absolute()) return false;
-  for (const auto& part : path) {
-    if (part == "..") return false;
-  }
-  return !name.empty();
-}
-
 void check_file(const SafetensorsSource& source,
                 const std::string& name,
                 const ManifestEntry& wanted,
                 std::vector<Finding>& findings) {
   std::string what;
-  if (!is_inside(name)) {
-    what = std::string(kSays) + "names a file outside the directory";
+  if (!refuse_relative_path(name).empty()) {
+    what = std::string(kSays) + "names a file that is not one of the directory";
   } else {
     try {
       const FileHash found = hash_file(source.root() / name);

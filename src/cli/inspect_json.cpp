@@ -10,8 +10,26 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Names may hold any bytes of valid UTF-8; nothing else gets this far.
-std::string dump(const Json& json) { return json_text(json); }
+// A list of the outermost object, its items appended one by one: as a tree, a
+// hundred thousand of them would take hundreds of megabytes.
+template <class Item>
+void append_list(std::string& out,
+                 std::string_view key,
+                 std::size_t count,
+                 const Item& item) {
+  out += ",\n  \"";
+  out.append(key).append("\": [");
+  for (std::size_t i = 0; i < count; ++i) {
+    std::string text = json_text(item(i));
+    text.pop_back();
+    out += i == 0 ? "\n    " : ",\n    ";
+    for (const char c : text) {
+      out += c;
+      if (c == '\n') out += "    ";
+    }
+  }
+  out += count == 0 ? "]" : "\n  ]";
+}
 
 Json tensor_json(const Inspection& inspection, std::size_t index) {
   const LogicalCheckpoint& checkpoint = inspection.checkpoint;
@@ -65,16 +83,18 @@ std::string inspect_json(const Inspection& inspection) {
         {"tensors_by_type", totals.tensors_by_type}}},
       {"metadata", checkpoint.source().metadata()},
       {"notes", checkpoint.source().notes()},
-      {"problems", Json::array()},
-      {"tensors", Json::array()},
   };
-  if (const DialectCheckpoint* quantized = checkpoint.quantized()) {
-    json["problems"] = quantized->problems();
-  }
-  for (std::size_t i = 0; i < checkpoint.tensors().size(); ++i) {
-    json["tensors"].push_back(tensor_json(inspection, i));
-  }
-  return dump(json);
+  std::string text = json_text(json);
+  text.resize(text.rfind('\n', text.size() - 2));
+  const DialectCheckpoint* quantized = checkpoint.quantized();
+  append_list(text,
+              "problems",
+              quantized == nullptr ? 0 : quantized->problems().size(),
+              [&](std::size_t i) { return Json(quantized->problems()[i]); });
+  append_list(text, "tensors", checkpoint.tensors().size(), [&](std::size_t i) {
+    return tensor_json(inspection, i);
+  });
+  return text + "\n}\n";
 }
 
 }  // namespace mantissa::cli

@@ -44,6 +44,14 @@ void FqnToConfig::read_fields(FieldReader& reader) {
   std::vector<FqnEntry> module_fqn_to_config;
   reader("fqn_to_config", fqn_to_config);
   reader("module_fqn_to_config", module_fqn_to_config);
+  for (const auto* entries : {&fqn_to_config, &module_fqn_to_config}) {
+    if (entries->size() <= kMostFqnEntries) continue;
+    throw Error(ErrorKind::Usage,
+                "FqnToConfig: expected at most " +
+                    std::to_string(kMostFqnEntries) + " keys, got " +
+                    std::to_string(entries->size()) +
+                    "; write patterns ('re:...') that match more");
+  }
   if (fqn_to_config.empty()) {
     fqn_to_config = std::move(module_fqn_to_config);
   } else if (!module_fqn_to_config.empty() &&

@@ -179,7 +179,7 @@ void throw_too_many_patterns(const std::string& rule) {
               "rule '" + shown_rule(rule) + "': more than " +
                   std::to_string(kMostPatterns) +
                   " patterns; write fewer that match more, or exact names in "
-                  "an FqnToConfig, which are not limited");
+                  "an FqnToConfig, which takes more");
 }
 
 struct RuleSet::Impl {

@@ -167,6 +167,53 @@ TEST(CompressedTensors, FindsManyModulesInLinearTime) {
   EXPECT_LT(support::CpuClock::now() - before, std::chrono::seconds(2));
 }
 
+// What reading the groups of a quantization_config says.
+std::string refusal(const Json& groups, const Json& ignore = Json::array()) {
+  try {
+    const CompressedGroups read(
+        Json{{"config_groups", groups}, {"ignore", ignore}});
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Input);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(CompressedTensors, NumbersOutOfRangeAreRefused) {
+  Json one = group(kW4, {"Linear"});
+  EXPECT_EQ(refusal({{"g", one}}), "");
+  for (const Json& bits : {Json(1e300), Json(4294967300), Json("4")}) {
+    one["weights"]["num_bits"] = bits;
+    EXPECT_THAT(refusal({{"g", one}}), HasSubstr("num_bits: got \""));
+  }
+  one["weights"]["num_bits"] = 4;
+  one["weights"]["group_size"] = -1e300;
+  EXPECT_THAT(refusal({{"g", one}}), HasSubstr("group_size: got \"-1e+300\""));
+}
+
+TEST(CompressedTensors, ExpressionsAreBounded) {
+  std::vector<std::string> ignore(2048, "");
+  for (std::size_t i = 0; i < ignore.size(); ++i) {
+    ignore[i] = fmt::format("re:.*a{}", i);
+  }
+  const Json groups = {{"g", group(kW4, {"Linear"})}};
+  EXPECT_EQ(refusal(groups, ignore), "");
+  ignore.push_back("re:.*b");
+  EXPECT_THAT(refusal(groups, ignore), HasSubstr("more than 2048 expressions"));
+  EXPECT_THAT(refusal(groups, {"re:" + std::string(5000, 'a')}),
+              HasSubstr("has 5003 bytes, expected at most 4096"));
+  std::string large = "re:";
+  for (int i = 0; i < 20; ++i) large += "(a{100}){10}";
+  EXPECT_THAT(refusal(groups, {large}),
+              HasSubstr("is not supported: pattern too large"));
+  for (std::size_t i = 0; i < 300; ++i) {
+    ignore[i] = fmt::format("re:a{{1000}}{}", i);
+  }
+  ignore.resize(300);
+  EXPECT_THAT(refusal(groups, ignore),
+              HasSubstr("is too large together with the others"));
+}
+
 TEST(CompressedTensors, ListsWhatIsMalformed) {
   const HostTensor w = weight({8, 64});
   Json later = group(kW4, {"m.later"});
@@ -243,6 +290,37 @@ TEST(CompressedTensors, ConvertsWithoutAChange) {
   const auto& encoding = plan.tensors[0].encoding;
   EXPECT_EQ(encoding->format_name(), "IntxUnpackedToInt8Tensor");
   EXPECT_TRUE(same(encode(encoding, whole.view()).decode(), whole));
+}
+
+// Members that are null are absent, and those of other types no surprise.
+TEST(CompressedTensors, ConvertsOddActivationsOrSaysWhyNot) {
+  const auto converted_with = [](const std::string& activations) {
+    CompressedSpec spec{.format = CompressedFormat::IntQuantized,
+                        .num_bits = 8,
+                        .strategy = CompressedStrategy::Channel};
+    spec.input_activations = activations;
+    auto stored = std::make_unique<MemorySource>(
+        config({{"group_0", group(spec, {"Linear"})}}));
+    add_fields(*stored, "m.proj", spec, weight({8, 64}));
+    const DecodedSource source(std::move(stored),
+                               *find_dialect("compressed-tensors"),
+                               SideTensors::Drop);
+    try {
+      convert_rules(source, *find_dialect("torchao"));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Usage);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(converted_with(R"({"dynamic":true,"strategy":"token",)"
+                           R"("num_bits":null,"type":null,"symmetric":null})"),
+            "");
+  EXPECT_THAT(converted_with(R"({"dynamic":true,"num_bits":1e300})"),
+              HasSubstr("no 1e+300-bit int activations"));
+  EXPECT_THAT(converted_with(R"({"dynamic":true,"type":7})"),
+              HasSubstr("no 8-bit 7 activations"));
+  EXPECT_THAT(converted_with(R"({"dynamic":"yes"})"), HasSubstr("static"));
 }
 
 // From an old layout to the new one: static scales and the cache's stay.

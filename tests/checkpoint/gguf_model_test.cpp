@@ -12,6 +12,7 @@
 #include <mantissa/primitives/float_casts.h>
 
 #include "checkpoint/ggml_blocks.h"
+#include "support/hostile_files.h"
 #include "support/raw_gguf.h"
 #include "support/temp_dir.h"
 
@@ -335,202 +336,13 @@ TEST(GgufModel, FingerprintTellsFilesAndDtypesApart) {
   EXPECT_NE(open_bytes(dir, file)->fingerprint(), first);
 }
 
-struct Refused {
-  std::string name;
-  void (*change)(RawGguf& file);
-  ErrorKind kind;
-  std::string says;
-};
-
-void PrintTo(const Refused& refused, std::ostream* out) {
-  *out << refused.name;
-}
-
-constexpr ErrorKind kUsage = ErrorKind::Usage;
-constexpr ErrorKind kInput = ErrorKind::Input;
-
-const Refused kRefused[] = {
-    {"Architecture",
-     [](RawGguf& f) { f.set_string("general.architecture", "qwen2"); },
-     kUsage,
-     "\"qwen2\" is not supported; this version converts: llama"},
-    {"NoArchitecture",
-     [](RawGguf& f) { f.remove_key("general.architecture"); },
-     kInput,
-     "\"general.architecture\": missing"},
-    {"Experts",
-     [](RawGguf& f) { f.set_u32("llama.expert_count", 8); },
-     kUsage,
-     "8 experts"},
-    {"UnknownKey",
-     [](RawGguf& f) { f.set_f32("llama.logit_scale", 0.5f); },
-     kUsage,
-     "\"llama.logit_scale\": not understood"},
-    {"Window",
-     [](RawGguf& f) { f.set_u32("llama.attention.sliding_window", 64); },
-     kUsage,
-     "sliding attention"},
-    {"PartialRotary",
-     [](RawGguf& f) {
-       f.set_u32("llama.attention.key_length", 16)
-           .set_u32("llama.rope.dimension_count", 8);
-     },
-     kUsage,
-     "partial rotary"},
-    {"ValueLength",
-     [](RawGguf& f) { f.set_u32("llama.attention.value_length", 8); },
-     kUsage,
-     "\"llama.attention.value_length\""},
-    {"NoEps",
-     [](RawGguf& f) { f.remove_key("llama.attention.layer_norm_rms_epsilon"); },
-     kInput,
-     "layer_norm_rms_epsilon\": missing"},
-    {"ZeroHeads",
-     [](RawGguf& f) { f.set_u32("llama.attention.head_count", 0); },
-     kInput,
-     "head_count\": expected 1"},
-    {"KeyOfWrongType",
-     [](RawGguf& f) { f.set_string("llama.block_count", "1"); },
-     kInput,
-     "\"llama.block_count\": type: expected one whole number >= 0, found a "
-     "string"},
-    {"HeadsPerLayer",
-     [](RawGguf& f) { f.set_i32s("llama.attention.head_count", {4, 2}); },
-     kInput,
-     "found an array of signed integers"},
-    {"ManyLayers",
-     [](RawGguf& f) { f.set_u32("llama.block_count", 1 << 29); },
-     kInput,
-     "536870912 layers, the file has 11 tensors"},
-    {"UnknownTensor",
-     [](RawGguf& f) { f.set_f32_tensor("blk.0.attn_qkv.weight", {1}, {1}); },
-     kUsage,
-     "\"blk.0.attn_qkv.weight\": no tensor of a dense llama"},
-    {"LayerOutside",
-     [](RawGguf& f) { f.set_f32_tensor("blk.1.attn_norm.weight", {1}, {1}); },
-     kUsage,
-     "\"blk.1.attn_norm.weight\": no tensor"},
-    {"LayerPadded",
-     [](RawGguf& f) { f.set_f32_tensor("blk.00.attn_norm.weight", {1}, {1}); },
-     kUsage,
-     "\"blk.00.attn_norm.weight\": no tensor"},
-    {"MissingTensor",
-     [](RawGguf& f) { f.remove_tensor("blk.0.ffn_up.weight"); },
-     kInput,
-     "\"blk.0.ffn_up.weight\": missing"},
-    {"WrongShape",
-     [](RawGguf& f) {
-       f.set_f32_tensor("blk.0.ffn_norm.weight", {32}, std::vector<float>(32));
-     },
-     kInput,
-     "\"blk.0.ffn_norm.weight\": shape: expected [64], found [32]"},
-    {"HalfOfTheBiases",
-     [](RawGguf& f) {
-       f.set_f32_tensor("blk.0.attn_q.bias", {64}, std::vector<float>(64));
-     },
-     kUsage,
-     "\"blk.0.attn_k.bias\": missing"},
-    {"VocabularySize",
-     [](RawGguf& f) { f.set_u32("llama.vocab_size", 9); },
-     kInput,
-     "\"llama.vocab_size\": expected 8"},
-    {"RopeScaling",
-     [](RawGguf& f) { f.set_string("llama.rope.scaling.type", "longrope"); },
-     kUsage,
-     "found \"longrope\""},
-    {"RopeScalingKey",
-     [](RawGguf& f) { f.set_f32("llama.rope.scaling.attn_factor", 1.5f); },
-     kUsage,
-     "\"llama.rope.scaling.attn_factor\": not understood"},
-    {"YarnWithoutLength",
-     [](RawGguf& f) { f.set_string("llama.rope.scaling.type", "yarn"); },
-     kUsage,
-     "yarn without original_context_length"},
-    {"RopeFactors",
-     [](RawGguf& f) {
-       f.set_f32_tensor("rope_freqs.weight", {8}, {1, 2, 3, 4, 5, 6, 7, 8});
-     },
-     kUsage,
-     "\"rope_freqs.weight\": factor 1 is 2"},
-    {"RopeFactorCount",
-     [](RawGguf& f) { f.set_f32_tensor("rope_freqs.weight", {2}, {1, 1}); },
-     kInput,
-     "\"rope_freqs.weight\": expected [8]"},
-    {"TokenizerModel",
-     [](RawGguf& f) { f.set_string("tokenizer.ggml.model", "llama"); },
-     kUsage,
-     "\"llama\"; this version converts tokenizers of model gpt2"},
-    {"NoTokenizer",
-     [](RawGguf& f) { f.remove_key("tokenizer.ggml.model"); },
-     kUsage,
-     "missing; this version converts tokenizers of model gpt2"},
-    {"PreTokenizer",
-     [](RawGguf& f) { f.set_string("tokenizer.ggml.pre", "tekken"); },
-     kUsage,
-     "\"tekken\"; this version converts the pre-tokenizers gpt-2, llama-bpe, "
-     "smollm"},
-    {"NoPreTokenizer",
-     [](RawGguf& f) { f.remove_key("tokenizer.ggml.pre"); },
-     kUsage,
-     "missing; this version converts the pre-tokenizers"},
-    {"TokenTwice",
-     [](RawGguf& f) {
-       f.set_strings("tokenizer.ggml.tokens",
-                     {"a", "b", "c", "d", "e", "f", "g", "a"});
-     },
-     kInput,
-     "token 7 \"a\" appears twice"},
-    {"TokenNotUtf8",
-     [](RawGguf& f) {
-       f.set_strings("tokenizer.ggml.tokens",
-                     {"<s>", "</s>", "a", "b", "ab", "c", "abc", "\xff"});
-     },
-     kInput,
-     "token 7 is not UTF-8"},
-    {"MoreTokensThanRows",
-     [](RawGguf& f) {
-       f.set_strings("tokenizer.ggml.tokens",
-                     {"<s>", "</s>", "a", "b", "ab", "c", "abc", "d", "e"});
-     },
-     kInput,
-     "9 tokens, the embedding has 8 rows"},
-    {"TypeCount",
-     [](RawGguf& f) { f.set_i32s("tokenizer.ggml.token_type", {1, 1}); },
-     kInput,
-     "2 types for 8 tokens"},
-    {"MergeOfThree",
-     [](RawGguf& f) { f.set_strings("tokenizer.ggml.merges", {"a b c"}); },
-     kInput,
-     "merge 0 \"a b c\": expected two tokens"},
-    {"MergeWithoutToken",
-     [](RawGguf& f) { f.set_strings("tokenizer.ggml.merges", {"a c"}); },
-     kInput,
-     "\"ac\" is no token"},
-    {"SpecialIdOutside",
-     [](RawGguf& f) { f.set_u32("tokenizer.ggml.bos_token_id", 8); },
-     kInput,
-     "bos_token_id\": 8 is not below the 8 tokens"},
-    {"BosWithoutId",
-     [](RawGguf& f) {
-       f.set_bool("tokenizer.ggml.add_bos_token", 1)
-           .remove_key("tokenizer.ggml.bos_token_id");
-     },
-     kInput,
-     "true, but the file names no such id"},
-    {"TemplateNotUtf8",
-     [](RawGguf& f) { f.set_string("tokenizer.chat_template", "\xc0"); },
-     kInput,
-     "\"tokenizer.chat_template\": not UTF-8"},
-};
-
-class GgufRefused : public testing::TestWithParam<Refused> {};
+class GgufRefused : public testing::TestWithParam<support::HostileFile> {};
 
 TEST_P(GgufRefused, WithKindAndReason) {
   const TempDir dir;
-  RawGguf file = RawGguf::tiny_llama();
-  GetParam().change(file);
+  const auto path = dir.write("model.gguf", GetParam().bytes);
   try {
-    open_bytes(dir, file);
+    open_checkpoint(path);
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), GetParam().kind) << error.what();
@@ -541,7 +353,7 @@ TEST_P(GgufRefused, WithKindAndReason) {
 
 INSTANTIATE_TEST_SUITE_P(Files,
                          GgufRefused,
-                         testing::ValuesIn(kRefused),
+                         testing::ValuesIn(support::refused_gguf()),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

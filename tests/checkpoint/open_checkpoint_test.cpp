@@ -13,6 +13,7 @@
 #include <mantissa/core/error.h>
 
 #include "support/cpu_clock.h"
+#include "support/hostile_files.h"
 #include "support/raw_safetensors.h"
 #include "support/temp_dir.h"
 
@@ -170,21 +171,10 @@ TEST(OpenCheckpoint, BrokenSymlinkOfTheWeightsIsNamed) {
 TEST(OpenCheckpoint, ConfigMustBeAnObject) {
   const TempDir dir;
   dir.write("model.safetensors", one("w"));
-  const std::map<std::string, std::string> reasons = {
-      {"", "config.json: not JSON at byte 1: unexpected end of input"},
-      {"[]", "config.json: expected a JSON object, got an array"},
-      {"7", "config.json: expected a JSON object, got number"},
-      {"{", "config.json: not JSON at byte 2"},
-      {"{\"a\":}", "config.json: not JSON at byte 6: unexpected '}'"},
-      {"{\"a\":NaN}", "at byte 6: invalid literal; JSON has no NaN"},
-      {"{\"a\":1e999}", "at byte 10: a number beyond every double"},
-      {"{\"a\":\"\xff\"}", "not UTF-8 at byte 7"},
-      {"\xef\xbb\xbf{}", "byte 0: begins with a byte order mark"},
-      {"{\"a\":1,\"a\":2}", "at byte 10: repeated key \"a\""},
-  };
-  for (const auto& [text, reason] : reasons) {
-    dir.write("config.json", text);
-    expect_refusal(dir.path(), ErrorKind::Input, HasSubstr(reason));
+  for (const auto& file : support::hostile_model_configs()) {
+    SCOPED_TRACE(file.name);
+    dir.write("config.json", file.bytes);
+    expect_refusal(dir.path(), ErrorKind::Input, HasSubstr(file.says));
   }
 }
 

@@ -20,6 +20,7 @@
 #include "support/raw_safetensors.h"
 #include "support/run_tool.h"
 #include "support/temp_dir.h"
+#include "support/yardstick.h"
 
 namespace mantissa {
 namespace {
@@ -363,7 +364,8 @@ TEST(HostileRules, AHundredThousandNamesTakeTwoSeconds) {
   const std::string file = dir.write("rules.json", rules).string();
   const double before = child_seconds();
   const ToolResult result = plan(path, {"-c", file});
-  EXPECT_LT(child_seconds() - before, 2);
+  const double seconds = child_seconds() - before;
+  EXPECT_TRUE(seconds < 2 || seconds < 2 * support::slowness()) << seconds;
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("99980 more rules match no tensor"));
 }

@@ -6,6 +6,8 @@
 #include <mantissa/configs.h>
 #include <mantissa/core/error.h>
 
+#include "support/hostile_files.h"
+
 namespace mantissa {
 namespace {
 
@@ -223,6 +225,21 @@ TEST(ConfigJsonTest, MalformedTextIsNamed) {
   EXPECT_THAT(message(nested), HasSubstr("configs are nested too deeply"));
 }
 
+TEST(ConfigJsonTest, HostileTextIsNamed) {
+  for (const auto& file : support::hostile_configs()) {
+    std::string what;
+    try {
+      const ParsedConfig parsed = parse_config(file.bytes);
+      parsed.config->validate();
+      make_rule_set(parsed.config);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), file.kind) << file.name;
+      what = error.what();
+    }
+    EXPECT_THAT(what, HasSubstr(file.says)) << file.name;
+  }
+}
+
 TEST(ConfigVersionTest, VersionOneIsReadInTermsOfTwo) {
   const auto read = [](std::string_view type, std::string_view data) {
     const ParsedConfig parsed = parse_config_json(of(type, 1, data));
@@ -385,6 +402,22 @@ TEST(FqnToConfigTest, ValidateNamesTheKey) {
               HasSubstr("key 'a': Int4WeightOnlyConfig: group_size: expected "
                         "at least 1, got 0"));
   EXPECT_THROW(FqnToConfig().choose({2, 2}, DType::Float32), Error);
+}
+
+TEST(ConfigJsonTest, KeysAreCounted) {
+  const auto with = [](std::size_t count) {
+    std::string keys;
+    for (std::size_t i = 0; i < count; ++i) {
+      keys += (i == 0 ? "\"a" : ",\"a") + std::to_string(i) + "\":null";
+    }
+    return R"({"_type":"FqnToConfig","_version":1,"_data":{"fqn_to_config":{)" +
+           keys + "}}}";
+  };
+  EXPECT_NE(parse_config_json(with(kMostFqnEntries)).config, nullptr);
+  EXPECT_THAT(
+      message(with(kMostFqnEntries + 1)),
+      HasSubstr("FqnToConfig: expected at most 262144 keys, got 262145; "
+                "write patterns"));
 }
 
 TEST(ConfigJsonTest, TheConfigOfAModelsConfigJson) {

@@ -1,59 +1,79 @@
-// The header of a safetensors file: refused with Error(Input), or accepted and
-// then written back to a header that says the same.
-
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <mantissa/core/error.h>
 
 #include "checkpoint/safetensors_header.h"
+#include "checkpoint/safetensors_source.h"
+#include "fuzz/memory_file.h"
+#include "fuzz/target.h"
+#include "fuzz/use_source.h"
+#include "support/raw_safetensors.h"
 
+namespace mantissa::fuzz {
 namespace {
 
-using namespace mantissa;
-
-void expect(bool condition) {
-  if (!condition) std::abort();
+SafetensorsHeader parse(std::string_view bytes, std::int64_t file_size) {
+  return parse_header(std::as_bytes(std::span(bytes)), file_size, "fuzz");
 }
 
-// What was accepted obeys the rules that a reader relies on.
-void check(const SafetensorsHeader& header, std::int64_t file_size) {
+bool same(const HeaderEntry& a, const HeaderEntry& b) {
+  return a.name == b.name && a.dtype == b.dtype && a.shape == b.shape &&
+         a.begin == b.begin && a.end == b.end;
+}
+
+// What was accepted obeys the rules that a reader relies on, and says the same
+// when it is written again.
+void check_header(const SafetensorsHeader& header, std::int64_t file_size) {
   std::int64_t end = 0;
   for (const HeaderEntry& tensor : header.tensors) {
-    expect(tensor.begin == end && tensor.end >= tensor.begin);
+    expect(tensor.begin == end && tensor.end >= tensor.begin,
+           "tensors lie one after the other");
     end = tensor.end;
   }
-  expect(header.data_start + end == file_size);
+  expect(header.data_start + end == file_size, "data fills the file");
   const std::string text = write_header(header.tensors, header.metadata);
-  const std::int64_t size = static_cast<std::int64_t>(text.size()) + end;
   const SafetensorsHeader again =
-      parse_header(std::as_bytes(std::span(text)), size, "written back", {});
-  expect(again.tensors.size() == header.tensors.size());
-  expect(again.metadata == header.metadata);
+      parse(text, static_cast<std::int64_t>(text.size()) + end);
+  expect(again.metadata == header.metadata, "metadata is written as read");
+  expect(again.tensors.size() == header.tensors.size(), "no tensor is lost");
+  for (std::size_t i = 0; i < again.tensors.size(); ++i) {
+    expect(same(again.tensors[i], header.tensors[i]),
+           "tensors are written as read");
+  }
+}
+
+Outcome read(std::string_view bytes, std::size_t zeros) {
+  const auto size = static_cast<std::int64_t>(bytes.size() + zeros);
+  try {
+    check_header(parse(bytes, size), size);
+    const MemoryFile file(bytes, zeros);
+    use_source(SafetensorsSource(file.path(), {}));
+  } catch (const Error& error) {
+    expect(error.kind() == ErrorKind::Input, "a malformed file is Input");
+    return Outcome::Refused;
+  }
+  return Outcome::Accepted;
 }
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
-                                      std::size_t size) {
-  // The last two bytes say how much data would follow the header; its length
-  // is right, so that mutations reach the parser.
-  if (size < 2) return 0;
-  const std::int64_t tail = data[size - 1] * 256 + data[size - 2];
-  const std::uint64_t length = size - 2;
-  std::vector<std::byte> bytes(8 + length);
-  std::memcpy(bytes.data(), &length, 8);
-  if (length != 0) std::memcpy(bytes.data() + 8, data, length);
-  const auto file_size = static_cast<std::int64_t>(bytes.size()) + tail;
-  try {
-    check(parse_header(bytes, file_size, "fuzz"), file_size);
-  } catch (const Error& e) {
-    expect(e.kind() == ErrorKind::Input);
-  }
-  return 0;
+Outcome safetensors_header(std::string_view input) {
+  const Outcome whole = read(input, 0);
+  if (input.size() < 2) return whole;
+  // Mutations reach the parser only behind a length that is right.
+  const auto byte = [&](std::size_t from_end) {
+    return static_cast<std::size_t>(
+        static_cast<unsigned char>(input[input.size() - from_end]));
+  };
+  const std::size_t zeros = byte(1) * 256 + byte(2);
+  input.remove_suffix(2);
+  const Outcome header = read(support::raw_safetensors(input, 0), zeros);
+  return whole == Outcome::Accepted ? whole : header;
 }
+
+}  // namespace mantissa::fuzz

@@ -1,26 +1,47 @@
-// model.safetensors.index.json: refused with Error(Input), or every file name
-// in it stays inside the folder.
+#include <string>
 
-#include <cstddef>
-#include <cstdint>
-#include <cstdlib>
-#include <string_view>
+#include <nlohmann/json.hpp>
 
 #include <mantissa/core/error.h>
 
 #include "checkpoint/safetensors_index.h"
+#include "fuzz/target.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
-                                      std::size_t size) {
-  using namespace mantissa;
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
-  try {
-    for (const auto& [name, file] : parse_index(text, "fuzz").weight_map) {
-      if (file.empty() || file.front() == '/') std::abort();
-      if (("/" + file + "/").find("/../") != std::string::npos) std::abort();
-    }
-  } catch (const Error& e) {
-    if (e.kind() != ErrorKind::Input) std::abort();
-  }
-  return 0;
+namespace mantissa::fuzz {
+namespace {
+
+// What a writer of the format would make of it.
+std::string written(const SafetensorsIndex& index) {
+  nlohmann::json json;
+  if (index.total_size) json["metadata"]["total_size"] = *index.total_size;
+  json["weight_map"] = index.weight_map;
+  return json.dump();
 }
+
+void check(const SafetensorsIndex& index) {
+  for (const auto& [name, file] : index.weight_map) {
+    expect(!file.empty() && file.front() != '/', "no absolute path");
+    expect(("/" + file + "/").find("/../") == std::string::npos, "no ..");
+    expect(file.find('\0') == std::string::npos, "no zero byte in a path");
+    expect(file.ends_with(".safetensors"), "only safetensors files");
+    expect(shard_total(file) >= 0, "a number of shards is not negative");
+  }
+  const SafetensorsIndex again = parse_index(written(index), "written again");
+  expect(again.weight_map == index.weight_map &&
+             again.total_size == index.total_size,
+         "an index means the same when it is written again");
+}
+
+}  // namespace
+
+Outcome safetensors_index(std::string_view input) {
+  try {
+    check(parse_index(input, "fuzz"));
+  } catch (const Error& error) {
+    expect(error.kind() == ErrorKind::Input, "a malformed index is Input");
+    return Outcome::Refused;
+  }
+  return Outcome::Accepted;
+}
+
+}  // namespace mantissa::fuzz

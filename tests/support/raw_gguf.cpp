@@ -26,6 +26,15 @@ std::string raw_string(std::string_view text) {
   return raw<std::uint64_t>(text.size()) + std::string(text);
 }
 
+std::string raw_tensor(std::string_view name,
+                       const std::vector<std::uint64_t>& ne,
+                       std::uint32_t type) {
+  std::string bytes =
+      raw_string(name) + raw(static_cast<std::uint32_t>(ne.size()));
+  for (const std::uint64_t extent : ne) bytes += raw(extent);
+  return bytes + raw(type) + raw(std::uint64_t{0});
+}
+
 RawGguf RawGguf::tiny_llama() {
   RawGguf file;
   file.set_string("general.architecture", "llama")

@@ -22,6 +22,11 @@ std::string raw(T value) {
 /// A GGUF string: length and bytes.
 std::string raw_string(std::string_view text);
 
+/// A tensor's entry in the head: name, extents innermost first, type, offset 0.
+std::string raw_tensor(std::string_view name,
+                       const std::vector<std::uint64_t>& ne,
+                       std::uint32_t type);
+
 /// Bytes of a GGUF file, right or wrong. What is not set is what a writer would
 /// put there; setters replace a key of the same name.
 class RawGguf {

@@ -26,6 +26,11 @@ std::string read_back(int file) {
   return text;
 }
 
+double seconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) +
+         static_cast<double>(time.tv_usec) / 1e6;
+}
+
 int temporary_file() {
   char name[] = "/tmp/mantissa_tool_XXXXXX";
   const int file = ::mkstemp(name);
@@ -90,13 +95,16 @@ std::int64_t ToolProcess::peak_memory() const {
 }
 
 ToolResult ToolProcess::finish() {
-  if (!ended_) ::waitpid(pid_, &status_, 0);
+  struct rusage usage{};
+  if (!ended_) ::wait4(pid_, &status_, 0, &usage);
   ended_ = true;
   const int code =
       WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
   return {code,
           read_back(std::exchange(out_, -1)),
-          read_back(std::exchange(err_, -1))};
+          read_back(std::exchange(err_, -1)),
+          seconds(usage.ru_utime) + seconds(usage.ru_stime),
+          usage.ru_maxrss * std::int64_t{1024}};
 }
 
 ToolResult run_tool(const std::vector<std::string>& arguments) {

@@ -9,8 +9,10 @@ namespace mantissa::support {
 /// What a finished process said.
 struct ToolResult {
   int exit_code = -1;
-  std::string out;  ///< stdout
-  std::string err;  ///< stderr
+  std::string out;               ///< stdout
+  std::string err;               ///< stderr
+  double cpu_seconds = 0;        ///< user and system, all threads
+  std::int64_t peak_memory = 0;  ///< largest resident set in bytes
 };
 
 /// The tool of this build, running beside the test.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -25,8 +26,9 @@ inline HostTensor smooth_weight(Shape shape, double seed) {
 inline EncodedTensor encode_as(std::string_view config,
                                const HostTensor& weight) {
   const ConfigPtr parsed = parse_config_words(config);
-  return encode(parsed->choose(weight.shape(), weight.dtype()).encoding,
-                weight.view());
+  const WeightChoice choice = parsed->choose(weight.shape(), weight.dtype());
+  if (choice.encoding == nullptr) throw std::runtime_error(choice.refusal);
+  return encode(choice.encoding, weight.view());
 }
 
 /// A checkpoint of torchao's convention in memory.

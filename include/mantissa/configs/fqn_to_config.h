@@ -28,6 +28,10 @@ struct FqnEntry {
       : key(std::move(key)), config(std::make_shared<T>(std::move(config))) {}
 };
 
+/// The keys that a FqnToConfig read from JSON may have (Error(Usage) above it):
+/// twice what the largest checkpoints of today have tensors.
+inline constexpr std::size_t kMostFqnEntries = 1 << 18;
+
 /// Configs by name. Keys are names of parameters or modules, patterns (`re:`
 /// full match in files; the other syntaxes of NamePattern here too), or
 /// `_default`; their order is kept. ModuleFqnToConfig and AOPerModuleConfig are

@@ -20,6 +20,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kRegex = "re:";
+// Of targets, and of ignore; together they bound time and memory.
+constexpr std::size_t kMostExpressions = 2048;
+constexpr std::size_t kLongestExpression = 4096;
+constexpr std::int64_t kExpressionMemory = 128 << 10;
+constexpr int kMostInstructions = 1 << 18;
 constexpr int kDenseSince = 18;  // compressed-tensors 0.18
 
 [[noreturn]] void fail(const std::string& what) {
@@ -53,6 +58,19 @@ T value_or(const Json& parent, const char* key, T otherwise) {
   }
 }
 
+// A 32-bit integer that may be absent or null.
+std::int64_t integer_or(const Json& parent,
+                        const char* key,
+                        std::int64_t otherwise) {
+  const auto found = parent.find(key);
+  if (found == parent.end() || found->is_null()) return otherwise;
+  const auto number = whole_number(*found);
+  if (!number || *number < INT32_MIN || *number > INT32_MAX) {
+    fail(fmt::format("{}: got {}", key, quoted_name(found->dump())));
+  }
+  return *number;
+}
+
 const std::map<std::string, CompressedFormat>& format_names() {
   static const std::map<std::string, CompressedFormat> kNames = {
       {"pack-quantized", CompressedFormat::PackQuantized},
@@ -72,11 +90,11 @@ std::string inferred_format(const CompressedSpec& spec) {
 
 // "" or what is unknown about the weight arguments.
 std::string read_weights(const Json& weights, CompressedSpec& spec) {
-  spec.num_bits = value_or(weights, "num_bits", 8);
+  spec.num_bits = static_cast<int>(integer_or(weights, "num_bits", 8));
   spec.symmetric = value_or(weights, "symmetric", true);
   const std::string type = value_or<std::string>(weights, "type", "int");
   spec.floating = type == "float";
-  spec.group_size = value_or<std::int64_t>(weights, "group_size", 0);
+  spec.group_size = integer_or(weights, "group_size", 0);
   const std::string otherwise = spec.group_size > 0 ? "group" : "tensor";
   const std::string strategy =
       value_or<std::string>(weights, "strategy", otherwise);
@@ -92,13 +110,15 @@ std::string read_weights(const Json& weights, CompressedSpec& spec) {
     spec.strategy = CompressedStrategy::Group;
   } else if (strategy == "block") {
     spec.strategy = CompressedStrategy::Block;
-    const auto block =
-        value_or<std::vector<std::int64_t>>(weights, "block_structure", {});
-    if (block.size() != 2 || block[0] < 1 || block[1] < 1) {
+    const Json block = weights.value("block_structure", Json());
+    const bool pair = block.is_array() && block.size() == 2;
+    const auto rows = pair ? whole_number(block[0]) : std::nullopt;
+    const auto columns = pair ? whole_number(block[1]) : std::nullopt;
+    if (rows.value_or(0) < 1 || columns.value_or(0) < 1) {
       return "block_structure: expected [rows, columns]";
     }
-    spec.block_rows = block[0];
-    spec.block_columns = block[1];
+    spec.block_rows = *rows;
+    spec.block_columns = *columns;
   } else {
     return fmt::format("strategy {} is not read by this version",
                        quoted_name(strategy));
@@ -159,14 +179,32 @@ class CompressedGroups::Targets {
       exact_.emplace(target, group);
       return;
     }
+    if (expressions_.contains(target)) return;
+    if (expressions_.size() == kMostExpressions) {
+      fail(fmt::format("more than {} expressions", kMostExpressions));
+    }
+    if (target.size() > kLongestExpression) {
+      fail(fmt::format("the expression {} has {} bytes, expected at most {}",
+                       quoted_name(target),
+                       target.size(),
+                       kLongestExpression));
+    }
     RE2::Options options;
     options.set_log_errors(false);
+    options.set_max_mem(kExpressionMemory);
     auto expression = std::make_unique<const RE2>(
         std::string_view(target).substr(kRegex.size()), options);
     if (!expression->ok()) {
       fail(fmt::format("the expression {} is not supported: {}",
                        quoted_name(target),
                        expression->error()));
+    }
+    instructions_ += expression->ProgramSize();
+    if (instructions_ > kMostInstructions) {
+      fail(
+          fmt::format("the expression {} is too large together with the "
+                      "others",
+                      quoted_name(target)));
     }
     expressions_.try_emplace(target, std::move(expression), group);
   }
@@ -190,6 +228,7 @@ class CompressedGroups::Targets {
   std::map<std::string,
            std::pair<std::unique_ptr<const RE2>, const CompressedGroup*>>
       expressions_;
+  int instructions_ = 0;
 };
 
 CompressedGroups::CompressedGroups(const Json& quantization) {

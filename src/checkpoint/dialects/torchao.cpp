@@ -9,6 +9,7 @@
 #include <mantissa/formats/registry.h>
 
 #include "checkpoint/plan.h"
+#include "configs/fields.h"
 
 namespace mantissa {
 namespace {
@@ -78,7 +79,7 @@ class TorchaoDialect final : public Dialect {
   Json quantization_config(const Plan&, const Config& recorded) const override {
     Json out;
     out["quant_method"] = name();
-    out["quant_type"]["default"] = Json::parse(recorded.to_json());
+    out["quant_type"]["default"] = config_object(recorded);
     out["modules_to_not_convert"] = nullptr;
     out["include_input_output_embeddings"] = false;
     out["untie_embedding_weights"] = false;

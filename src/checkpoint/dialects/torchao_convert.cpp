@@ -5,6 +5,7 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/dialects/torchao.h"
+#include "checkpoint/quoted.h"
 #include "formats/compressed_tensor.h"
 
 namespace mantissa {
@@ -14,6 +15,12 @@ using Json = nlohmann::json;
 
 [[noreturn]] void fail(const std::string& what) {
   throw Error(ErrorKind::Usage, what);
+}
+
+// A value for a message: a text without its quotes.
+std::string shown(const Json& json) {
+  return printable(json.is_string() ? json.get<std::string>()
+                                    : json.dump().substr(0, 60));
 }
 
 // Dynamic activations of a scheme; static ones have no config here.
@@ -26,20 +33,23 @@ struct Activations {
 Activations activations_of(const CompressedSpec& spec) {
   if (spec.input_activations.empty()) return {};
   const Json args = Json::parse(spec.input_activations);
-  const Json dynamic = args.value("dynamic", Json(false));
-  if (dynamic != true) {
+  const auto member = [&](const char* key, Json otherwise) {
+    const auto found = args.find(key);
+    return found == args.end() || found->is_null() ? otherwise : *found;
+  };
+  if (member("dynamic", false) != true) {
     fail("static activations need scales from a calibration");
   }
-  const std::string type = args.value("type", "int");
-  if (args.value("num_bits", 8) != 8 ||
-      type != (spec.floating ? "float" : "int")) {
+  const Json type = member("type", "int");
+  const Json bits = member("num_bits", 8);
+  if (bits != 8 || type != (spec.floating ? "float" : "int")) {
     fail(fmt::format("torchao has no {}-bit {} activations for these weights",
-                     args.value("num_bits", 8),
-                     type));
+                     shown(bits),
+                     shown(type)));
   }
-  const Json strategy = args.value("strategy", Json());
+  const Json strategy = member("strategy", "tensor");
   return {true,
-          args.value("symmetric", true),
+          member("symmetric", true) != false,
           strategy.is_string() ? strategy.get<std::string>() : "tensor"};
 }
 

@@ -1,4 +1,8 @@
+#include <functional>
 #include <optional>
+#include <set>
+#include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -93,17 +97,22 @@ std::vector<Finding> verify_kept(
   std::vector<Finding> findings;
   const Json kept = quantization.value("modules_to_not_convert", Json());
   if (!kept.is_array()) return findings;
+  std::set<std::string, std::less<>> modules;
   for (const Json& module : kept) {
-    if (!module.is_string()) continue;
-    const auto prefix = module.get<std::string>() + '.';
-    for (const LogicalTensor* tensor : encoded) {
-      if (!tensor->name.starts_with(prefix)) continue;
+    if (module.is_string()) modules.insert(module.get<std::string>());
+  }
+  for (const LogicalTensor* tensor : encoded) {
+    const std::string_view name = tensor->name;
+    for (std::size_t dot = 0; (dot = name.find('.', dot)) != name.npos; ++dot) {
+      const auto module = modules.find(name.substr(0, dot));
+      if (module == modules.end()) continue;
       findings.push_back(
           wrong(tensor->name,
                 fmt::format("is stored as {}, but modules_to_not_convert lists "
                             "{}",
                             tensor->stored,
-                            quoted_name(module.get<std::string>()))));
+                            quoted_name(*module))));
+      break;
     }
   }
   return findings;

@@ -1,4 +1,5 @@
 #include "checkpoint/report/facts.h"
+#include "checkpoint/bounded_json.h"
 
 #include <algorithm>
 #include <charconv>
@@ -9,6 +10,7 @@
 
 #include <mantissa/core/error.h>
 
+#include "checkpoint/bounded_json.h"
 #include "checkpoint/hash.h"
 #include "checkpoint/plan_totals.h"
 
@@ -97,10 +99,10 @@ std::string hash_outputs(const Plan& plan, const RunResult& result) {
 std::string quantization_config_of(const Plan& plan) {
   for (const TextFile& text : plan.texts) {
     if (text.name != "config.json") continue;
-    const auto config =
-        nlohmann::ordered_json::parse(text.text, nullptr, false);
-    if (config.is_object() && config.contains("quantization_config")) {
-      return config["quantization_config"].dump(2);
+    const auto config = parse_bounded_json(text.text);
+    if (config && config->is_object() &&
+        config->contains("quantization_config")) {
+      return config->at("quantization_config").dump(2);
     }
   }
   return "";
