@@ -10,7 +10,7 @@
 #include <mantissa/core/error.h>
 #include <mantissa/primitives/affine.h>
 
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 #include "formats/affine_encoding.h"
 #include "formats/compressed_tensor.h"
 #include "formats/fields.h"

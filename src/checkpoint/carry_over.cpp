@@ -14,7 +14,7 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/ggml_decode.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

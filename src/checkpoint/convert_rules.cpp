@@ -12,7 +12,7 @@
 
 #include "checkpoint/carried_codes.h"
 #include "checkpoint/loading_names.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

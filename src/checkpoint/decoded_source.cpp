@@ -14,7 +14,7 @@
 #include "checkpoint/bounded_json.h"
 #include "checkpoint/carried_codes.h"
 #include "checkpoint/quantized_reason.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -8,7 +8,7 @@
 
 #include <mantissa/core/error.h>
 
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

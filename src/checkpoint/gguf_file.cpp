@@ -10,8 +10,8 @@
 
 #include "checkpoint/gguf_cursor.h"
 #include "checkpoint/gguf_values.h"
-#include "checkpoint/quoted.h"
-#include "checkpoint/utf8.h"
+#include "core/quoted.h"
+#include "core/utf8.h"
 
 namespace mantissa {
 namespace {

@@ -13,7 +13,7 @@
 #include <mantissa/core/tensor_view.h>
 
 #include "checkpoint/gguf_llama_keys.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -6,7 +6,7 @@
 #include <mantissa/core/tensor_view.h>
 
 #include "checkpoint/hash.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 

@@ -10,8 +10,8 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/gguf_pre_tokenizers.h"
-#include "checkpoint/quoted.h"
-#include "checkpoint/utf8.h"
+#include "core/quoted.h"
+#include "core/utf8.h"
 
 namespace mantissa {
 namespace {

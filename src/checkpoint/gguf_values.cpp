@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "checkpoint/quoted.h"
-#include "checkpoint/utf8.h"
+#include "core/quoted.h"
+#include "core/utf8.h"
 
 namespace mantissa {
 namespace {

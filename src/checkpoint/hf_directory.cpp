@@ -11,9 +11,9 @@
 
 #include "checkpoint/bounded_json.h"
 #include "checkpoint/input_file.h"
-#include "checkpoint/quoted.h"
 #include "checkpoint/safetensors_index.h"
 #include "checkpoint/safetensors_source.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -13,7 +13,7 @@
 #include "checkpoint/bounded_json.h"
 #include "checkpoint/fuse_experts.h"
 #include "checkpoint/name_table.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -11,7 +11,7 @@
 #include <mantissa/primitives/convert.h>
 
 #include "checkpoint/loading_names.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "checkpoint/hash.h"
 #include "checkpoint/input_file.h"
-#include "checkpoint/quoted.h"
 #include "checkpoint/strict_sax.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -12,8 +12,8 @@
 #include "checkpoint/hf_directory.h"
 #include "checkpoint/input_file.h"
 #include "checkpoint/open_gguf.h"
-#include "checkpoint/quoted.h"
 #include "checkpoint/safetensors_source.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -13,7 +13,7 @@
 #include "checkpoint/dialects/dialect.h"
 #include "checkpoint/plan_misfits.h"
 #include "checkpoint/quantized_reason.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 #include "core/suggest.h"
 
 namespace mantissa {

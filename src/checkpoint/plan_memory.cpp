@@ -10,7 +10,7 @@
 #include <mantissa/formats/encoding.h>
 
 #include "checkpoint/block_reader.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 #include "core/spell_numbers.h"
 
 namespace mantissa {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -10,8 +10,8 @@
 #include <mantissa/core/error.h>
 #include <mantissa/core/tensor_view.h>
 
-#include "checkpoint/quoted.h"
 #include "checkpoint/strict_sax.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

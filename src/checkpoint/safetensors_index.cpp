@@ -7,8 +7,8 @@
 
 #include <mantissa/core/error.h>
 
-#include "checkpoint/quoted.h"
 #include "checkpoint/strict_sax.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -8,8 +8,8 @@
 #include <mantissa/core/error.h>
 #include <mantissa/core/tensor_view.h>
 
-#include "checkpoint/quoted.h"
 #include "checkpoint/safetensors_header.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

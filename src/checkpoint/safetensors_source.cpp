@@ -11,8 +11,8 @@
 
 #include "checkpoint/companions.h"
 #include "checkpoint/hash.h"
-#include "checkpoint/quoted.h"
 #include "checkpoint/safetensors_index.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -11,10 +11,10 @@
 
 #include "checkpoint/loading_names.h"
 #include "checkpoint/logical_checkpoint.h"
-#include "checkpoint/quoted.h"
 #include "checkpoint/safetensors_source.h"
 #include "checkpoint/verify_config.h"
 #include "checkpoint/verify_manifest.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

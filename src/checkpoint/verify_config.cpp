@@ -5,7 +5,7 @@
 
 #include "checkpoint/bounded_json.h"
 #include "checkpoint/dialects/dialect.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

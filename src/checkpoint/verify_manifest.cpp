@@ -13,8 +13,8 @@
 #include "checkpoint/hash.h"
 #include "checkpoint/input_file.h"
 #include "checkpoint/manifest.h"
-#include "checkpoint/quoted.h"
 #include "checkpoint/safetensors_index.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -14,11 +14,11 @@
 #include <mantissa/core/worker_pool.h>
 
 #include "checkpoint/diff.h"
-#include "checkpoint/quoted.h"
 #include "cli/command.h"
 #include "cli/number_options.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "core/quoted.h"
 
 namespace mantissa::cli {
 namespace {

@@ -10,8 +10,8 @@
 #include <mantissa/core/tensor_view.h>
 
 #include "checkpoint/bounded_json.h"
-#include "checkpoint/quoted.h"
 #include "cli/table.h"
+#include "core/quoted.h"
 
 namespace mantissa::cli {
 namespace {

@@ -14,12 +14,12 @@
 #include <mantissa/core/version.h>
 
 #include "checkpoint/plan.h"
-#include "checkpoint/quoted.h"
 #include "cli/command.h"
 #include "cli/command_tree.h"
 #include "cli/invocation.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
+#include "core/quoted.h"
 #include "kernels/select.h"
 
 namespace mantissa::cli {

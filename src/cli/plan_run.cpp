@@ -10,13 +10,13 @@
 #include "checkpoint/output_config.h"
 #include "checkpoint/pipeline.h"
 #include "checkpoint/plan_totals.h"
-#include "checkpoint/quoted.h"
 #include "checkpoint/report/facts.h"
 #include "cli/plan_view.h"
 #include "cli/reporting.h"
 #include "cli/signals.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "core/quoted.h"
 
 namespace mantissa::cli {
 namespace {

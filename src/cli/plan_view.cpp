@@ -11,9 +11,9 @@
 #include "checkpoint/dialects/dialect.h"
 #include "checkpoint/name_groups.h"
 #include "checkpoint/plan_totals.h"
-#include "checkpoint/quoted.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "core/quoted.h"
 
 namespace mantissa::cli {
 namespace {

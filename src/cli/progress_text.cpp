@@ -5,11 +5,11 @@
 #include <fmt/format.h>
 
 #include "checkpoint/plan_totals.h"
-#include "checkpoint/quoted.h"
 #include "checkpoint/report/escape.h"
 #include "checkpoint/report/facts.h"
-#include "checkpoint/utf8.h"
+#include "core/quoted.h"
 #include "core/spell_numbers.h"
+#include "core/utf8.h"
 
 namespace mantissa::cli {
 

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa::cli {
 

@@ -12,8 +12,8 @@
 
 #include <mantissa/core/error.h>
 
-#include "checkpoint/quoted.h"
-#include "checkpoint/utf8.h"
+#include "core/quoted.h"
+#include "core/utf8.h"
 
 namespace mantissa::cli {
 namespace {

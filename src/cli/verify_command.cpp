@@ -8,12 +8,12 @@
 #include <mantissa/core/error.h>
 #include <mantissa/core/worker_pool.h>
 
-#include "checkpoint/quoted.h"
 #include "checkpoint/verify.h"
 #include "cli/command.h"
 #include "cli/number_options.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "core/quoted.h"
 
 namespace mantissa::cli {
 namespace {

@@ -12,10 +12,10 @@
 #include <mantissa/configs/registry.h>
 #include <mantissa/core/error.h>
 
-#include "checkpoint/quoted.h"
 #include "checkpoint/report/escape.h"
 #include "checkpoint/report/heat_map.h"
 #include "checkpoint/report/palette.h"
+#include "core/quoted.h"
 #include "support/measured_run.h"
 #include "support/temp_dir.h"
 #include "support/torchao_source.h"

@@ -15,7 +15,7 @@
 #include "checkpoint/gguf_stored_source.h"
 #include "checkpoint/gguf_tokenizer.h"
 #include "checkpoint/open_gguf.h"
-#include "checkpoint/utf8.h"
+#include "core/utf8.h"
 #include "fuzz/memory_file.h"
 #include "fuzz/target.h"
 #include "fuzz/use_source.h"

@@ -7,7 +7,7 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/plan.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 #include "formats/compressed_tensor.h"
 
 namespace mantissa {

@@ -12,7 +12,7 @@
 
 #include "checkpoint/bounded_json.h"
 #include "checkpoint/dialects/compressed_tensors.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

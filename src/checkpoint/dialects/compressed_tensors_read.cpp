@@ -6,7 +6,7 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/dialects/compressed_tensors.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 #include "formats/code_packing.h"
 #include "formats/fields.h"
 

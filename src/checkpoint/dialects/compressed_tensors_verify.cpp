@@ -7,7 +7,7 @@
 
 #include "checkpoint/dialects/compressed_tensors.h"
 #include "checkpoint/logical_checkpoint.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -8,7 +8,7 @@
 #include <mantissa/core/error.h>
 #include <mantissa/core/tensor_view.h>
 
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -14,7 +14,7 @@
 #include "checkpoint/bounded_json.h"
 #include "checkpoint/dialects/torchao.h"
 #include "checkpoint/logical_checkpoint.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -5,7 +5,7 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/dialects/torchao.h"
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "checkpoint/quoted.h"
-#include "checkpoint/utf8.h"
+#include "core/quoted.h"
+#include "core/utf8.h"
 
 namespace mantissa::report {
 namespace {

@@ -7,10 +7,10 @@
 
 #include <mantissa/core/error.h>
 
-#include "checkpoint/quoted.h"
 #include "checkpoint/report/escape.h"
 #include "checkpoint/report/experts.h"
 #include "checkpoint/report/forms.h"
+#include "core/quoted.h"
 
 namespace mantissa::report {
 namespace {

@@ -1,11 +1,11 @@
-#include "checkpoint/quoted.h"
+#include "core/quoted.h"
 
 #include <algorithm>
 #include <cstdint>
 
 #include <fmt/format.h>
 
-#include "checkpoint/utf8.h"
+#include "core/utf8.h"
 
 namespace mantissa {
 namespace {

@@ -1,4 +1,4 @@
-#include "checkpoint/utf8.h"
+#include "core/utf8.h"
 
 namespace mantissa {
 
