@@ -21,3 +21,5 @@ endfunction()
 
 mantissa_static_library(mantissa_re2 libre2.a re2/re2.h)
 mantissa_static_library(mantissa_xxhash libxxhash.a xxhash.h)
+mantissa_static_library(mantissa_pcre2 libpcre2-8.a pcre2.h)
+mantissa_static_library(mantissa_utf8proc libutf8proc.a utf8proc.h)

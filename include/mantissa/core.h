@@ -15,3 +15,7 @@
 #include <mantissa/primitives/float8.h>
 #include <mantissa/primitives/float_casts.h>
 #include <mantissa/primitives/nf4.h>
+#include <mantissa/text/chat_template.h>
+#include <mantissa/text/decode_stream.h>
+#include <mantissa/text/score_vocabulary.h>
+#include <mantissa/text/tokenizer.h>

@@ -37,7 +37,7 @@ FNR == 1 {
   }
   if (public && (quoted ||
       name ~ /^(nlohmann|fmt|re2|CLI|gtest|gmock|benchmark)\// ||
-      name ~ /^(xxhash|pcre2)\.h/)) {
+      name ~ /^(xxhash|pcre2|utf8proc)\.h/)) {
     print FILENAME ":" FNR ": private header in a public one: " name
   }
   sub(/^mantissa\//, "", name)

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include <mantissa/text/chat_template.h>
+
+#include "text/chat_syntax.h"
+
+namespace mantissa::text::chat {
+
+/// Runs a template once.
+class Evaluator {
+ public:
+  explicit Evaluator(const ChatOptions& options) : options_(options) {}
+  ~Evaluator();
+  Evaluator(const Evaluator&) = delete;
+  Evaluator& operator=(const Evaluator&) = delete;
+
+  std::string run(const Nodes& program, Dict variables);
+
+  /// Counts work against the limit; bytes or items made count a little.
+  void charge(std::size_t items = 0);
+  Value call(const Value& function, const Arguments& arguments);
+  Value filter(std::string_view name, const Value& in, const Arguments& with);
+  bool test(std::string_view name, const Value& in, const Arguments& with);
+  Value attribute(const Value& of, const std::string& name);
+  Value item(const Value& of, const Value& key);
+  List iterate(const Value& value);
+  bool less(const Value& a, const Value& b);
+  Value make_namespace(const Arguments& fields);
+  const ChatOptions& options() const { return options_; }
+
+  /// Throws Error(Usage) with the line being run.
+  [[noreturn]] void fail(std::string_view what) const;
+
+ private:
+  struct Scope {
+    Named names;
+    Scope* parent = nullptr;
+  };
+  enum class Flow { Next, Break, Continue };
+
+  Value eval(const Expr& expr);
+  Value eval_now(const Expr& expr);
+  Value name(const std::string& name);
+  Value slice(const Expr& expr);
+  Value compare(const Expr& expr);
+  bool compare(const std::string& op, const Value& a, const Value& b);
+  Value binary(const Expr& expr);
+  Value arithmetic(const std::string& op, const Value& a, const Value& b);
+  Value sum(const Value& a, const Value& b);
+  Value product(const Value& a, const Value& b);
+  Arguments arguments(const Expr& call);
+  Value dict(const Expr& expr);
+
+  Flow run(const Nodes& nodes, std::string& out);
+  Flow run(const Node& node, std::string& out);
+  Flow run_for(const Node& node, std::string& out);
+  void run_set(const Node& node);
+  void assign(const std::vector<std::string>& names, const Value& value);
+  void define_macro(const Node& node);
+  Value call_macro(const Node& node, Scope* outer, const Arguments& given);
+  void append(std::string_view text, std::string& out);
+  void set(const std::string& name, Value value);
+  Scope* push(Scope* parent);
+
+  const ChatOptions& options_;
+  std::deque<Scope> scopes_;  // all of them: macros may outlive a block
+  std::vector<std::shared_ptr<Namespace>> namespaces_;
+  Scope* scope_ = nullptr;
+  std::size_t steps_ = 0;
+  int depth_ = 0;
+  int line_ = 1;
+};
+
+/// A global function; undefined for another name (chat_functions.cpp).
+Value global_function(std::string_view name);
+
+/// A method of a string or a dict, bound; undefined for another name.
+Value method_of(const Value& of, std::string_view name);
+
+/// str.strip() with its optional argument, for the side -1, 1 or 0 (both).
+std::string strip(std::string_view text, const Value* characters, int side);
+
+}  // namespace mantissa::text::chat

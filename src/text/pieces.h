@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/regex.h"
+
+namespace mantissa::text {
+
+/// A text cut into the pieces that the model sees one by one.
+struct Pieces {
+  struct Piece : Span {
+    bool first = false;  ///< begins where the whole text begins
+  };
+  std::string text;
+  std::vector<Piece> parts;
+
+  std::string_view view(const Span& part) const {
+    return std::string_view(text).substr(part.begin, part.end - part.begin);
+  }
+};
+
+/// What becomes of the matches of a Split.
+enum class SplitBehavior {
+  Removed,
+  Isolated,
+  MergedWithPrevious,
+  MergedWithNext,
+  Contiguous,
+};
+
+/// Cuts `text` at the matches (sorted, without overlap) and appends the parts
+/// that are not empty. `invert` takes what does not match for matches.
+void split_at(std::string_view text,
+              const std::vector<Span>& matches,
+              SplitBehavior behavior,
+              bool invert,
+              std::vector<Span>& out);
+
+}  // namespace mantissa::text
