@@ -84,6 +84,20 @@ for directory in int8 intx-int4-g32 int4-g64; do
     awk 'NR <= 4 || /tensors compared/ {print "   " $0}'
 done
 
+# Running a model needs the torch half, which a build without libtorch lacks.
+if [ -x ../build/libexec/mantissa/mantissa-torch ]; then
+  heading "Does it still know English? Perplexity of four windows of wikitext-2."
+  text=../tests/golden/wikitext-2/test.txt
+  show eval bf16 --text $text --windows 4 --quiet
+  show eval int8 --text $text --windows 4 --quiet --reference bf16
+  show eval intx-int4-g32 --text $text --windows 4 --quiet
+
+  heading "Ask the int8 model."
+  printf '   $ mantissa generate int8 --chat --prompt "What is the capital of France?"\n'
+  "$tool" generate int8 --chat --prompt "What is the capital of France?" \
+    --max-tokens 40 2>&1 | sed 's/^/   /'
+fi
+
 cat <<'TEXT'
 
 Done. Transformers with torchao runs int8 and intx-int4-g32 as they are:

@@ -24,6 +24,11 @@ void add_inspect_command(CLI::App& app, Run& run);
 void add_verify_command(CLI::App& app, Run& run);
 void add_diff_command(CLI::App& app, Run& run);
 void add_configs_command(CLI::App& app, Run& run);
+// Of those that need libtorch the tool has the words only; what they do stands
+// in cli/torch.
+void add_eval_command(CLI::App& app, Run& run);
+void add_generate_command(CLI::App& app, Run& run);
+void add_embed_command(CLI::App& app, Run& run);
 void add_kernels_command(CLI::App& app, Run& run);
 void add_doctor_command(CLI::App& app, Run& run);
 void add_completion_command(CLI::App& app, Run& run);

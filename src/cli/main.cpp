@@ -1,26 +1,7 @@
 // The tool: words to a library call and back. Each subcommand stands in a file
-// of its own; this one holds their table, and catches what they throw.
+// of its own; this one holds their table.
 
-#include <cstdio>
-#include <exception>
-#include <filesystem>
-#include <new>
-#include <sstream>
-#include <string>
-
-#include <CLI/CLI.hpp>
-
-#include <mantissa/core/error.h>
-#include <mantissa/core/version.h>
-
-#include "checkpoint/plan.h"
-#include "cli/command.h"
-#include "cli/command_tree.h"
-#include "cli/invocation.h"
-#include "cli/signals.h"
-#include "cli/terminal.h"
-#include "core/quoted.h"
-#include "kernels/select.h"
+#include "cli/command_line.h"
 
 namespace mantissa::cli {
 namespace {
@@ -33,88 +14,18 @@ constexpr AddCommand kCommands[] = {
     add_inspect_command,
     add_verify_command,
     add_diff_command,
+    add_eval_command,
+    add_generate_command,
+    add_embed_command,
     add_kernels_command,
     add_doctor_command,
     add_completion_command,
     add_manual_command,
 };
 
-int run_command_line(int argc, char** argv) {
-  CLI::App app(
-      "Mantissa: quantize model checkpoints, without Python.\n"
-      "Plans before it runs, skips nothing silently, writes the same bytes "
-      "every time.",
-      "mantissa");
-  app.set_version_flag("--version", std::string("mantissa ") + kVersion);
-  app.require_subcommand(1);
-  app.failure_message(CLI::FailureMessage::simple);
-  Run run;
-  for (const AddCommand add : kCommands) add(app, run);
-  if (argc < 2) {
-    std::fputs(app.help().c_str(), stderr);
-    return exit_code(ErrorKind::Usage);
-  }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& e) {
-    return app.exit(e);
-  } catch (const CLI::ParseError& e) {
-    std::ostringstream out;
-    std::ostringstream err;  // CLI11 quotes arguments as they came
-    app.exit(e, out, err);
-    std::string text = printable_lines(err.str());
-    const std::string meant =
-        suggest_words(command_words(app), {argv + 1, argv + argc});
-    if (!meant.empty()) text += printable_lines(meant) + '\n';
-    std::fputs(text.c_str(), stderr);
-    return exit_code(ErrorKind::Usage);
-  }
-  kernels::check_environment();
-  return run();
-}
-
-// "PATH: Permission denied": what the library says of itself is left out.
-Error plain_error(const std::filesystem::filesystem_error& error) {
-  const bool target = error.code() == std::errc::read_only_file_system ||
-                      error.code() == std::errc::no_space_on_device ||
-                      error.code() == std::errc::not_supported;
-  const std::string path =
-      error.path1().empty() ? "the current directory" : error.path1().string();
-  return {target ? ErrorKind::Target : ErrorKind::Input,
-          path + ": " + error.code().message()};
-}
-
-int report(const Error& error) {
-  if (const auto* plan = dynamic_cast<const PlanRefused*>(&error)) {
-    print_errors(plan->messages());
-  } else {
-    print_error(error.what());
-  }
-  if (error.kind() == ErrorKind::Interrupted) return 128 + stop_signal();
-  return exit_code(error.kind());
-}
-
-// Runs the command line; every exception ends here.
-int run_guarded(int argc, char** argv) {
-  try {
-    return run_command_line(argc, argv);
-  } catch (const Error& e) {
-    return report(e);
-  } catch (const std::filesystem::filesystem_error& e) {
-    return report(plain_error(e));
-  } catch (const std::bad_alloc&) {
-    return report({ErrorKind::Resources, "out of memory"});
-  } catch (const std::exception& e) {
-    return report(
-        {ErrorKind::Unexpected, std::string("unexpected error: ") + e.what()});
-  }
-}
-
 }  // namespace
 }  // namespace mantissa::cli
 
 int main(int argc, char** argv) {
-  mantissa::cli::set_invocation(argc, argv);
-  mantissa::cli::take_standard_descriptors();
-  return mantissa::cli::finish_output(mantissa::cli::run_guarded(argc, argv));
+  return mantissa::cli::run_tool(argc, argv, mantissa::cli::kCommands);
 }

@@ -40,6 +40,19 @@ void expect_integer(CLI::Option& option,
       ""));
 }
 
+void expect_number(CLI::Option& option, double least, double most) {
+  option.transform(CLI::Validator(
+      [least, most](std::string& text) {
+        double value = 0;
+        if (read_number(text, value) && value >= least && value <= most) {
+          return std::string();
+        }
+        return fmt::format(
+            "expected a number from {} to {}, got '{}'", least, most, text);
+      },
+      ""));
+}
+
 void expect_workers(CLI::Option& option) {
   expect_integer(option, 1, kMostWorkers);
 }

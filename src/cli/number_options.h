@@ -12,6 +12,9 @@ namespace mantissa::cli {
 /// it refuses is named with what was expected.
 void expect_integer(CLI::Option& option, std::int64_t least, std::int64_t most);
 
+/// The same for finite decimal numbers.
+void expect_number(CLI::Option& option, double least, double most);
+
 /// -j: 1 to 1024.
 void expect_workers(CLI::Option& option);
 

@@ -52,10 +52,13 @@ TINY = dict(
 )
 
 
-def tiny_model(family="Llama", dtype=torch.bfloat16, **fields):
-    """A random model whose logits depend on every weight."""
+def tiny_model(family="Llama", dtype=torch.bfloat16, config=None, **fields):
+    """A random model whose logits depend on every weight.
+
+    `config` names the config class where it is not called as the family."""
     torch.manual_seed(1)
-    config = getattr(transformers, family + "Config")(**{**TINY, **fields})
+    config = getattr(transformers, (config or family) + "Config")
+    config = config(**{**TINY, **fields})
     model = getattr(transformers, family + "ForCausalLM")(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
+
+#include <mantissa/checkpoint/source.h>
+#include <mantissa/core/api.h>
+#include <mantissa/torch/decoder.h>
+
+namespace mantissa {
+
+/// How a model is loaded.
+struct ModelOptions {
+  /// float32, bfloat16 or float16: the dtype of activations and of plain
+  /// weights; quantized weights decode to it.
+  c10::ScalarType compute_dtype = c10::ScalarType::Float;
+  c10::Device device = c10::Device(c10::DeviceType::CPU);
+  /// Positions of the key-value cache in the plan; 0: the trained context.
+  std::int64_t context = 0;
+  std::int64_t batch = 1;  ///< sequences of the cache in the plan
+  /// Bytes that plan().total() may not pass; empty: no limit.
+  std::optional<std::int64_t> max_memory = {};
+};
+
+/// Bytes that a model needs, known before a weight is read.
+struct MemoryPlan {
+  std::int64_t weights = 0;    ///< parameters as they stay in memory
+  std::int64_t loading = 0;    ///< the largest tensor on its way in
+  std::int64_t cache = 0;      ///< keys and values of all positions
+  std::int64_t positions = 0;  ///< of the cache
+  std::int64_t batch = 1;
+
+  /// At the worst moment: while loading, or while running.
+  MANTISSA_API std::int64_t total() const;
+  /// "weights 538.1 MB + KV cache 47.2 MB (2048 positions) = 585.3 MB".
+  MANTISSA_API std::string text() const;
+};
+
+/// A checkpoint of a decoder, opened and understood: a Hugging Face directory
+/// (plain, or quantized by a convention that the library reads), a
+/// .safetensors file beside its config.json, or a GGUF file.
+class MANTISSA_API DecoderCheckpoint {
+ public:
+  /// Reads config and names, no weights. Throws Error(Usage) for a model that
+  /// is not supported, naming what is; Error(Input) for malformed files and
+  /// where tensors are missing, unexpected or of another shape, naming them;
+  /// Error(Resources) when the plan passes options.max_memory.
+  explicit DecoderCheckpoint(const std::filesystem::path& path,
+                             const ModelOptions& options = {});
+  ~DecoderCheckpoint();
+  DecoderCheckpoint(DecoderCheckpoint&&) noexcept;
+
+  const DecoderConfig& config() const { return config_; }
+  const MemoryPlan& plan() const { return plan_; }
+  /// The files: tokenizer, generation_config.json and so on.
+  const CheckpointSource& source() const;
+  /// Reads the weights. Throws Error(Input) for unreadable ones.
+  std::shared_ptr<Decoder> load() const;
+
+ private:
+  struct Files;
+
+  ModelOptions options_;
+  std::unique_ptr<Files> files_;
+  DecoderConfig config_;
+  MemoryPlan plan_;
+};
+
+/// DecoderCheckpoint(path, options).load().
+MANTISSA_API std::shared_ptr<Decoder> load_decoder(
+    const std::filesystem::path& path, const ModelOptions& options = {});
+
+}  // namespace mantissa

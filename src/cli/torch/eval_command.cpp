@@ -1,0 +1,136 @@
+#include <chrono>
+#include <cstdio>
+#include <memory>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <mantissa/torch/perplexity.h>
+
+#include "checkpoint/input_file.h"
+#include "cli/command.h"
+#include "cli/signals.h"
+#include "cli/terminal.h"
+#include "cli/torch/model_text.h"
+#include "cli/torch/running.h"
+
+namespace mantissa::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::int64_t kLargestText = 1'000'000'000;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Json number_or_null(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+std::string result_json(const EvalOptions& options,
+                        const PerplexityResult& result,
+                        double seconds) {
+  Json out = {{"schema_version", 1},
+              {"model", options.model.model},
+              {"text", options.text},
+              {"compute_dtype", options.model.compute_dtype},
+              {"context", options.context},
+              {"windows", result.windows},
+              {"scored", options.full ? "full" : "second half"},
+              {"perplexity", result.perplexity},
+              {"nll", result.nll},
+              {"standard_error", result.standard_error},
+              {"tokens_scored", result.tokens_scored},
+              {"interrupted", result.interrupted},
+              {"seconds", seconds}};
+  if (!options.reference.empty()) {
+    out["reference"] = options.reference;
+    out["kl_divergence"] = number_or_null(result.kl_divergence);
+    out["top1_agreement"] = number_or_null(result.top1_agreement);
+  }
+  return json_text(out);
+}
+
+std::string result_text(const EvalOptions& options,
+                        const PerplexityResult& result,
+                        double seconds) {
+  std::string text = fmt::format(
+      "perplexity {:.4f} +/- {:.4f} ({} tokens scored in {} windows of {}, {}) "
+      "in {:.1f} s, {:.0f} tok/s\n",
+      result.perplexity,
+      result.perplexity * result.standard_error,
+      result.tokens_scored,
+      result.windows,
+      options.context,
+      options.model.compute_dtype,
+      seconds,
+      static_cast<double>(result.windows * options.context) / seconds);
+  if (result.kl_divergence && result.top1_agreement) {
+    text += fmt::format(
+        "against {}: KL divergence {:.5f} nats, same best token {:.2f} %\n",
+        options.reference,
+        *result.kl_divergence,
+        100 * *result.top1_agreement);
+  }
+  return text;
+}
+
+int run_eval(const EvalOptions& options) {
+  ModelOptions loading = model_options(options.model);
+  loading.context = options.context;
+  loading.batch = options.batch;
+  const std::string text = read_text(options.text, kLargestText);
+  const DecoderCheckpoint checkpoint(options.model.model, loading);
+  const Tokenizer tokenizer = model_tokenizer(checkpoint.source());
+  // As llama.cpp: BOS begins the text and then every window.
+  const auto tokens = wide_ids(tokenizer.encode(
+      text, {.add_special = tokenizer.adds_bos(), .parse_special = false}));
+  catch_signals();
+  const std::shared_ptr<Decoder> model = checkpoint.load();
+  const std::shared_ptr<Decoder> reference =
+      options.reference.empty() ? nullptr
+                                : load_decoder(options.reference, loading);
+  PerplexityOptions how;
+  how.context = options.context;
+  how.windows = options.windows;
+  how.batch = options.batch;
+  how.scored = options.full ? ScoredTokens::Full : ScoredTokens::SecondHalf;
+  if (tokenizer.adds_bos()) how.bos = tokenizer.bos_id();
+  how.interrupted = interrupted;
+  const auto start = Clock::now();
+  auto shown = start;
+  how.progress = [&](std::int64_t done, std::int64_t all, double perplexity) {
+    if (options.quiet || (done < all && seconds_since(shown) < 10)) return;
+    shown = Clock::now();
+    fmt::print(stderr,
+               "[{}/{}] perplexity {:.4f}, {:.0f} s left\n",
+               done,
+               all,
+               perplexity,
+               seconds_since(start) * static_cast<double>(all - done) /
+                   static_cast<double>(done));
+  };
+  const PerplexityResult result =
+      perplexity(*model, tokens, how, reference.get());
+  const double seconds = seconds_since(start);
+  options.json ? print_json(result_json(options, result, seconds))
+               : print_text(result_text(options, result, seconds));
+  return result.interrupted ? 128 + stop_signal() : 0;
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app, Run& run) {
+  auto options = std::make_shared<EvalOptions>();
+  add_eval_words(app, *options).callback([options, &run] {
+    run = [options] {
+      return with_tool_errors([&] { return run_eval(*options); });
+    };
+  });
+}
+
+}  // namespace mantissa::cli

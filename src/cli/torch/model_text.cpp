@@ -1,0 +1,53 @@
+#include "cli/torch/model_text.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <mantissa/core/error.h>
+
+#include "checkpoint/bounded_json.h"
+#include "torch/models/companion_files.h"
+
+namespace mantissa::cli {
+
+Tokenizer model_tokenizer(const CheckpointSource& source) {
+  const std::string config =
+      companion_text(source, "tokenizer_config.json").value_or("");
+  if (const auto json = companion_text(source, "tokenizer.json")) {
+    return read_tokenizer_json(*json, config);
+  }
+  if (const auto model = companion_text(source, "tokenizer.model")) {
+    return read_sentencepiece_model(*model);
+  }
+  throw Error(ErrorKind::Input,
+              "the model has no tokenizer: expected tokenizer.json or "
+              "tokenizer.model beside its weights; copy it from the original "
+              "model");
+}
+
+std::string model_chat_template(const CheckpointSource& source) {
+  if (auto text = companion_text(source, "chat_template.jinja")) return *text;
+  const auto text = companion_text(source, "tokenizer_config.json");
+  const auto config = text ? parse_bounded_json(*text) : std::nullopt;
+  const auto found = config && config->is_object()
+                         ? config->find("chat_template")
+                         : nlohmann::ordered_json::const_iterator();
+  if (config && config->is_object() && found != config->end()) {
+    if (found->is_string()) return found->get<std::string>();
+    for (const auto& named : *found) {
+      if (named.is_object() && named.value("name", "") == "default") {
+        return named.value("template", "");
+      }
+    }
+  }
+  throw Error(ErrorKind::Usage,
+              "--chat: the model has no chat template (chat_template.jinja, or "
+              "chat_template in tokenizer_config.json); name one with "
+              "--chat-template FILE, or continue a text with --prompt alone");
+}
+
+std::vector<std::int64_t> wide_ids(const std::vector<TokenId>& ids) {
+  return {ids.begin(), ids.end()};
+}
+
+}  // namespace mantissa::cli

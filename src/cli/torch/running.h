@@ -1,0 +1,39 @@
+#pragma once
+
+#include <exception>
+#include <new>
+#include <string>
+
+#include <c10/util/Exception.h>
+
+#include <mantissa/core/error.h>
+#include <mantissa/torch/model_loading.h>
+
+#include "cli/model_options.h"
+
+namespace mantissa::cli {
+
+/// The library's options for the words; sets the threads of libtorch. Throws
+/// Error(Usage) for a size that is none.
+ModelOptions model_options(const ModelWords& words);
+
+/// Asked between steps: Ctrl-C.
+bool interrupted();
+
+/// Runs a command; what libtorch throws becomes an Error.
+template <class Command>
+int with_tool_errors(const Command& command) {
+  try {
+    return command();
+  } catch (const c10::ValueError& error) {
+    throw Error(ErrorKind::Usage, error.what_without_backtrace());
+  } catch (const c10::OutOfMemoryError& error) {
+    throw Error(ErrorKind::Resources, error.what_without_backtrace());
+  } catch (const c10::Error& error) {
+    const std::string what = error.what_without_backtrace();
+    const bool memory = what.find("not enough memory") != what.npos;
+    throw Error(memory ? ErrorKind::Resources : ErrorKind::Unexpected, what);
+  }
+}
+
+}  // namespace mantissa::cli

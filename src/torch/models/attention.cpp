@@ -1,0 +1,117 @@
+#include "torch/models/attention.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/softmax.h>
+
+namespace mantissa {
+namespace {
+
+// Queries whose scores are in memory at a time.
+constexpr std::int64_t kQueryBlock = 256;
+
+}  // namespace
+
+Attention::Attention(const DecoderConfig& config,
+                     const LayerConfig& layer,
+                     c10::ScalarType dtype)
+    : head_dim_(config.head_dim),
+      window_(layer.window),
+      scale_(config.attention_scale),
+      cap_(config.attention_cap) {
+  const std::int64_t q = config.heads * head_dim_;
+  const std::int64_t kv = config.kv_heads * head_dim_;
+  const bool bias = config.qkv_bias;
+  q_ = register_module("q_proj", make_linear(config.hidden, q, bias, dtype));
+  k_ = register_module("k_proj", make_linear(config.hidden, kv, bias, dtype));
+  v_ = register_module("v_proj", make_linear(config.hidden, kv, bias, dtype));
+  o_ = register_module(
+      "o_proj", make_linear(q, config.hidden, config.output_bias, dtype));
+  if (!config.qk_norm) return;
+  const auto norm = [&] {
+    return std::make_shared<RmsNorm>(
+        head_dim_, config.norm_eps, config.one_plus_norm, dtype);
+  };
+  q_norm_ = register_module("q_norm", norm());
+  k_norm_ = register_module("k_norm", norm());
+}
+
+at::Tensor Attention::heads(const LinearPtr& projection,
+                            const std::shared_ptr<RmsNorm>& norm,
+                            const at::Tensor& x) const {
+  at::Tensor y =
+      projection->forward(x).view({x.size(0), x.size(1), -1, head_dim_});
+  if (norm != nullptr) y = norm->forward(y);
+  return y.transpose(1, 2);  // [B, heads, T, head_dim]
+}
+
+at::Tensor Attention::forward(const at::Tensor& x,
+                              const RopeAngles& angles,
+                              const KvCache::Layer* cache,
+                              std::int64_t past) {
+  const at::Tensor q = rotate(heads(q_, q_norm_, x), angles);
+  at::Tensor k = rotate(heads(k_, k_norm_, x), angles);
+  at::Tensor v = heads(v_, nullptr, x);
+  if (cache != nullptr) {
+    const std::int64_t fresh = x.size(1);
+    cache->keys.narrow(2, past, fresh).copy_(k);
+    cache->values.narrow(2, past, fresh).copy_(v);
+    k = cache->keys.narrow(2, 0, past + fresh);
+    v = cache->values.narrow(2, 0, past + fresh);
+  }
+  const at::Tensor y = attend(q, k, v).transpose(1, 2);
+  return o_->forward(y.reshape({x.size(0), x.size(1), -1}));
+}
+
+// The last query sees the last key; blocks of queries bound the scores.
+at::Tensor Attention::attend(const at::Tensor& q,
+                             const at::Tensor& k,
+                             const at::Tensor& v) const {
+  const std::int64_t queries = q.size(2);
+  const std::int64_t past = k.size(2) - queries;
+  std::vector<at::Tensor> blocks;
+  for (std::int64_t i = 0; i < queries; i += kQueryBlock) {
+    const std::int64_t count = std::min(kQueryBlock, queries - i);
+    blocks.push_back(attend_block(q.narrow(2, i, count), k, v, past + i));
+  }
+  return blocks.size() == 1 ? blocks.front() : at::cat(blocks, 2);
+}
+
+// Queries at [position, position + T) against the keys that they see.
+at::Tensor Attention::attend_block(const at::Tensor& q,
+                                   const at::Tensor& k,
+                                   const at::Tensor& v,
+                                   std::int64_t position) const {
+  const std::int64_t queries = q.size(2);
+  const std::int64_t end = position + queries;
+  const std::int64_t begin =
+      window_ > 0 ? std::max<std::int64_t>(0, position - window_ + 1) : 0;
+  const at::Tensor keys = k.narrow(2, begin, end - begin);
+  const at::Tensor values = v.narrow(2, begin, end - begin);
+  const std::int64_t groups = k.size(1);
+  // [B, heads, T, D] -> [B, groups, heads / groups * T, D]
+  const at::Tensor grouped = q.reshape({q.size(0), groups, -1, head_dim_});
+  at::Tensor scores = at::matmul(grouped, keys.transpose(2, 3)).mul_(scale_);
+  if (cap_ > 0) scores.div_(cap_).tanh_().mul_(cap_);
+  scores = scores.view({q.size(0), q.size(1), queries, end - begin});
+  if (queries > 1) {
+    const at::Tensor i =
+        at::arange(position, end, scores.options().dtype(at::kLong))
+            .unsqueeze(1);
+    const at::Tensor j = at::arange(begin, end, i.options());
+    at::Tensor hidden = j > i;
+    if (window_ > 0) hidden = hidden.logical_or(j <= i - window_);
+    scores.masked_fill_(hidden, -std::numeric_limits<double>::infinity());
+  }
+  const at::Tensor weights =
+      at::softmax(scores, -1, at::kFloat).to(q.scalar_type());
+  return at::matmul(weights.view({q.size(0), groups, -1, end - begin}), values)
+      .view_as(q);
+}
+
+}  // namespace mantissa

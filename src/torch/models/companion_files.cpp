@@ -1,0 +1,17 @@
+#include "torch/models/companion_files.h"
+
+#include "checkpoint/input_file.h"
+
+namespace mantissa {
+
+std::optional<std::string> companion_text(const CheckpointSource& source,
+                                          std::string_view name) {
+  constexpr std::int64_t kLimit = 16'000'000;
+  for (const Companion& file : source.companions()) {
+    if (file.name != name) continue;
+    return file.path.empty() ? file.text : read_text(file.path, kLimit);
+  }
+  return std::nullopt;
+}
+
+}  // namespace mantissa

@@ -1,0 +1,84 @@
+#include <mantissa/torch/decoder.h>
+
+#include <utility>
+
+#include <c10/util/Exception.h>
+
+#include "torch/models/decoder_stack.h"
+#include "torch/quantize/module_parameters.h"
+
+namespace mantissa {
+
+Decoder::Decoder(DecoderConfig config, c10::ScalarType dtype)
+    : config_(std::move(config)), dtype_(dtype) {
+  TORCH_CHECK_TYPE(
+      dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf,
+      "Decoder: dtype: expected float32, bfloat16 or float16, got ",
+      dtype);
+  stack_ =
+      register_module("model", std::make_shared<DecoderStack>(config_, dtype));
+  head_ = register_module(
+      "lm_head", make_linear(config_.hidden, config_.vocabulary, false, dtype));
+  if (config_.tied) {
+    ParameterPlace{head_.get(), "", "weight"}.put(stack_->embedding()->weight);
+  }
+}
+
+void Decoder::check_ids(const at::Tensor& ids, const KvCache* cache) const {
+  TORCH_CHECK_VALUE(ids.dim() == 2 && ids.scalar_type() == at::kLong &&
+                        ids.size(0) > 0 && ids.size(1) > 0,
+                    "Decoder: ids: expected int64 [batch, tokens], got ",
+                    ids.sizes(),
+                    " ",
+                    ids.scalar_type());
+  const auto least = ids.min().item<std::int64_t>();
+  const auto most = ids.max().item<std::int64_t>();
+  TORCH_CHECK_VALUE(least >= 0 && most < config_.vocabulary,
+                    "Decoder: ids: expected ids in [0, ",
+                    config_.vocabulary,
+                    ") (= vocab_size), got ",
+                    least < 0 ? least : most);
+  if (cache == nullptr) return;
+  TORCH_CHECK_VALUE(cache->batch() == ids.size(0),
+                    "Decoder: ids: expected a batch of ",
+                    cache->batch(),
+                    " as in the cache, got ",
+                    ids.size(0));
+  TORCH_CHECK_VALUE(cache->length() + ids.size(1) <= cache->capacity(),
+                    "Decoder: ids: the cache holds ",
+                    cache->capacity(),
+                    " positions, ",
+                    cache->length(),
+                    " are filled and ",
+                    ids.size(1),
+                    " more do not fit; make a cache of a larger capacity");
+}
+
+at::Tensor Decoder::hidden_states(const at::Tensor& ids, KvCache* cache) {
+  check_ids(ids, cache);
+  const std::int64_t past = cache == nullptr ? 0 : cache->length();
+  const at::Tensor hidden = stack_->forward(ids, cache, past);
+  if (cache != nullptr) cache->length_ = past + ids.size(1);
+  return hidden;
+}
+
+at::Tensor Decoder::logits(const at::Tensor& hidden) {
+  at::Tensor out = head_->forward(hidden);
+  if (config_.final_cap > 0) {
+    out = out.div(config_.final_cap).tanh().mul(config_.final_cap);
+  }
+  return out;
+}
+
+at::Tensor Decoder::forward(const at::Tensor& ids, KvCache* cache) {
+  return logits(hidden_states(ids, cache));
+}
+
+KvCache Decoder::make_cache(std::int64_t batch, std::int64_t capacity) const {
+  return KvCache(config_,
+                 batch,
+                 capacity,
+                 at::TensorOptions(head_->weight.device()).dtype(dtype_));
+}
+
+}  // namespace mantissa

@@ -1,0 +1,120 @@
+#include "torch/models/feed_forward.h"
+
+#include <memory>
+#include <vector>
+
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/topk.h>
+#include <ATen/ops/zeros_like.h>
+
+namespace mantissa {
+
+at::Tensor activate(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::Silu:
+      return at::silu(x);
+    case Activation::Gelu:
+      return at::gelu(x, "none");
+    case Activation::GeluTanh:
+      return at::gelu(x, "tanh");
+  }
+  return x;
+}
+
+GatedMlp::GatedMlp(const DecoderConfig& config, c10::ScalarType dtype)
+    : activation_(config.activation) {
+  const std::int64_t wide = config.intermediate;
+  const bool bias = config.mlp_bias;
+  gate_ = register_module("gate_proj",
+                          make_linear(config.hidden, wide, bias, dtype));
+  up_ =
+      register_module("up_proj", make_linear(config.hidden, wide, bias, dtype));
+  down_ = register_module("down_proj",
+                          make_linear(wide, config.hidden, bias, dtype));
+}
+
+at::Tensor GatedMlp::forward(const at::Tensor& x) {
+  return down_->forward(activate(gate_->forward(x), activation_) *
+                        up_->forward(x));
+}
+
+Experts::Experts(const DecoderConfig& config, c10::ScalarType dtype)
+    : experts_(config.experts.experts), activation_(config.activation) {
+  const std::int64_t wide = config.experts.intermediate;
+  register_parameter("gate_up_proj",
+                     placeholder({experts_, 2 * wide, config.hidden}, dtype),
+                     false);
+  register_parameter(
+      "down_proj", placeholder({experts_, config.hidden, wide}, dtype), false);
+}
+
+at::Tensor Experts::forward(const at::Tensor& x,
+                            const at::Tensor& chosen,
+                            const at::Tensor& weights) {
+  // The registry is the one place of the weights: quantize_() and loaders
+  // replace them there.
+  const at::Tensor& gate_up = parameters_["gate_up_proj"];
+  const at::Tensor& down = parameters_["down_proj"];
+  const at::Tensor listed = chosen.cpu().contiguous();
+  const auto* expert = listed.const_data_ptr<std::int64_t>();
+  // Where in [T * S] each expert was chosen.
+  std::vector<std::vector<std::int64_t>> places(
+      static_cast<std::size_t>(experts_));
+  for (std::int64_t i = 0; i < listed.numel(); ++i) {
+    places[static_cast<std::size_t>(expert[i])].push_back(i);
+  }
+  const at::Tensor flat = weights.reshape({-1, 1});
+  at::Tensor out = at::zeros_like(x);
+  for (std::int64_t e = 0; e < experts_; ++e) {
+    const auto& mine = places[static_cast<std::size_t>(e)];
+    if (mine.empty()) continue;
+    const at::Tensor place = at::tensor(mine, at::kLong).to(x.device());
+    const at::Tensor token =
+        place.div(chosen.size(1), /*rounding_mode=*/"floor");
+    const at::Tensor both =
+        at::linear(at::index_select(x, 0, token), gate_up.select(0, e));
+    const std::int64_t half = both.size(1) / 2;
+    const at::Tensor inner = activate(both.narrow(1, 0, half), activation_) *
+                             both.narrow(1, half, half);
+    const at::Tensor y =
+        at::linear(inner, down.select(0, e)) * at::index_select(flat, 0, place);
+    out.index_add_(0, token, y);
+  }
+  return out;
+}
+
+Router::Router(const DecoderConfig& config, c10::ScalarType dtype) {
+  register_parameter(
+      "weight",
+      placeholder({config.experts.experts, config.hidden}, dtype),
+      false);
+}
+
+at::Tensor Router::forward(const at::Tensor& x) {
+  return at::linear(x, parameters_["weight"]);
+}
+
+SparseExperts::SparseExperts(const DecoderConfig& config, c10::ScalarType dtype)
+    : config_(config.experts) {
+  router_ = register_module("gate", std::make_shared<Router>(config, dtype));
+  experts_ =
+      register_module("experts", std::make_shared<Experts>(config, dtype));
+}
+
+at::Tensor SparseExperts::forward(const at::Tensor& x) {
+  const at::Tensor rows = x.reshape({-1, x.size(-1)});
+  const at::Tensor scores = at::softmax(router_->forward(rows), -1, at::kFloat);
+  auto [weights, chosen] = at::topk(scores, config_.experts_per_token, -1);
+  if (config_.normalize) {
+    weights = weights / weights.sum(-1, /*keepdim=*/true);
+  }
+  return experts_->forward(rows, chosen, weights.to(x.scalar_type()))
+      .view(x.sizes());
+}
+
+}  // namespace mantissa

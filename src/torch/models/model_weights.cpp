@@ -1,0 +1,159 @@
+#include "torch/models/model_weights.h"
+
+#include <algorithm>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <ATen/ops/equal.h>
+#include <fmt/format.h>
+
+#include <mantissa/core/error.h>
+#include <mantissa/core/tensor_view.h>
+#include <mantissa/torch/quantized_tensor.h>
+
+#include "core/quoted.h"
+#include "torch/quantize/module_parameters.h"
+#include "torch/tensor/host_tensors.h"
+
+namespace mantissa {
+namespace {
+
+// The stored weights of a parameter: one, or both sides of a tie.
+std::vector<const CheckpointWeight*> stored(const Parameter& parameter,
+                                            const CheckpointWeights& weights) {
+  std::vector<const CheckpointWeight*> out;
+  for (const ParameterPlace& place : parameter.places) {
+    const CheckpointWeight* weight = weights.find(place.name());
+    if (weight != nullptr && !weight->tied) out.push_back(weight);
+  }
+  return out;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 5;
+  std::string out;
+  for (std::size_t i = 0; i < std::min(kShown, names.size()); ++i) {
+    out += (i == 0 ? "" : ", ") + printable(names[i]);
+  }
+  if (names.size() > kShown) {
+    out += fmt::format(" and {} more", names.size() - kShown);
+  }
+  return out;
+}
+
+void check_weight(const CheckpointWeight& weight,
+                  const at::Tensor& parameter,
+                  const std::string& label) {
+  if (weight.shape != shape_of(parameter)) {
+    throw Error(ErrorKind::Input,
+                fmt::format("{}: tensor {}: config.json asks for shape {}, the "
+                            "file has {}",
+                            label,
+                            quoted_name(weight.name),
+                            to_string(shape_of(parameter)),
+                            to_string(weight.shape)));
+  }
+  if (is_high_precision(weight.dtype)) return;
+  throw Error(ErrorKind::Usage,
+              fmt::format("{}: tensor {}: dtype {} is not supported; "
+                          "supported: float32, bfloat16, float16 and quantized "
+                          "tensors",
+                          label,
+                          quoted_name(weight.name),
+                          name(weight.dtype)));
+}
+
+[[noreturn]] void refuse_names(const std::string& label,
+                               const std::vector<std::string>& missing,
+                               const std::vector<std::string>& unexpected) {
+  std::string what;
+  if (!missing.empty()) {
+    what = fmt::format(": {} that config.json asks for {} missing: {}",
+                       missing.size() == 1
+                           ? "a tensor"
+                           : fmt::format("{} tensors", missing.size()),
+                       missing.size() == 1 ? "is" : "are",
+                       listed(missing));
+  }
+  if (!unexpected.empty()) {
+    what += fmt::format("{} {} that config.json does not explain: {}",
+                        what.empty() ? ":" : ";",
+                        unexpected.size() == 1
+                            ? "a tensor"
+                            : fmt::format("{} tensors", unexpected.size()),
+                        listed(unexpected));
+  }
+  throw Error(ErrorKind::Input, label + what);
+}
+
+// Both sides of a tie that the file stores are one tensor here.
+void require_equal(const CheckpointWeights& weights,
+                   const CheckpointWeight& kept,
+                   const CheckpointWeight& other) {
+  if (at::equal(weights.read_values(kept), weights.read_values(other))) return;
+  throw Error(ErrorKind::Input,
+              fmt::format("config.json ties {} to {}, and the file has "
+                          "different values for them; set tie_word_embeddings "
+                          "to false to use both",
+                          quoted_name(other.name),
+                          quoted_name(kept.name)));
+}
+
+}  // namespace
+
+CheckpointWeights open_weights(const std::filesystem::path& path,
+                               c10::ScalarType dtype) {
+  return CheckpointWeights(open_checkpoint(path, {.dtype = dtype_of(dtype)}));
+}
+
+std::int64_t loaded_bytes(const CheckpointWeight& weight,
+                          c10::ScalarType dtype) {
+  if (weight.encoding != nullptr) return weight.bytes;
+  return numel(weight.shape) *
+         static_cast<std::int64_t>(c10::elementSize(dtype));
+}
+
+void check_names(torch::nn::Module& module,
+                 const CheckpointWeights& weights,
+                 const std::string& label,
+                 const std::string& ignored_prefix) {
+  std::unordered_map<std::string_view, bool> used;
+  std::vector<std::string> missing;
+  for (const Parameter& parameter : parameters_of(module)) {
+    const auto found = stored(parameter, weights);
+    if (found.empty()) missing.push_back(parameter.places.front().name());
+    for (const CheckpointWeight* weight : found) {
+      check_weight(*weight, parameter.tensor, label);
+      used[weight->name] = true;
+    }
+  }
+  std::vector<std::string> unexpected;
+  for (const CheckpointWeight& weight : weights.weights()) {
+    const bool ignored =
+        weight.tied || weight.role == TensorRole::Position ||
+        (!ignored_prefix.empty() && weight.name.starts_with(ignored_prefix));
+    if (!ignored && !used.contains(weight.name)) {
+      unexpected.push_back(weight.name);
+    }
+  }
+  if (missing.empty() && unexpected.empty()) return;
+  refuse_names(label, missing, unexpected);
+}
+
+void load_parameters(torch::nn::Module& module,
+                     const CheckpointWeights& weights,
+                     c10::ScalarType dtype,
+                     c10::Device device) {
+  for (const Parameter& parameter : parameters_of(module)) {
+    const auto found = stored(parameter, weights);
+    const CheckpointWeight& kept = *found.front();
+    for (std::size_t i = 1; i < found.size(); ++i) {
+      require_equal(weights, kept, *found[i]);
+    }
+    const at::Tensor value = weights.read(kept).to(dtype).to(device);
+    for (const ParameterPlace& place : parameter.places) place.put(value);
+  }
+}
+
+}  // namespace mantissa

@@ -1,0 +1,28 @@
+#include "torch/models/rms_norm.h"
+
+#include <ATen/core/Tensor.h>
+
+#include "torch/models/linear_layers.h"
+
+namespace mantissa {
+
+RmsNorm::RmsNorm(std::int64_t size,
+                 double eps,
+                 bool one_plus,
+                 c10::ScalarType dtype)
+    : eps_(eps), one_plus_(one_plus) {
+  register_parameter("weight", placeholder({size}, dtype), false);
+}
+
+at::Tensor RmsNorm::forward(const at::Tensor& x) {
+  // The registry is the one place of the weight: quantize_() and loaders
+  // replace it there.
+  const at::Tensor& weight = parameters_["weight"];
+  const at::Tensor wide = x.to(at::kFloat);
+  const at::Tensor norm =
+      wide * wide.square().mean(-1, /*keepdim=*/true).add(eps_).rsqrt();
+  if (!one_plus_) return weight * norm.to(x.scalar_type());
+  return (norm * weight.to(at::kFloat).add(1)).to(x.scalar_type());
+}
+
+}  // namespace mantissa

