@@ -31,6 +31,10 @@ class DecodedSource final : public CheckpointSource {
   const DialectTensor& tensor(std::size_t index) const {
     return *logical_[index];
   }
+  /// The fields of tensors()[index], which is not plain, as they are stored.
+  EncodedTensor load(std::size_t index) const {
+    return quantized_->load(logical_[index]->name);
+  }
 
   std::string kind() const override { return source_->kind(); }
   const std::vector<SourceTensor>& tensors() const override { return tensors_; }

@@ -161,6 +161,15 @@ std::string quantization_conflict(const CheckpointSource& source) {
       metadata.words);
 }
 
+std::string unread_quantization(const CheckpointSource& source) {
+  const Evidence found = find_evidence(source);
+  if (found.method.empty()) return {};
+  return fmt::format("quantized by a method that is not read here ({}): {}; {}",
+                     printable(found.method),
+                     found.words,
+                     kOriginal);
+}
+
 std::string convert_refusal(const CheckpointSource& source) {
   const Evidence found = find_evidence(source);
   if (found.method.empty()) return {};

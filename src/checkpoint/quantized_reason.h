@@ -15,6 +15,10 @@ std::string quantized_reason(const CheckpointSource& source);
 /// a way that convert does not decode. "" when it can.
 std::string convert_refusal(const CheckpointSource& source);
 
+/// Why the weights of a source that no dialect recognizes cannot be read: it is
+/// quantized in a way that is not read here. "" when they can.
+std::string unread_quantization(const CheckpointSource& source);
+
 /// How config.json and the files contradict each other: it names another method
 /// than torchao, whose metadata the files hold. "" when they agree or only one
 /// of them speaks. Which of the two is right cannot be told.

@@ -1,0 +1,200 @@
+#include "torch/checkpoint/checkpoint_weights.h"
+
+#include <span>
+#include <utility>
+
+#include <ATen/ops/empty.h>
+#include <c10/util/Exception.h>
+
+#include <mantissa/formats/int4_tensor.h>
+#include <mantissa/formats/int8_tensor.h>
+#include <mantissa/torch/quantized_tensor.h>
+
+#include "checkpoint/block_reader.h"
+#include "checkpoint/carry_over.h"
+#include "checkpoint/decoded_source.h"
+#include "checkpoint/loading_reader.h"
+#include "checkpoint/quantized_reason.h"
+#include "torch/tensor/host_tensors.h"
+#include "torch/tensor/torch_errors.h"
+
+namespace mantissa {
+namespace {
+
+constexpr std::int64_t kGgufGroup = 32;
+
+std::unique_ptr<CheckpointSource> decoded(
+    std::unique_ptr<CheckpointSource> source) {
+  const Dialect* dialect = dialect_of(*source);
+  if (dialect == nullptr) {
+    const std::string reason = unread_quantization(*source);
+    TORCH_CHECK_VALUE(reason.empty(), reason);
+    return source;
+  }
+  return std::make_unique<DecodedSource>(
+      std::move(source), *dialect, SideTensors::Drop);
+}
+
+// The format that holds the blocks of a GGUF tensor exactly; null if none does.
+std::shared_ptr<const Encoding> block_encoding(const SourceTensor& tensor) {
+  if (tensor.shape.size() != 2 || tensor.shape[1] % kGgufGroup != 0) return {};
+  std::shared_ptr<const Encoding> encoding;
+  if (tensor.stored_type == "Q8_0" || tensor.stored_type == "Q4_0") {
+    encoding = make_int8_encoding(
+        tensor.shape, tensor.dtype, {.granularity = PerGroup{kGgufGroup}});
+  } else if (tensor.stored_type == "Q4_1") {
+    encoding = make_int4_encoding(
+        tensor.shape, tensor.dtype, {.group_size = kGgufGroup});
+  }
+  const bool exact = encoding != nullptr && carries_exactly(tensor, *encoding);
+  return exact ? encoding : nullptr;
+}
+
+std::span<std::byte> bytes_of(const at::Tensor& tensor) {
+  return {static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()};
+}
+
+// Where an encoder writes the fields of a whole tensor.
+class TensorSink final : public FieldSink {
+ public:
+  explicit TensorSink(const Encoding& encoding) {
+    for (const FieldLayout& field : encoding.fields()) {
+      tensors_.push_back(at::empty(
+          field.shape, at::TensorOptions(scalar_type_of(field.dtype))));
+    }
+  }
+  void write(std::size_t field,
+             std::int64_t offset,
+             std::span<const std::byte> bytes) override {
+    const std::span<std::byte> all = bytes_of(tensors_.at(field));
+    std::ranges::copy(bytes,
+                      all.subspan(static_cast<std::size_t>(offset)).begin());
+  }
+  std::vector<at::Tensor> take() { return std::move(tensors_); }
+
+ private:
+  std::vector<at::Tensor> tensors_;
+};
+
+at::Tensor wrap(EncodedTensor encoded) {
+  std::vector<at::Tensor> fields;
+  for (HostTensor& field : encoded.fields) {
+    fields.push_back(from_host(std::move(field)));
+  }
+  return make_quantized_tensor(std::move(encoded.encoding), std::move(fields));
+}
+
+}  // namespace
+
+CheckpointWeights::CheckpointWeights(const std::filesystem::path& path,
+                                     const CheckpointWeightsOptions& options)
+    : CheckpointWeights(with_torch_errors([&] {
+                          return open_checkpoint(path, options.open);
+                        }),
+                        options.blocks) {}
+
+CheckpointWeights::CheckpointWeights(std::unique_ptr<CheckpointSource> source,
+                                     GgufBlocks blocks) {
+  with_torch_errors([&] {
+    source_ = decoded(std::move(source));
+    decoded_ = dynamic_cast<const DecodedSource*>(source_.get());
+    names_ = loading_names(*source_);
+    for (const LoadingTensor& tensor : names_.tensors) {
+      weights_.push_back(describe(tensor, blocks));
+    }
+  });
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    by_name_[weights_[i].name] = i;
+  }
+}
+
+CheckpointWeights::~CheckpointWeights() = default;
+CheckpointWeights::CheckpointWeights(CheckpointWeights&&) noexcept = default;
+
+CheckpointWeight CheckpointWeights::describe(const LoadingTensor& tensor,
+                                             GgufBlocks blocks) const {
+  CheckpointWeight out{.name = tensor.name,
+                       .stored = {},
+                       .dtype = tensor.dtype,
+                       .shape = tensor.shape,
+                       .bytes = 0,
+                       .role = tensor.role,
+                       .tied = tensor.tied};
+  for (const Piece& piece : tensor.pieces) {
+    const SourceTensor& stored = source_->tensors()[piece.source];
+    out.stored = stored.stored_type;
+    if (!tensor.tied) out.bytes += stored.stored_bytes;
+  }
+  if (tensor.pieces.size() != 1) return out;
+  const std::size_t index = tensor.pieces.front().source;
+  if (decoded_ != nullptr) {
+    out.encoding = decoded_->tensor(index).encoding;
+  } else if (blocks == GgufBlocks::Keep) {
+    out.encoding = block_encoding(source_->tensors()[index]);
+  }
+  return out;
+}
+
+const CheckpointWeight* CheckpointWeights::find(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &weights_[found->second];
+}
+
+const LoadingTensor& CheckpointWeights::loading(
+    const CheckpointWeight& weight) const {
+  const auto found = by_name_.find(weight.name);
+  TORCH_CHECK_VALUE(
+      found != by_name_.end(), "checkpoint: no weight is named ", weight.name);
+  return names_.tensors[found->second];
+}
+
+at::Tensor CheckpointWeights::read(const CheckpointWeight& weight) const {
+  if (weight.encoding == nullptr) return read_values(weight);
+  if (decoded_ == nullptr) return read_blocks(weight);
+  const std::size_t index = loading(weight).pieces.front().source;
+  return wrap(with_torch_errors([&] { return decoded_->load(index); }));
+}
+
+at::Tensor CheckpointWeights::read_values(
+    const CheckpointWeight& weight) const {
+  const LoadingTensor& tensor = loading(weight);
+  at::Tensor out =
+      at::empty(weight.shape, at::TensorOptions(scalar_type_of(weight.dtype)));
+  if (out.numel() == 0) return out;
+  with_torch_errors([&] {
+    if (tensor.pieces.size() == 1) {
+      const std::int64_t width = weight.shape.empty() ? 1 : weight.shape.back();
+      source_->read_rows(
+          tensor.pieces.front().source, 0, out.numel() / width, bytes_of(out));
+      return;
+    }
+    const LoadingReader reader(*source_, tensor);
+    const MatrixShape shape = reader.shape();
+    const auto bytes = static_cast<std::size_t>(
+        shape.rows * reader.row_bytes(RowForm::Delivered));
+    for (std::int64_t matrix = 0; matrix < shape.matrices; ++matrix) {
+      reader.read({matrix, 0, shape.rows},
+                  RowForm::Delivered,
+                  bytes_of(out).subspan(
+                      static_cast<std::size_t>(matrix) * bytes, bytes));
+    }
+  });
+  return out;
+}
+
+at::Tensor CheckpointWeights::read_blocks(
+    const CheckpointWeight& weight) const {
+  const LoadingTensor& tensor = loading(weight);
+  TensorSink sink(*weight.encoding);
+  with_torch_errors([&] {
+    const auto encoder = make_carry_encoder(
+        source_->tensors()[tensor.pieces.front().source], weight.encoding);
+    BlockReader reader(*source_, tensor);
+    for (const RowBlock& block : reader.blocks(encoder->row_multiple())) {
+      encoder->encode(block, reader.stored(block), sink);
+    }
+  });
+  return make_quantized_tensor(weight.encoding, sink.take());
+}
+
+}  // namespace mantissa
