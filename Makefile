@@ -5,8 +5,10 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 export MANTISSA_JUDGE ?= $(CURDIR)/.deps/judge/bin/python
 export MANTISSA_MODELS ?= $(CURDIR)/.deps/models
-# libtorch of the torch half's tests: the judges' environment has it.
+# libtorch of the torch half: the judges' environment has it; a demo without
+# judges gets one of its own.
 MANTISSA_TORCH ?= $(MANTISSA_JUDGE)
+demo_torch := $(CURDIR)/.deps/torch
 
 setup := tools/setup.sh
 configure = cmake --preset $(1) -DMANTISSA_JUDGE=$(MANTISSA_JUDGE) \
@@ -19,7 +21,8 @@ ctest := ctest --test-dir build -j $(JOBS) --output-on-failure --no-tests=error
 
 help:
 	@echo "make demo     set up, build, and take a real language model through"
-	@echo "              the tool: convert, plan, quantize, verify, diff (./demo)"
+	@echo "              the tool: convert, plan, quantize, verify, diff, eval,"
+	@echo "              generate (./demo)"
 	@echo "make test     set up, build, and run every test but the nightly ones"
 	@echo "make nightly  the nightly tests too"
 	@echo "make build    the tool at build/bin/mantissa"
@@ -41,8 +44,12 @@ build: setup-build
 	cmake --build --preset release -j $(JOBS) --target mantissa
 	@echo "built: build/bin/mantissa"
 
-demo: build
-	@$(setup) --models
+demo: setup-build
+	@set -e; torch=$(MANTISSA_TORCH); \
+	[ -e "$$torch" ] || torch=$(demo_torch); \
+	MANTISSA_TORCH=$$torch $(setup) --models --torch; \
+	$(call configure,release) -DMANTISSA_TORCH=$$torch --log-level=WARNING
+	cmake --build --preset release -j $(JOBS) --target mantissa mantissa_torch_tool
 	@tools/demo.sh
 
 build/all: setup-test

@@ -10,10 +10,12 @@ readonly stamps=$deps/stamps
 
 usage() {
   cat <<'TEXT'
-usage: tools/setup.sh [--build] [--test] [--lint] [--docs] [--models] [--judge]
-                      [--peers] [--all]
+usage: tools/setup.sh [--build] [--torch] [--test] [--lint] [--docs] [--models]
+                      [--judge] [--peers] [--all]
 
   --build   compiler, CMake and libraries: Debian packages (the default)
+  --torch   libtorch for the torch half, in .deps/torch (1.3 GB); with
+            MANTISSA_TORCH=/path that environment is checked instead
   --test    shells and a manual reader that tests ask: Debian packages
   --lint    clang-19 tools for lint, fuzz targets and sanitizers
   --docs    doxygen, and Sphinx in .deps/docs (150 MB)
@@ -132,6 +134,27 @@ setup_judge() {
   finish judge "$mark"
 }
 
+setup_torch() {
+  local own=$PWD/$deps/torch mark
+  if [ -n "${MANTISSA_TORCH:-}" ] && [ "$MANTISSA_TORCH" != "$own" ]; then
+    local root=${MANTISSA_TORCH%/bin/python*} found
+    found=$(find "$root" -maxdepth 6 -name libtorch_cpu.so 2>/dev/null ||
+      true)
+    [ -n "$found" ] || fail "MANTISSA_TORCH: no wheel torch at $MANTISSA_TORCH"
+    say "torch: $MANTISSA_TORCH has libtorch (MANTISSA_TORCH)"
+    return
+  fi
+  mark=$(stamp torch $lists/torch.txt)
+  if [ -e "$mark" ]; then
+    say "torch: there"
+    return
+  fi
+  say "torch: installing the wheels of $lists/torch.txt (1.3 GB)"
+  venv $deps/torch
+  pip_install $deps/torch --no-deps -r $lists/torch.txt
+  finish torch "$mark"
+}
+
 setup_models() {
   local mark wheel
   mark=$(stamp models $lists/models.txt)
@@ -193,6 +216,7 @@ main() {
   for option in "$@"; do
     case $option in
       --build) debian build $lists/debian-build.txt ;;
+      --torch) setup_torch ;;
       --test) debian test $lists/debian-test.txt ;;
       --lint) debian lint $lists/debian-lint.txt ;;
       --docs) setup_docs ;;
