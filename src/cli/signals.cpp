@@ -30,6 +30,10 @@ void catch_signals() {
   handle(SIGXFSZ, SIG_IGN, 0);
 }
 
+void release_signals() {
+  for (const int signal : {SIGINT, SIGTERM}) handle(signal, SIG_DFL, 0);
+}
+
 int stop_signal() { return stop; }
 
 bool take_status_request() { return status_wanted.exchange(false); }

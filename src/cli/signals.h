@@ -7,6 +7,9 @@ namespace mantissa::cli {
 /// grows beyond its limit is an error instead of a signal.
 void catch_signals();
 
+/// From here on SIGINT and SIGTERM kill again.
+void release_signals();
+
 /// The signal that asked to stop, or 0.
 int stop_signal();
 

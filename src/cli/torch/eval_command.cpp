@@ -81,8 +81,7 @@ std::string result_text(const EvalOptions& options,
 
 int run_eval(const EvalOptions& options) {
   ModelOptions loading = model_options(options.model);
-  loading.context = options.context;
-  loading.batch = options.batch;
+  loading.context = 1;  // no cache: windows are whole
   const std::string text = read_text(options.text, kLargestText);
   const DecoderCheckpoint checkpoint(options.model.model, loading);
   const Tokenizer tokenizer = model_tokenizer(checkpoint.source());

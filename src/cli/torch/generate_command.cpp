@@ -75,6 +75,15 @@ class Session {
         tokenizer_(model_tokenizer(checkpoint_.source())),
         stops_(stop_tokens_of(checkpoint_.source())) {
     if (const auto eos = tokenizer_.eos_id()) stops_.push_back(*eos);
+    // Refused before the weights are read.
+    static_cast<void>(Sampler(generation_options().sampling));
+    const std::int64_t positions = checkpoint_.config().positions;
+    if (loading_.context <= positions) return;
+    throw Error(ErrorKind::Usage,
+                fmt::format("--context: {} is more than the {} positions that "
+                            "the model was trained for",
+                            loading_.context,
+                            positions));
   }
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
@@ -202,7 +211,9 @@ int run_dialogue(const GenerateOptions& options, Session& session, Chat& chat) {
   std::string line;
   while (!interrupted()) {
     if (terminal) fmt::print(stderr, "> ");
+    release_signals();  // Ctrl-C while nothing runs ends the program
     if (!std::getline(std::cin, line)) break;
+    catch_signals();
     if (line.empty()) continue;
     chat.add("user", line);
     const std::string text = session.answer(chat.tokens());

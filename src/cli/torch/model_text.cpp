@@ -10,6 +10,8 @@
 
 namespace mantissa::cli {
 
+using Json = nlohmann::ordered_json;
+
 Tokenizer model_tokenizer(const CheckpointSource& source) {
   const std::string config =
       companion_text(source, "tokenizer_config.json").value_or("");
@@ -29,15 +31,15 @@ std::string model_chat_template(const CheckpointSource& source) {
   if (auto text = companion_text(source, "chat_template.jinja")) return *text;
   const auto text = companion_text(source, "tokenizer_config.json");
   const auto config = text ? parse_bounded_json(*text) : std::nullopt;
-  const auto found = config && config->is_object()
-                         ? config->find("chat_template")
-                         : nlohmann::ordered_json::const_iterator();
-  if (config && config->is_object() && found != config->end()) {
-    if (found->is_string()) return found->get<std::string>();
-    for (const auto& named : *found) {
-      if (named.is_object() && named.value("name", "") == "default") {
-        return named.value("template", "");
-      }
+  if (config && config->is_object()) {
+    const Json found = config->value("chat_template", Json());
+    if (found.is_string()) return found.get<std::string>();
+    for (const Json& named : found) {
+      const Json text =
+          named.is_object() && named.value("name", Json()) == "default"
+              ? named.value("template", Json())
+              : Json();
+      if (text.is_string()) return text.get<std::string>();
     }
   }
   throw Error(ErrorKind::Usage,

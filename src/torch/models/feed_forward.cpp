@@ -47,10 +47,11 @@ Experts::Experts(const DecoderConfig& config, c10::ScalarType dtype)
     : experts_(config.experts.experts), activation_(config.activation) {
   const std::int64_t wide = config.experts.intermediate;
   register_parameter("gate_up_proj",
-                     placeholder({experts_, 2 * wide, config.hidden}, dtype),
+                     meta_parameter({experts_, 2 * wide, config.hidden}, dtype),
                      false);
-  register_parameter(
-      "down_proj", placeholder({experts_, config.hidden, wide}, dtype), false);
+  register_parameter("down_proj",
+                     meta_parameter({experts_, config.hidden, wide}, dtype),
+                     false);
 }
 
 at::Tensor Experts::forward(const at::Tensor& x,
@@ -91,7 +92,7 @@ at::Tensor Experts::forward(const at::Tensor& x,
 Router::Router(const DecoderConfig& config, c10::ScalarType dtype) {
   register_parameter(
       "weight",
-      placeholder({config.experts.experts, config.hidden}, dtype),
+      meta_parameter({config.experts.experts, config.hidden}, dtype),
       false);
 }
 

@@ -8,8 +8,8 @@ namespace mantissa {
 
 LayerNorm::LayerNorm(std::int64_t size, double eps, c10::ScalarType dtype)
     : size_(size), eps_(eps) {
-  register_parameter("weight", placeholder({size}, dtype), false);
-  register_parameter("bias", placeholder({size}, dtype), false);
+  register_parameter("weight", meta_parameter({size}, dtype), false);
+  register_parameter("bias", meta_parameter({size}, dtype), false);
 }
 
 at::Tensor LayerNorm::forward(const at::Tensor& x) {

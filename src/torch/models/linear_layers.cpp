@@ -13,7 +13,7 @@ void put(torch::nn::Module& module, const char* key, const at::Tensor& value) {
 
 }  // namespace
 
-at::Tensor placeholder(at::IntArrayRef sizes, c10::ScalarType dtype) {
+at::Tensor meta_parameter(at::IntArrayRef sizes, c10::ScalarType dtype) {
   return at::empty(sizes, at::TensorOptions(at::kMeta).dtype(dtype));
 }
 
@@ -25,8 +25,8 @@ LinearPtr make_linear(std::int64_t in,
   auto linear = std::make_shared<torch::nn::LinearImpl>(
       torch::nn::LinearOptions(1, 0).bias(bias));
   linear->options.in_features(in).out_features(out);
-  put(*linear, "weight", placeholder({out, in}, dtype));
-  if (bias) put(*linear, "bias", placeholder({out}, dtype));
+  put(*linear, "weight", meta_parameter({out, in}, dtype));
+  if (bias) put(*linear, "bias", meta_parameter({out}, dtype));
   return linear;
 }
 
@@ -35,8 +35,8 @@ EmbeddingPtr make_embedding(std::int64_t rows,
                             c10::ScalarType dtype) {
   auto embedding = std::make_shared<torch::nn::EmbeddingImpl>(
       torch::nn::EmbeddingOptions(rows, width)
-          ._weight(placeholder({rows, width}, dtype)));
-  put(*embedding, "weight", placeholder({rows, width}, dtype));
+          ._weight(meta_parameter({rows, width}, dtype)));
+  put(*embedding, "weight", meta_parameter({rows, width}, dtype));
   return embedding;
 }
 

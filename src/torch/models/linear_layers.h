@@ -11,17 +11,18 @@ namespace mantissa {
 using LinearPtr = std::shared_ptr<torch::nn::LinearImpl>;
 using EmbeddingPtr = std::shared_ptr<torch::nn::EmbeddingImpl>;
 
-/// A parameter without storage, which a loader replaces.
-at::Tensor placeholder(at::IntArrayRef sizes, c10::ScalarType dtype);
+/// A parameter of these sizes on torch's meta device: shape and dtype, no
+/// memory. load_parameters() replaces it; check_names() finds one that it would
+/// not.
+at::Tensor meta_parameter(at::IntArrayRef sizes, c10::ScalarType dtype);
 
-/// torch's Linear with placeholders for parameters: no memory, no random
-/// numbers.
+/// torch's Linear with meta parameters: no memory, no random numbers drawn.
 LinearPtr make_linear(std::int64_t in,
                       std::int64_t out,
                       bool bias,
                       c10::ScalarType dtype);
 
-/// torch's Embedding with a placeholder for its weight.
+/// torch's Embedding with a meta parameter.
 EmbeddingPtr make_embedding(std::int64_t rows,
                             std::int64_t width,
                             c10::ScalarType dtype);

@@ -11,7 +11,7 @@ RmsNorm::RmsNorm(std::int64_t size,
                  bool one_plus,
                  c10::ScalarType dtype)
     : eps_(eps), one_plus_(one_plus) {
-  register_parameter("weight", placeholder({size}, dtype), false);
+  register_parameter("weight", meta_parameter({size}, dtype), false);
 }
 
 at::Tensor RmsNorm::forward(const at::Tensor& x) {

@@ -165,6 +165,12 @@ TEST_F(RunModelTest, RefusesWhatCannotWork) {
   expect({"generate", kGguf, "--prompt", "a", "--temperature", "-1"},
          2,
          "expected a number from 0 to 100");
+  expect({"generate", kGguf, "--prompt", "a", "--top-p", "0"},
+         2,
+         "top_p: expected more than 0");
+  expect({"generate", kGguf, "--prompt", "a", "--context", "9000"},
+         2,
+         "9000 is more than the 8192 positions");
   expect({"embed", kMiniLm}, 2, "nothing to embed");
   expect({"embed", kGguf, "a"}, 2, "supported: BertModel");
 }
