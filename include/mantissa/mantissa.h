@@ -4,6 +4,7 @@
 
 #include <mantissa/configs.h>
 #include <mantissa/core.h>
+#include <mantissa/torch/checkpoint.h>
 #include <mantissa/torch/decoder.h>
 #include <mantissa/torch/decoder_config.h>
 #include <mantissa/torch/fake_quantize.h>

@@ -28,10 +28,6 @@ bool is_exception(const PlannedTensor& planned, const PlanRequest& request) {
           request.nonfinite.count(planned.tensor.name) > 0);
 }
 
-bool anything_encoded(const Plan& plan) {
-  return std::any_of(plan.tensors.begin(), plan.tensors.end(), is_encoded);
-}
-
 bool unties_head(const Plan& plan) {
   return std::any_of(
       plan.tensors.begin(), plan.tensors.end(), [](const PlannedTensor& p) {
@@ -56,7 +52,8 @@ void set_dtype(Json& config, const Plan& plan) {
 }  // namespace
 
 ConfigPtr recorded_config(const PlanRequest& request, const Plan& plan) {
-  if (request.rules == nullptr || !anything_encoded(plan)) return nullptr;
+  if (!anything_encoded(plan)) return nullptr;
+  if (request.rules == nullptr) return request.base;
   FqnToConfig out;
   for (const PlannedTensor& planned : plan.tensors) {
     if (is_exception(planned, request)) {
@@ -82,17 +79,21 @@ std::string output_config_json(const CheckpointSource& source,
                                const PlanRequest& request,
                                const Plan& plan) {
   const ConfigPtr config = recorded_config(request, plan);
+  const Json quantization =
+      anything_encoded(plan)
+          ? plan.dialect->quantization_config(plan, config.get())
+          : Json(nullptr);
   const std::string& text = source.config_json();
-  if (text.empty() && config == nullptr) return {};
+  if (text.empty() && quantization.is_null()) return {};
   Json out =
       text.empty() ? Json::object() : parse_config_object(text, "config.json");
   set_dtype(out, plan);
   if (unties_head(plan)) out["tie_word_embeddings"] = false;
   const Json before = out.value("quantization_config", Json());
   out.erase("quantization_config");
-  if (config != nullptr) {
+  if (!quantization.is_null()) {
     Json& now = out["quantization_config"];
-    now = plan.dialect->quantization_config(plan, *config);
+    now = quantization;
     // A key-value cache stays quantized where the dialect knows of it.
     constexpr const char* kCache = "kv_cache_scheme";
     if (before.is_object() && before.contains(kCache) && now.contains(kCache)) {

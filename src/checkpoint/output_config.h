@@ -8,7 +8,7 @@ namespace mantissa {
 
 /// The config that config.json records: the base config alone, or an
 /// FqnToConfig that holds every explicit rule and every exception of the plan.
-/// Null when nothing is quantized.
+/// The base of a request without rules, null when nothing is quantized.
 ConfigPtr recorded_config(const PlanRequest& request, const Plan& plan);
 
 /// Text of the output's config.json: the source's fields in their order, with

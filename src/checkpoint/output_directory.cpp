@@ -231,7 +231,7 @@ void check_output(const fs::path& input,
                   std::int64_t bytes) {
   const fs::path place = without_slash(out);
   if (place.empty()) throw Error(ErrorKind::Usage, "-o: the path is empty");
-  check_place(input, place);
+  if (!input.empty()) check_place(input, place);
   check_standing(place, existing);
   const fs::path parent = parent_of(place);
   if (!fs::is_directory(parent)) {

@@ -18,9 +18,9 @@ struct Existing {
   bool resume = false;   ///< OUT.partial is continued (--resume)
 };
 
-/// Refuses before the first byte: OUT inside or around the input or equal to
-/// it, OUT or OUT.partial standing (Usage); parent missing or not writable
-/// (Target); disk short of `bytes` (Resources).
+/// Refuses before the first byte: OUT inside or around the input (empty: there
+/// is none) or equal to it, OUT or OUT.partial standing (Usage); parent missing
+/// or not writable (Target); disk short of `bytes` (Resources).
 void check_output(const std::filesystem::path& input,
                   const std::filesystem::path& out,
                   Existing existing,

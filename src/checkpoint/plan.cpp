@@ -42,6 +42,10 @@ bool is_encoded(const PlannedTensor& tensor) {
   return tensor.action == Action::Quantize || tensor.action == Action::Carry;
 }
 
+bool anything_encoded(const Plan& plan) {
+  return std::ranges::any_of(plan.tensors, is_encoded);
+}
+
 Plan make_plan(const CheckpointSource& source, const PlanRequest& request) {
   Plan plan;
   plan.dialect =
@@ -50,6 +54,13 @@ Plan make_plan(const CheckpointSource& source, const PlanRequest& request) {
   plan.companions = source.companions();
   plan.warnings = source.notes();
   decide_actions(source, request, plan);
+  complete_plan(source, request, plan);
+  return plan;
+}
+
+void complete_plan(const CheckpointSource& source,
+                   const PlanRequest& request,
+                   Plan& plan) {
   plan.dialect->check_plan(request, plan);
   const std::string config = output_config_json(source, request, plan);
   if (!config.empty()) plan.texts.push_back({"config.json", config});
@@ -60,7 +71,6 @@ Plan make_plan(const CheckpointSource& source, const PlanRequest& request) {
   for (const Shard& shard : plan.shards) plan.output_bytes += shard.file_bytes;
   plan.memory_bytes = memory_bound(plan, request.workers);
   require_memory(request, plan);
-  return plan;
 }
 
 void require_runnable(const Plan& plan) {

@@ -83,7 +83,7 @@ struct RuleHits {
 /// What the user asked for. `rules` null means: no quantization (convert).
 struct PlanRequest {
   const RuleSet* rules = nullptr;
-  ConfigPtr base;                    ///< what -c gave, for the metadata
+  ConfigPtr base;                    ///< what -c gave, for config.json
   const Dialect* dialect = nullptr;  ///< null: torchao
   std::int64_t shard_bytes = 5'000'000'000;
   int workers = 1;              ///< how many the run will have
@@ -139,5 +139,14 @@ std::vector<std::string> names_of_matrices(const Plan& plan);
 
 /// True for actions that write an encoding.
 bool is_encoded(const PlannedTensor& tensor);
+
+/// True when a tensor of the plan is_encoded().
+bool anything_encoded(const Plan& plan);
+
+/// Last part of make_plan(), for a plan whose tensors have their actions: what
+/// the dialect says of them together, config.json, files and sums.
+void complete_plan(const CheckpointSource& source,
+                   const PlanRequest& request,
+                   Plan& plan);
 
 }  // namespace mantissa

@@ -60,7 +60,7 @@ std::map<std::string, std::string> metadata(const CheckpointSource& source,
                                             const ConfigPtr& config,
                                             const Plan& plan) {
   std::map<std::string, std::string> out = {{"format", "pt"}};
-  if (config != nullptr) out = plan.dialect->metadata(plan);
+  if (anything_encoded(plan)) out = plan.dialect->metadata(plan);
   out["mantissa"] = mantissa_metadata(source, config);
   return out;
 }

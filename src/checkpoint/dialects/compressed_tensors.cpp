@@ -68,7 +68,7 @@ class CompressedTensorsDialect final : public Dialect {
     return {{"format", "pt"}};
   }
 
-  Json quantization_config(const Plan& plan, const Config&) const override {
+  Json quantization_config(const Plan& plan, const Config*) const override {
     return compressed_config(plan);
   }
 

@@ -60,9 +60,10 @@ class Dialect {
   /// `__metadata__` of every shard of a plan that quantizes.
   virtual std::map<std::string, std::string> metadata(
       const Plan& plan) const = 0;
-  /// quantization_config of config.json; `recorded` is what the user asked for.
+  /// quantization_config of config.json; `recorded` is what the user asked for,
+  /// null when nobody knows. Null where the dialect cannot say it without.
   virtual nlohmann::ordered_json quantization_config(
-      const Plan& plan, const Config& recorded) const = 0;
+      const Plan& plan, const Config* recorded) const = 0;
 
   // Reading.
 

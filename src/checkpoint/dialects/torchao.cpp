@@ -76,10 +76,11 @@ class TorchaoDialect final : public Dialect {
 
   // The keys that Transformers writes; loading goes by the files' metadata
   // alone.
-  Json quantization_config(const Plan&, const Config& recorded) const override {
+  Json quantization_config(const Plan&, const Config* recorded) const override {
+    if (recorded == nullptr) return nullptr;
     Json out;
     out["quant_method"] = name();
-    out["quant_type"]["default"] = config_object(recorded);
+    out["quant_type"]["default"] = config_object(*recorded);
     out["modules_to_not_convert"] = nullptr;
     out["include_input_output_embeddings"] = false;
     out["untie_embedding_weights"] = false;

@@ -1,5 +1,6 @@
 #include "torch/quantize/module_parameters.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include <torch/nn/modules/conv.h>
@@ -36,6 +37,16 @@ at::Tensor* first_member(Module& module, const std::string& key) {
 
 }  // namespace
 
+WeightKind ParameterPlace::kind() const {
+  if (key != "weight") return WeightKind::Other;
+  if (dynamic_cast<torch::nn::LinearImpl*>(module) != nullptr) {
+    return WeightKind::Linear;
+  }
+  return dynamic_cast<torch::nn::EmbeddingImpl*>(module) != nullptr
+             ? WeightKind::Embedding
+             : WeightKind::Other;
+}
+
 at::Tensor& ParameterPlace::entry() const {
   return (module->*(Access::registry()))[key];
 }
@@ -61,6 +72,34 @@ void ParameterPlace::put(const at::Tensor& tensor) const {
   at::Tensor* typed = member();
   entry() = tensor;
   if (typed != nullptr) *typed = tensor;
+}
+
+bool Parameter::held_elsewhere() const {
+  const bool all_known = std::ranges::all_of(
+      places, [](const auto& place) { return place.member() != nullptr; });
+  if (all_known) return false;
+  std::size_t known = 1;  // ours
+  for (const ParameterPlace& place : places) {
+    known += place.member() == nullptr ? 1 : 2;
+  }
+  return tensor.use_count() > known;
+}
+
+std::vector<NamedBuffer> buffers_of(Module& root) {
+  std::vector<NamedBuffer> buffers;
+  const auto add = [&](const Module& module, const std::string& prefix) {
+    for (const auto& item : module.named_buffers(/*recurse=*/false)) {
+      if (!item.value().defined()) continue;
+      buffers.push_back(
+          {prefix.empty() ? item.key() : prefix + "." + item.key(),
+           item.value()});
+    }
+  };
+  add(root, "");
+  for (const auto& item : root.named_modules("", /*include_self=*/false)) {
+    add(*item.value(), item.key());
+  }
+  return buffers;
 }
 
 std::vector<ParameterPlace> places_of(Module& module,

@@ -8,6 +8,9 @@
 
 namespace mantissa {
 
+/// What a parameter is to the module that has it.
+enum class WeightKind { Linear, Embedding, Other };
+
 /// One place in a module tree where a parameter is registered.
 struct ParameterPlace {
   torch::nn::Module* module = nullptr;
@@ -17,6 +20,8 @@ struct ParameterPlace {
   std::string name() const {
     return module_name.empty() ? key : module_name + "." + key;
   }
+  /// Whether it is the weight of a Linear or an Embedding.
+  WeightKind kind() const;
   /// The registry's entry.
   at::Tensor& entry() const;
   /// The member that forward() uses, for the module classes of torch; null
@@ -30,11 +35,26 @@ struct ParameterPlace {
 struct Parameter {
   at::Tensor tensor;
   std::vector<ParameterPlace> places;
+
+  /// True when put() at all places would leave the old tensor in use: more
+  /// handles than the registry's, this one and those of known members. Somebody
+  /// beside the module (a graph, an optimizer) counts only where a place has no
+  /// known member.
+  bool held_elsewhere() const;
 };
 
 /// The defined parameters of a module tree, in its order. Each module is
 /// visited once, a tied parameter is one.
 std::vector<Parameter> parameters_of(torch::nn::Module& root);
+
+/// A defined buffer of a module tree.
+struct NamedBuffer {
+  std::string name;
+  at::Tensor tensor;
+};
+
+/// The buffers of a module tree, in its order, each module visited once.
+std::vector<NamedBuffer> buffers_of(torch::nn::Module& root);
 
 /// The places of one module's own parameters.
 std::vector<ParameterPlace> places_of(torch::nn::Module& module,

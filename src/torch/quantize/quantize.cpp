@@ -139,6 +139,10 @@ class Quantizer {
           tensor.sizes(), " ", tensor.scalar_type(), " is not a float matrix"));
       return;
     }
+    if (tensor.numel() == 0) {
+      skip(c10::str("it has no elements: ", tensor.sizes()));
+      return;
+    }
     WeightChoice choice =
         config.choose(shape_of(tensor), dtype_of(tensor.scalar_type()));
     if (choice.encoding == nullptr) {
@@ -173,20 +177,13 @@ class Quantizer {
     }
   }
 
-  // A tensor member of the user's own class keeps the old tensor: more handles
-  // than the registry's and ours. The members of torch's classes are replaced;
-  // who else holds their old weight (a graph, an optimizer) is not the module.
+  // A tensor member of the user's own class keeps the old tensor.
   static void find_other_holders(std::vector<Decision>& decisions) {
     for (Decision& decision : decisions) {
-      if (!decision.replacement.defined()) continue;
-      const auto& places = decision.parameter.places;
-      const bool all_known = std::ranges::all_of(
-          places, [](const auto& place) { return place.member() != nullptr; });
-      std::size_t known = 1;  // decision.parameter.tensor
-      for (const ParameterPlace& place : places) {
-        known += place.member() == nullptr ? 1 : 2;
+      if (!decision.replacement.defined() ||
+          !decision.parameter.held_elsewhere()) {
+        continue;
       }
-      if (all_known || decision.parameter.tensor.use_count() <= known) continue;
       decision.report.action = ParameterAction::RegistryOnly;
       decision.report.reason =
           "somebody still holds the plain tensor (a member of the module's "

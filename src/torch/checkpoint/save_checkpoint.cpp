@@ -1,0 +1,156 @@
+#include <utility>
+
+#include <c10/util/Exception.h>
+
+#include <mantissa/torch/checkpoint.h>
+#include <mantissa/torch/quantized_tensor.h>
+
+#include "checkpoint/dialects/dialect.h"
+#include "checkpoint/write_checkpoint.h"
+#include "torch/checkpoint/module_source.h"
+#include "torch/quantize/module_parameters.h"
+#include "torch/tensor/host_tensors.h"
+#include "torch/tensor/quantized_tensor_impl.h"
+#include "torch/tensor/torch_errors.h"
+
+namespace mantissa {
+namespace {
+
+using torch::nn::Module;
+
+const Dialect& dialect_named(const std::string& name) {
+  const Dialect* dialect = find_dialect(name);
+  std::string known;
+  for (const Dialect* each : dialects()) {
+    known += (known.empty() ? "" : ", ") + std::string(each->name());
+  }
+  TORCH_CHECK_VALUE(dialect != nullptr,
+                    "save_checkpoint: options.format: expected ",
+                    known,
+                    ", got ",
+                    name);
+  return *dialect;
+}
+
+std::unique_ptr<CheckpointSource> open_like(const std::filesystem::path& path) {
+  return path.empty() ? nullptr : open_checkpoint(path);
+}
+
+TensorRole role_of(const ParameterPlace& place) {
+  switch (place.kind()) {
+    case WeightKind::Linear:
+      return TensorRole::Linear;
+    case WeightKind::Embedding:
+      return TensorRole::Embedding;
+    case WeightKind::Other:
+      return TensorRole::Unknown;
+  }
+  return TensorRole::Unknown;
+}
+
+class Saver {
+ public:
+  explicit Saver(const SaveOptions& options)
+      : options_(options), source_(open_like(options.like)) {}
+
+  void add(const Parameter& parameter) {
+    const std::vector<ParameterPlace>& places = parameter.places;
+    NewTensor out;
+    out.stored.name = renamed(places.front().name());
+    out.role = role_of(places.front());
+    for (std::size_t i = 1; i < places.size(); ++i) {
+      out.tied.push_back(renamed(places[i].name()));
+    }
+    const at::Tensor& tensor = parameter.tensor;
+    require_data(places.front().name(), tensor);
+    const QuantizedTensorImpl* impl = quantized_impl(tensor);
+    if (impl == nullptr || impl->training()) {
+      source_.add(std::move(out),
+                  (impl == nullptr ? tensor : impl->dense()).detach());
+      return;
+    }
+    const WeightState& state = impl->state();
+    TORCH_CHECK_VALUE(!state.transposed,
+                      "save_checkpoint: ",
+                      places.front().name(),
+                      ": a transposed view of a quantized weight has no stored "
+                      "form; register the weight itself");
+    warn_of_dtype(places.front().name(), tensor, *state.encoding);
+    source_.add(std::move(out), state.encoding, state.fields);
+  }
+
+  void add(const NamedBuffer& buffer) {
+    require_data(buffer.name, buffer.tensor);
+    NewTensor out;
+    out.stored.name = renamed(buffer.name);
+    source_.add(std::move(out), buffer.tensor.detach());
+  }
+
+  SaveReport write(const std::filesystem::path& directory) {
+    std::error_code ignored;
+    TORCH_CHECK_VALUE(options_.overwrite || !std::filesystem::exists(
+                                                std::filesystem::symlink_status(
+                                                    directory, ignored)),
+                      "save_checkpoint: ",
+                      directory.string(),
+                      " exists; SaveOptions::overwrite replaces it");
+    WrittenCheckpoint written =
+        write_checkpoint(source_,
+                         source_.new_tensors(),
+                         {.dialect = &dialect_named(options_.format),
+                          .recorded = options_.config,
+                          .shard_bytes = options_.max_shard_bytes,
+                          .replace = options_.overwrite},
+                         directory);
+    warnings_.insert(
+        warnings_.end(), written.warnings.begin(), written.warnings.end());
+    return {std::move(written.files), written.bytes, std::move(warnings_)};
+  }
+
+ private:
+  std::string renamed(const std::string& name) const {
+    return options_.rename ? options_.rename(name) : name;
+  }
+
+  static void require_data(const std::string& name, const at::Tensor& tensor) {
+    TORCH_CHECK_VALUE(!tensor.is_meta(),
+                      "save_checkpoint: ",
+                      name,
+                      ": it is on the meta device and has no values");
+  }
+
+  // Fields keep their bits when a module is cast.
+  void warn_of_dtype(const std::string& name,
+                     const at::Tensor& tensor,
+                     const Encoding& encoding) {
+    const DType logical = dtype_of(tensor.scalar_type());
+    if (logical == encoding.dtype()) return;
+    warnings_.push_back(
+        c10::str(name,
+                 ": saved as ",
+                 std::string(mantissa::name(encoding.dtype())),
+                 ", the dtype of its fields; the module has it as ",
+                 std::string(mantissa::name(logical))));
+  }
+
+  const SaveOptions& options_;
+  ModuleSource source_;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace
+
+SaveReport save_checkpoint(Module& module,
+                           const std::filesystem::path& directory,
+                           const SaveOptions& options) {
+  return with_torch_errors([&] {
+    Saver saver(options);
+    for (const Parameter& parameter : parameters_of(module)) {
+      saver.add(parameter);
+    }
+    for (const NamedBuffer& buffer : buffers_of(module)) saver.add(buffer);
+    return saver.write(directory);
+  });
+}
+
+}  // namespace mantissa
