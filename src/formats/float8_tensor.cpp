@@ -38,6 +38,8 @@ class Float8Encoding final : public Encoding {
       : Encoding(parameters.grid.shape, dtype),
         parameters_(std::move(parameters)) {}
 
+  const Float8Parameters& parameters() const { return parameters_; }
+
   std::string_view format_name() const override { return kName; }
   std::vector<FieldLayout> fields() const override {
     return {{"qdata", parameters_.spec.float8_dtype, shape()},
@@ -181,6 +183,11 @@ std::shared_ptr<const Encoding> make_float8_encoding(Shape shape,
   const Shape block = block_size(spec.granularity, shape);
   return std::make_shared<Float8Encoding>(
       dtype, Float8Parameters{make_row_grid(kName, shape, block), spec});
+}
+
+const Float8Parameters* float8_parameters(const Encoding& encoding) {
+  const auto* float8 = dynamic_cast<const Float8Encoding*>(&encoding);
+  return float8 == nullptr ? nullptr : &float8->parameters();
 }
 
 std::shared_ptr<const Encoding> parse_float8_tensor(

@@ -19,6 +19,9 @@ struct Float8Parameters {
   Float8Spec spec;
 };
 
+/// What a Float8Tensor remembers; null for another format.
+const Float8Parameters* float8_parameters(const Encoding& encoding);
+
 /// The `_data` object of a Float8Tensor.
 std::string float8_attributes(const Float8Parameters& parameters, DType dtype);
 

@@ -77,6 +77,7 @@ class Int4Encoding final : public Encoding {
   std::string_view format_name() const override { return kName; }
   std::vector<FieldLayout> fields() const override;
   std::size_t required_fields() const override { return 3; }
+  const Int4Spec& spec() const { return spec_; }
   std::string attributes_json() const override;
   std::unique_ptr<Encoder> make_encoder() const override;
   HostTensor decode(std::span<const ConstTensorView> fields) const override;
@@ -282,6 +283,12 @@ std::shared_ptr<const Encoding> make_int4_encoding(const Shape& shape,
     throw Error(ErrorKind::Usage, fmt::format("{}: {}", kName, reason));
   }
   return std::make_shared<Int4Encoding>(shape, dtype, spec, std::nullopt);
+}
+
+bool is_int4_with_float8_activations(const Encoding& encoding) {
+  const auto* int4 = dynamic_cast<const Int4Encoding*>(&encoding);
+  return int4 != nullptr &&
+         int4->spec().activation_dtype == DType::Float8E4M3FN;
 }
 
 std::shared_ptr<const Encoding> parse_int4_tensor(

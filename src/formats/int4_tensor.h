@@ -12,4 +12,7 @@ namespace mantissa {
 std::shared_ptr<const Encoding> parse_int4_tensor(
     std::string_view attributes, std::span<const FieldLayout> fields);
 
+/// True for an Int4Tensor whose activations become float8.
+bool is_int4_with_float8_activations(const Encoding& encoding);
+
 }  // namespace mantissa

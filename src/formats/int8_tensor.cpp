@@ -76,6 +76,9 @@ class Int8Encoding final : public AffineEncoding {
   std::string attributes_json() const override;
   std::unique_ptr<Encoder> make_encoder() const override;
   MappingType mapping() const override { return parts_.mapping_type; }
+  const std::optional<QuantizeTensorToInt8Kwargs>& act_quant_kwargs() const {
+    return parts_.act_quant_kwargs;
+  }
 
  protected:
   std::shared_ptr<const Encoding> with(Shape shape,
@@ -191,6 +194,13 @@ std::shared_ptr<const Encoding> make_int8_encoding(const Shape& shape,
   }
   return std::make_shared<Int8Encoding>(
       shape, dtype, std::move(layout), std::move(parts));
+}
+
+const QuantizeTensorToInt8Kwargs* int8_activation(const Encoding& encoding) {
+  const auto* int8 = dynamic_cast<const Int8Encoding*>(&encoding);
+  return int8 == nullptr || !int8->act_quant_kwargs()
+             ? nullptr
+             : &*int8->act_quant_kwargs();
 }
 
 std::shared_ptr<const Encoding> parse_int8_tensor(

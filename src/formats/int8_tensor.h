@@ -13,4 +13,8 @@ namespace mantissa {
 std::shared_ptr<const Encoding> parse_int8_tensor(
     std::string_view attributes, std::span<const FieldLayout> fields);
 
+/// How an Int8Tensor's activations become int8; null for weights alone and for
+/// another format.
+const QuantizeTensorToInt8Kwargs* int8_activation(const Encoding& encoding);
+
 }  // namespace mantissa

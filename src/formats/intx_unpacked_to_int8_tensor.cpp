@@ -44,6 +44,9 @@ class IntxEncoding final : public AffineEncoding {
                ? affine_pass_bytes(blocks())
                : hqq_scale_only_pass_bytes(blocks());
   }
+  bool quantizes_activations() const {
+    return parts_.activation_quantization.has_value();
+  }
   MappingType mapping() const override {
     const bool affine = parts_.algorithm == IntxChooseQParamsAlgorithm::Affine;
     return affine ? parts_.mapping_type : MappingType::Symmetric;
@@ -154,6 +157,11 @@ std::shared_ptr<const Encoding> make_intx_encoding(const Shape& shape,
                                                   spec.activation_quantization,
                                                   spec.mapping_type,
                                                   spec.algorithm});
+}
+
+bool is_intx_with_activations(const Encoding& encoding) {
+  const auto* intx = dynamic_cast<const IntxEncoding*>(&encoding);
+  return intx != nullptr && intx->quantizes_activations();
 }
 
 std::shared_ptr<const Encoding> parse_intx_tensor(

@@ -13,4 +13,8 @@ namespace mantissa {
 std::shared_ptr<const Encoding> parse_intx_tensor(
     std::string_view attributes, std::span<const FieldLayout> fields);
 
+/// True for an IntxUnpackedToInt8Tensor whose activations are rounded to int8
+/// per token.
+bool is_intx_with_activations(const Encoding& encoding);
+
 }  // namespace mantissa

@@ -3,6 +3,7 @@
 #include "kernels/dequantize_affine.h"
 #include "kernels/error_sums.h"
 #include "kernels/group_minmax.h"
+#include "kernels/linear_int8.h"
 #include "kernels/quantize_affine.h"
 #include "kernels/quantize_float8.h"
 #include "kernels/quantize_int4.h"
@@ -18,6 +19,7 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   list_error_sums(caps, out);
   list_find_nonfinite(caps, out);
   list_group_minmax(caps, out);
+  list_linear_int8(caps, out);
   list_quantize_affine(caps, out);
   list_quantize_float8(caps, out);
   list_quantize_int4(caps, out);

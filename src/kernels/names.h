@@ -21,6 +21,21 @@ inline constexpr std::array<std::string_view, 9> kEncoderOps = {
     "quantize_int4",      // 4-bit codes with their parameters
 };
 
+/// Products with a weight.
+inline constexpr std::array<std::string_view, 1> kLinearOps = {
+    "linear_int8",  // int8 activations with int8 weights
+};
+
+/// Activation words of a product: what x is when the sums are made.
+inline constexpr std::array<std::string_view, 1> kActivations = {
+    "i8dyn",  // int8 codes and scales found in the call
+};
+
+/// Weight words of a product.
+inline constexpr std::array<std::string_view, 1> kWeights = {
+    "i8c",  // int8, a scale for each row (output channel) or one for all
+};
+
 /// Instruction sets and reference forms.
 inline constexpr std::array<std::string_view, 3> kTargets = {
     "ref",

@@ -3,9 +3,16 @@
 // one shared library.
 #include <torch/library.h>
 
+#include "torch/ops/fake_quantize_rows.h"
+#include "torch/ops/linear_int8.h"
 #include "torch/tensor/compute_rules.h"
 #include "torch/tensor/fallback.h"
 #include "torch/tensor/structural_rules.h"
+
+TORCH_LIBRARY(mantissa, library) {
+  mantissa::define_fake_quantize_rows(library);
+  mantissa::define_linear_int8(library);
+}
 
 TORCH_LIBRARY_IMPL(_, DeferredInit, library) {
   library.fallback(torch::CppFunction::makeFallthrough());

@@ -51,6 +51,8 @@ MANTISSA_API std::vector<at::Tensor> fields_of(const at::Tensor& tensor);
 /// tensor is returned as it is.
 MANTISSA_API at::Tensor dequantize(const at::Tensor& tensor);
 
+/// How a tensor is stored, for people; `std::ostream << tensor` is libtorch's
+/// and prints the dequantized values.
 /// "Int8Tensor [576, 576] bfloat16, 8.06 bits a weight: qdata int8 [576, 576],
 /// scale float32 [576, 1], zero_point int8 [576, 1]"; for a plain tensor its
 /// shape and dtype.

@@ -1,26 +1,9 @@
-#include <cstddef>
-#include <cstring>
-
 #include <mantissa/primitives/affine.h>
 
-#include "kernels/common/element_dtype.h"
+#include "kernels/common/store_element.h"
 #include "kernels/dequantize_affine_args.h"
 
 namespace mantissa::kernels {
-namespace {
-
-void store(Element type, void* out, std::int64_t i, float value) {
-  auto* at = static_cast<std::byte*>(out) + i * element_bytes(type);
-  if (type == Element::F32) {
-    std::memcpy(at, &value, sizeof(value));
-    return;
-  }
-  const std::uint16_t bits = type == Element::Bf16 ? float_to_bfloat16(value)
-                                                   : float_to_float16(value);
-  std::memcpy(at, &bits, sizeof(bits));
-}
-
-}  // namespace
 
 void run_dequantize_affine_ref(Element out, const DequantizeAffineArgs& args) {
   const DType dtype = to_dtype(out);
@@ -32,7 +15,7 @@ void run_dequantize_affine_ref(Element out, const DequantizeAffineArgs& args) {
                                                   args.scale[g],
                                                   DType::Float32,
                                                   dtype);
-    store(out, args.out, i, value);
+    store_element(out, args.out, i, value);
   }
 }
 

@@ -34,6 +34,9 @@ class Operand {
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& bias) const {
     if (impl_.training()) return state().op->linear(x, inner(), bias);
+    // A format's rule is for rows of K, which the codes share scales along.
+    if (out_in_ != state().transposed)
+      return state().rule->linear(x, impl_, bias);
     return at::linear(x, plain(x), bias);
   }
   at::Tensor input_gradient(const at::Tensor& g) const {

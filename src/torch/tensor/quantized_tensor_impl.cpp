@@ -59,6 +59,9 @@ QuantizedTensorImpl::QuantizedTensorImpl(WeightState state,
     : c10::TensorImpl(
           keys, c10::scalarTypeToTypeMeta(dtype), state.first().device()),
       state_(std::move(state)) {
+  if (!training() && state_.rule == nullptr) {
+    state_.rule = product_rule_of(*state_.encoding);
+  }
   // What torch::save(), data_ptr() and module->clone() end in.
   release_storage_and_set_meta_custom_data_ptr_error_msg_(kNoStorage);
   if (training()) {
@@ -74,10 +77,14 @@ QuantizedTensorImpl::QuantizedTensorImpl(WeightState state,
   }
 }
 
+at::Tensor QuantizedTensorImpl::stored_values() const {
+  return decode_fields(*state_.encoding, state_.fields)
+      .to(c10::typeMetaToScalarType(dtype()));
+}
+
 at::Tensor QuantizedTensorImpl::dense() const {
   if (training()) return state_.inner;
-  const at::Tensor values = decode_fields(*state_.encoding, state_.fields)
-                                .to(c10::typeMetaToScalarType(dtype()));
+  const at::Tensor values = stored_values();
   return state_.transposed ? values.transpose(-2, -1) : values;
 }
 

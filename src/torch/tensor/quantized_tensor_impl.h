@@ -8,6 +8,7 @@
 
 #include <mantissa/formats/encoding.h>
 
+#include "torch/tensor/product_rule.h"
 #include "torch/tensor/training_op.h"
 
 namespace mantissa {
@@ -18,6 +19,8 @@ struct WeightState {
   std::shared_ptr<const Encoding> encoding = {};
   std::vector<at::Tensor> fields = {};
   bool transposed = false;  ///< the last two dimensions are swapped
+  /// How products use the fields; null until the weight is wrapped.
+  std::shared_ptr<const ProductRule> rule = {};
 
   at::Tensor inner = {};
   std::shared_ptr<const TrainingOp> op = {};
@@ -41,6 +44,8 @@ class QuantizedTensorImpl final : public c10::TensorImpl {
   bool training() const { return state_.training(); }
   /// The values, plain and in the logical dtype; shared for a training weight.
   at::Tensor dense() const;
+  /// The values of an inference weight as it is stored, not transposed.
+  at::Tensor stored_values() const;
 
   /// A view keeps the keys and the version counter of its base, also in
   /// InferenceMode.

@@ -142,6 +142,7 @@ at::Tensor rule_select(const at::Tensor& w,
                     w.sizes(),
                     "; mantissa::dequantize(w) gives plain values");
   TensorFields part = select_fields(*state.encoding, state.fields, i);
+  state.rule = nullptr;
   state.encoding = std::move(part.encoding);
   state.fields = std::move(part.fields);
   return wrap_view(w, std::move(state));
@@ -153,12 +154,16 @@ at::Tensor sliced(const at::Tensor& w,
                   std::int64_t end) {
   WeightState state = quantized_impl(w)->state();
   if (state.training()) {
+    if (auto op = state.op->sliced(state.inner, dim, begin, end)) {
+      state.op = std::move(op);
+    }
     state.inner = state.inner.slice(dim, begin, end);
     return wrap_view(w, std::move(state));
   }
   if (begin != 0 || end != w.size(dim)) {
     TensorFields part = slice_fields(
         *state.encoding, state.fields, stored_dim(state, dim), begin, end);
+    state.rule = nullptr;
     state.encoding = std::move(part.encoding);
     state.fields = std::move(part.fields);
   }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include <ATen/core/Tensor.h>
@@ -23,6 +25,15 @@ class TrainingOp {
   virtual at::Tensor weight_gradient(const at::Tensor& x,
                                      const at::Tensor& g,
                                      const at::Tensor& w) const = 0;
+  /// The op of rows or columns [begin, end) of dimension `dim` of `w`, which
+  /// shares its memory. Null: the same op does for any part.
+  virtual std::shared_ptr<const TrainingOp> sliced(const at::Tensor& w,
+                                                   std::int64_t dim,
+                                                   std::int64_t begin,
+                                                   std::int64_t end) const {
+    (void)w, (void)dim, (void)begin, (void)end;
+    return nullptr;
+  }
 };
 
 }  // namespace mantissa

@@ -1,0 +1,224 @@
+#include "torch/ops/linear_int8.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include "kernels/common/element_dtype.h"
+#include "kernels/linear_int8.h"
+#include "torch/ops/checks.h"
+#include "torch/ops/quantize_rows.h"
+#include "torch/tensor/host_tensors.h"
+
+namespace mantissa {
+namespace {
+
+using at::Tensor;
+
+constexpr const char* kOp = "linear_int8";
+constexpr float kEps = 0x1p-23f;  // epsilon of float32, for every dtype
+
+IntegerRange code_range(const Int8Activation& activation) {
+  return activation.reduce_range ? IntegerRange{-64, 63}
+                                 : IntegerRange{-128, 127};
+}
+
+void check_arguments(const Tensor& x,
+                     const Tensor& qdata,
+                     const Tensor& scale,
+                     const Tensor& bias,
+                     const Int8Activation& activation,
+                     c10::ScalarType out_dtype) {
+  check_dtype(kOp, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
+  check_dtype(kOp, "qdata", qdata, {at::kChar});
+  check_dtype(kOp, "scale", scale, {at::kFloat});
+  TORCH_CHECK_VALUE(
+      qdata.dim() == 2, kOp, ": qdata: expected [N, K], got ", qdata.sizes());
+  check_last_dim(kOp, "x", x, qdata.size(1), "in_features");
+  TORCH_CHECK_VALUE(scale.numel() == 1 || scale.numel() == qdata.size(0),
+                    kOp,
+                    ": scale: expected one value or ",
+                    qdata.size(0),
+                    ", got ",
+                    scale.sizes());
+  if (bias.defined()) check_sizes(kOp, "bias", bias, {qdata.size(0)});
+  TORCH_CHECK_TYPE(out_dtype == at::kFloat || out_dtype == at::kBFloat16 ||
+                       out_dtype == at::kHalf,
+                   kOp,
+                   ": out_dtype: expected float32, bfloat16 or float16, got ",
+                   out_dtype);
+  if (!activation.scale.defined()) return;
+  check_dtype(kOp, "act_scale", activation.scale, {at::kFloat});
+  const std::int64_t rows = x.numel() / std::max<std::int64_t>(1, x.size(-1));
+  TORCH_CHECK_VALUE(
+      activation.scale.numel() == 1 || activation.scale.numel() == rows,
+      kOp,
+      ": act_scale: expected one value or one for each of ",
+      rows,
+      " rows, got ",
+      activation.scale.sizes());
+}
+
+// The given scales and zero points, one for each row.
+void take_static_params(const Int8Activation& activation, RowCodes& out) {
+  const Tensor scale = activation.scale.cpu().contiguous();
+  const Tensor zero =
+      activation.zero_point.defined()
+          ? activation.zero_point.cpu().to(at::kInt).contiguous()
+          : Tensor();
+  const auto* scales = scale.const_data_ptr<float>();
+  const auto* zeros =
+      zero.defined() ? zero.const_data_ptr<std::int32_t>() : nullptr;
+  for (std::size_t i = 0; i < out.scale.size(); ++i) {
+    out.scale[i] = scales[scale.numel() == 1 ? 0 : i];
+    out.zero_point[i] = zeros == nullptr ? 0 : zeros[zero.numel() == 1 ? 0 : i];
+  }
+}
+
+RowCodes quantized(const Tensor& x, const Int8Activation& activation) {
+  RowCodes rows(x.size(0), x.size(1));
+  if (activation.scale.defined()) {
+    take_static_params(activation, rows);
+  } else {
+    choose_row_params(x,
+                      {activation.mapping,
+                       code_range(activation),
+                       kEps,
+                       activation.per_tensor},
+                      rows);
+  }
+  quantize_rows(x, code_range(activation), DType::Float32, rows);
+  return rows;
+}
+
+// Tiles from the threads of ATen's pool: the kernels own none.
+void run_tiles(kernels::Element out, const kernels::LinearInt8Args& args) {
+  constexpr std::int64_t kRows = 32;
+  constexpr std::int64_t kColumns = 64;
+  constexpr std::int64_t kGrainProducts = 1 << 18;
+  if (args.m == 0 || args.n == 0) return;
+  const auto& kernel =
+      kernels::select_linear_int8({out, args.m, args.n, args.k});
+  const std::int64_t across = (args.n + kColumns - 1) / kColumns;
+  const std::int64_t down = (args.m + kRows - 1) / kRows;
+  const std::int64_t products =
+      std::max<std::int64_t>(1, args.k) * kColumns * std::min(kRows, args.m);
+  const std::int64_t grain =
+      std::max<std::int64_t>(1, kGrainProducts / products);
+  at::parallel_for(
+      0, across * down, grain, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t tile = begin; tile < end; ++tile) {
+          const std::int64_t i = tile / across * kRows;
+          const std::int64_t j = tile % across * kColumns;
+          kernel.run(out,
+                     args,
+                     {i,
+                      std::min(i + kRows, args.m),
+                      j,
+                      std::min(j + kColumns, args.n)});
+        }
+      });
+}
+
+Tensor linear_int8_cpu(const Tensor& x,
+                       const Tensor& qdata,
+                       const Tensor& scale,
+                       const Tensor& bias,
+                       const Int8Activation& activation,
+                       c10::ScalarType out_dtype) {
+  const Tensor rows_of_x = x.reshape({-1, qdata.size(1)}).contiguous();
+  const RowCodes rows = quantized(rows_of_x, activation);
+  const bool asymmetric = activation.mapping == MappingType::Asymmetric;
+  const std::vector<float> zero_points(rows.zero_point.begin(),
+                                       rows.zero_point.end());
+  const Tensor codes = qdata.contiguous();
+  const Tensor w_scale = scale.contiguous();
+  // A bias of another dtype counts with its float32 values.
+  const bool as_is = bias.defined() && (bias.scalar_type() == at::kFloat ||
+                                        bias.scalar_type() == at::kBFloat16 ||
+                                        bias.scalar_type() == at::kHalf);
+  const Tensor b = !bias.defined() ? bias
+                   : as_is         ? bias.contiguous()
+                                   : bias.to(at::kFloat).contiguous();
+  Shape sizes = x.sizes().vec();
+  sizes.back() = qdata.size(0);
+  Tensor y = at::empty(sizes, x.options().dtype(out_dtype));
+  kernels::LinearInt8Args args;
+  args.x = rows.codes.get();
+  args.w = codes.const_data_ptr<std::int8_t>();
+  args.m = rows_of_x.size(0);
+  args.n = qdata.size(0);
+  args.k = qdata.size(1);
+  args.x_scale = rows.scale.data();
+  args.x_zero_point = asymmetric ? zero_points.data() : nullptr;
+  args.w_scale = w_scale.const_data_ptr<float>();
+  args.w_scale_stride = w_scale.numel() == 1 ? 0 : 1;
+  if (b.defined()) {
+    args.bias = b.const_data_ptr();
+    args.bias_type = kernels::to_element(dtype_of(b.scalar_type()));
+  }
+  args.y = y.mutable_data_ptr();
+  run_tiles(kernels::to_element(dtype_of(out_dtype)), args);
+  return y;
+}
+
+Tensor dispatched(const Tensor& x,
+                  const Tensor& qdata,
+                  const Tensor& scale,
+                  const std::optional<Tensor>& bias,
+                  bool per_tensor,
+                  bool asymmetric,
+                  bool reduce_range,
+                  const std::optional<Tensor>& act_scale,
+                  const std::optional<Tensor>& act_zero_point,
+                  std::optional<c10::ScalarType> out_dtype) {
+  return linear_int8(
+      x,
+      qdata,
+      scale,
+      bias.value_or(Tensor()),
+      {per_tensor,
+       asymmetric ? MappingType::Asymmetric : MappingType::Symmetric,
+       reduce_range,
+       act_scale.value_or(Tensor()),
+       act_zero_point.value_or(Tensor())},
+      out_dtype.value_or(x.scalar_type()));
+}
+
+}  // namespace
+
+Tensor linear_int8(const Tensor& x,
+                   const Tensor& qdata,
+                   const Tensor& scale,
+                   const Tensor& bias,
+                   const Int8Activation& activation,
+                   c10::ScalarType out_dtype) {
+  check_arguments(x, qdata, scale, bias, activation, out_dtype);
+  if (x.is_cpu()) {
+    return linear_int8_cpu(x, qdata, scale, bias, activation, out_dtype);
+  }
+  if (x.is_meta()) {
+    Shape sizes = x.sizes().vec();
+    sizes.back() = qdata.size(0);
+    return at::empty(sizes, x.options().dtype(out_dtype));
+  }
+  return linear_int8_by_aten(x, qdata, scale, bias, activation, out_dtype);
+}
+
+void define_linear_int8(torch::Library& library) {
+  library.def(
+      "linear_int8(Tensor x, Tensor qdata, Tensor scale, Tensor? bias=None, *, "
+      "bool per_tensor=False, bool asymmetric=False, bool reduce_range=False, "
+      "Tensor? act_scale=None, Tensor? act_zero_point=None, "
+      "ScalarType? out_dtype=None) -> Tensor");
+  for (const c10::DispatchKey key : {c10::DispatchKey::CPU,
+                                     c10::DispatchKey::CUDA,
+                                     c10::DispatchKey::Meta}) {
+    library.impl("linear_int8", torch::dispatch(key, TORCH_FN(dispatched)));
+  }
+}
+
+}  // namespace mantissa

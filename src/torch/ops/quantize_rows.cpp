@@ -1,0 +1,117 @@
+#include "torch/ops/quantize_rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <ATen/Parallel.h>
+
+#include <mantissa/primitives/affine.h>
+
+#include "kernels/group_minmax.h"
+#include "kernels/quantize_affine.h"
+#include "torch/tensor/host_tensors.h"
+
+namespace mantissa {
+namespace {
+
+constexpr std::int64_t kGrainElements = 1 << 15;
+
+// Calls run(first row, rows) from the threads of ATen's pool.
+template <class Run>
+void for_each_rows(const at::Tensor& x, const Run& run) {
+  const std::int64_t columns = std::max<std::int64_t>(1, x.size(1));
+  const std::int64_t grain =
+      std::max<std::int64_t>(1, kGrainElements / columns);
+  at::parallel_for(
+      0, x.size(0), grain, [&](std::int64_t begin, std::int64_t end) {
+        run(begin, end - begin);
+      });
+}
+
+const std::byte* row_of(const at::Tensor& x, std::int64_t row) {
+  return static_cast<const std::byte*>(x.const_data_ptr()) +
+         row * x.size(1) * static_cast<std::int64_t>(x.element_size());
+}
+
+AffineQParams params_of(float min,
+                        float max,
+                        const RowRule& rule,
+                        DType dtype) {
+  if (!std::isfinite(min) || !std::isfinite(max)) {
+    return {std::numeric_limits<float>::quiet_NaN(), 0.0f};
+  }
+  return affine_qparams(min, max, rule.mapping, rule.range, rule.eps, dtype);
+}
+
+// NaN wins, so that no row hides it.
+float lower(float a, float b) { return b < a || std::isnan(b) ? b : a; }
+float upper(float a, float b) { return b > a || std::isnan(b) ? b : a; }
+
+}  // namespace
+
+RowCodes::RowCodes(std::int64_t rows, std::int64_t columns)
+    : codes(std::make_unique_for_overwrite<std::int8_t[]>(
+          static_cast<std::size_t>(rows * columns))),
+      scale(static_cast<std::size_t>(rows)),
+      reciprocal(scale.size()),
+      zero_point(scale.size()) {}
+
+void choose_row_params(const at::Tensor& x,
+                       const RowRule& rule,
+                       RowCodes& out) {
+  const DType dtype = dtype_of(x.scalar_type());
+  const std::size_t rows = out.scale.size();
+  std::vector<float> min(rows);
+  std::vector<float> max(rows);
+  for_each_rows(x, [&](std::int64_t first, std::int64_t count) {
+    kernels::group_minmax(dtype,
+                          {row_of(x, first),
+                           count,
+                           x.size(1),
+                           min.data() + first,
+                           max.data() + first});
+  });
+  if (rule.per_tensor && rows > 0) {
+    float low = min[0];
+    float high = max[0];
+    for (std::size_t i = 1; i < rows; ++i) {
+      if (std::isnan(low) || std::isnan(high)) break;
+      low = lower(low, min[i]);
+      high = upper(high, max[i]);
+    }
+    std::ranges::fill(min, low);
+    std::ranges::fill(max, high);
+  }
+  for (std::size_t i = 0; i < rows; ++i) {
+    const AffineQParams params = params_of(min[i], max[i], rule, dtype);
+    out.scale[i] = params.scale;
+    out.zero_point[i] = static_cast<std::int32_t>(params.zero_point);
+  }
+}
+
+void quantize_rows(const at::Tensor& x,
+                   IntegerRange range,
+                   DType product,
+                   RowCodes& out) {
+  const DType dtype = dtype_of(x.scalar_type());
+  // The scale's dtype is that of the product: x's own, or float32.
+  for (std::size_t i = 0; i < out.scale.size(); ++i) {
+    out.reciprocal[i] = affine_reciprocal(out.scale[i], product);
+  }
+  for_each_rows(x, [&](std::int64_t first, std::int64_t count) {
+    kernels::quantize_affine(
+        dtype,
+        product,
+        {row_of(x, first),
+         count,
+         x.size(1),
+         out.reciprocal.data() + first,
+         out.zero_point.data() + first,
+         static_cast<std::int32_t>(range.min),
+         static_cast<std::int32_t>(range.max),
+         reinterpret_cast<std::uint8_t*>(out.codes.get()) + first * x.size(1)});
+  });
+}
+
+}  // namespace mantissa

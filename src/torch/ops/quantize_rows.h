@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include <mantissa/core/dtype.h>
+#include <mantissa/core/enums.h>
+
+namespace mantissa {
+
+/// Int8 codes of rows, with a scale and a zero point for each.
+struct RowCodes {
+  RowCodes(std::int64_t rows, std::int64_t columns);
+
+  std::unique_ptr<std::int8_t[]> codes;  ///< [rows, columns]
+  std::vector<float> scale;
+  std::vector<float> reciprocal;
+  std::vector<std::int32_t> zero_point;
+};
+
+/// How the parameters of RowCodes are found.
+struct RowRule {
+  MappingType mapping = MappingType::Symmetric;
+  IntegerRange range = {-128, 127};
+  float eps = 0;
+  bool per_tensor = false;  ///< one scale for all rows
+};
+
+/// Scales and zero points of x [rows, columns] (contiguous, on the CPU), all
+/// arithmetic in its dtype. Rows with NaN or infinity get the scale NaN.
+void choose_row_params(const at::Tensor& x, const RowRule& rule, RowCodes& out);
+
+/// Codes by the parameters in `out`; `product` is the dtype to which
+/// x * reciprocal is rounded. NaN gives 0.
+void quantize_rows(const at::Tensor& x,
+                   IntegerRange range,
+                   DType product,
+                   RowCodes& out);
+
+}  // namespace mantissa

@@ -1,0 +1,118 @@
+#include <algorithm>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/mm.h>
+#include <c10/util/Exception.h>
+
+#include "formats/affine_encoding.h"
+#include "formats/int8_tensor.h"
+#include "torch/ops/linear_int8.h"
+#include "torch/tensor/product_rule.h"
+#include "torch/tensor/quantized_tensor_impl.h"
+
+namespace mantissa {
+namespace {
+
+using at::Tensor;
+
+enum Field : std::size_t { kQdata, kScale };
+
+// torchao's sequence for Int8Tensor: codes times codes with quantized
+// activations; x times codes, then the scales, where a row has one scale; else
+// x times values.
+class Int8Rule final : public ProductRule {
+ public:
+  Int8Rule(const Encoding& encoding, const AffineEncoding& affine)
+      : ProductRule(encoding),
+        zero_point_(field_index(encoding, "zero_point")),
+        act_scale_(field_index(encoding, "act_quant_scale")),
+        act_zero_point_(field_index(encoding, "act_quant_zero_point")) {
+    const Shape& shape = encoding.shape();
+    const Shape& block = affine.layout().block_size;
+    if (shape.size() >= 2) {
+      const std::int64_t rows = block[block.size() - 2];
+      scale_of_rows_ = block.back() == shape.back() &&
+                       (rows == 1 || rows == shape[shape.size() - 2]);
+    }
+    const auto* kwargs = int8_activation(encoding);
+    if (kwargs == nullptr) return;
+    dynamic_ = true;
+    activation_.per_tensor =
+        std::holds_alternative<PerTensor>(kwargs->granularity);
+    activation_.mapping = kwargs->mapping_type;
+    activation_.reduce_range = kwargs->reduce_range;
+    rows_of_x_ = activation_.per_tensor ||
+                 std::holds_alternative<PerRow>(kwargs->granularity) ||
+                 std::holds_alternative<PerToken>(kwargs->granularity);
+  }
+
+  Tensor linear(const Tensor& x,
+                const QuantizedTensorImpl& w,
+                const Tensor& bias) const override {
+    const bool shifted = has_zero_points(w);
+    if (dynamic_) return quantized(x, w, bias, shifted);
+    const c10::ScalarType dtype = x.scalar_type();
+    const Tensor input = pre_scaled(x, w).to(dtype);
+    const auto& fields = w.state().fields;
+    Tensor y;
+    if (scale_of_rows_ && !shifted) {
+      y = at::mm(input, fields[kQdata].t().to(dtype)) *
+          fields[kScale].to(dtype).flatten();
+    } else {
+      y = at::mm(input, w.stored_values().to(dtype).t());
+    }
+    if (bias.defined()) y += bias;
+    return y;
+  }
+
+ private:
+  Tensor quantized(const Tensor& x,
+                   const QuantizedTensorImpl& w,
+                   const Tensor& bias,
+                   bool shifted) const {
+    TORCH_CHECK_NOT_IMPLEMENTED(
+        scale_of_rows_ && rows_of_x_ && !shifted,
+        "linear: int8 activations go with symmetric weights that have a scale "
+        "for each row or one for all, and are quantized per row or per tensor; "
+        "mantissa::dequantize_(module) gives plain weights back");
+    Int8Activation activation = activation_;
+    activation.scale = field(w, act_scale_);
+    activation.zero_point = field(w, act_zero_point_);
+    const auto& fields = w.state().fields;
+    return linear_int8(pre_scaled(x, w),
+                       fields[kQdata],
+                       fields[kScale].to(at::kFloat),
+                       bias,
+                       activation,
+                       x.scalar_type());
+  }
+
+  // Files may hold asymmetric weights, whose sequence above would lack them.
+  bool has_zero_points(const QuantizedTensorImpl& w) const {
+    const Tensor zeros = field(w, zero_point_);
+    if (!zeros.defined() || zeros.is_meta()) return false;
+    const Tensor host = zeros.is_cpu() ? zeros : zeros.cpu();
+    const auto* values = host.const_data_ptr<std::int8_t>();
+    return std::any_of(values, values + host.numel(), [](std::int8_t value) {
+      return value != 0;
+    });
+  }
+
+  std::optional<std::size_t> zero_point_;
+  std::optional<std::size_t> act_scale_;
+  std::optional<std::size_t> act_zero_point_;
+  bool scale_of_rows_ = false;
+  bool dynamic_ = false;
+  bool rows_of_x_ = false;
+  Int8Activation activation_;
+};
+
+}  // namespace
+
+std::shared_ptr<const ProductRule> int8_tensor_rule(const Encoding& encoding) {
+  const auto* affine = dynamic_cast<const AffineEncoding*>(&encoding);
+  if (affine == nullptr) return nullptr;
+  return std::make_shared<Int8Rule>(encoding, *affine);
+}
+
+}  // namespace mantissa

@@ -1,0 +1,66 @@
+#include "torch/tensor/product_rule.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/linear.h>
+
+#include "torch/tensor/quantized_tensor_impl.h"
+
+namespace mantissa {
+namespace {
+
+struct FormatRule {
+  std::string_view format;
+  std::shared_ptr<const ProductRule> (*make)(const Encoding& encoding);
+};
+
+constexpr FormatRule kRules[] = {
+    {"Float8Tensor", float8_tensor_rule},
+    {"Int4Tensor", int4_tensor_rule},
+    {"Int8Tensor", int8_tensor_rule},
+    {"IntxUnpackedToInt8Tensor", intx_unpacked_to_int8_tensor_rule},
+};
+
+}  // namespace
+
+std::optional<std::size_t> field_index(const Encoding& encoding,
+                                       std::string_view name) {
+  const std::vector<FieldLayout> fields = encoding.fields();
+  const auto at = std::ranges::find(fields, name, &FieldLayout::name);
+  if (at == fields.end()) return std::nullopt;
+  return static_cast<std::size_t>(at - fields.begin());
+}
+
+ProductRule::ProductRule(const Encoding& encoding)
+    : pre_scale_(field_index(encoding, "act_pre_scale")) {}
+
+at::Tensor ProductRule::field(const QuantizedTensorImpl& w,
+                              std::optional<std::size_t> index) {
+  return index ? w.state().fields[*index] : at::Tensor();
+}
+
+at::Tensor ProductRule::pre_scaled(const at::Tensor& x,
+                                   const QuantizedTensorImpl& w) const {
+  return pre_scale_ ? x * w.state().fields[*pre_scale_] : x;
+}
+
+at::Tensor ProductRule::linear(const at::Tensor& x,
+                               const QuantizedTensorImpl& w,
+                               const at::Tensor& bias) const {
+  const c10::ScalarType dtype = x.scalar_type();
+  return at::linear(
+      pre_scaled(x, w).to(dtype), w.stored_values().to(dtype), bias);
+}
+
+std::shared_ptr<const ProductRule> product_rule_of(const Encoding& encoding) {
+  const auto row =
+      std::ranges::find(kRules, encoding.format_name(), &FormatRule::format);
+  if (row != std::end(kRules)) {
+    if (auto rule = row->make(encoding)) return rule;
+  }
+  return std::make_shared<ProductRule>(encoding);
+}
+
+}  // namespace mantissa

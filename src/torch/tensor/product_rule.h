@@ -1,0 +1,55 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include <ATen/core/Tensor.h>
+
+#include <mantissa/formats/encoding.h>
+
+namespace mantissa {
+
+class QuantizedTensorImpl;
+
+/// How an inference weight takes part in x * w^T: what its format says of
+/// activations, read once from its encoding. The base decodes the weight, after
+/// multiplying x by an act_pre_scale if the fields hold one.
+class ProductRule {
+ public:
+  explicit ProductRule(const Encoding& encoding);
+  virtual ~ProductRule() = default;
+
+  /// x [M, K] * w^T + bias ([N], may be undefined): [M, N] in x's dtype. `w` is
+  /// stored as [N, K], transposed or not. Autograd is off.
+  virtual at::Tensor linear(const at::Tensor& x,
+                            const QuantizedTensorImpl& w,
+                            const at::Tensor& bias) const;
+
+ protected:
+  /// x times act_pre_scale, in torch's result dtype; x where there is none.
+  at::Tensor pre_scaled(const at::Tensor& x,
+                        const QuantizedTensorImpl& w) const;
+  /// A field that the format may lack: undefined where it does.
+  static at::Tensor field(const QuantizedTensorImpl& w,
+                          std::optional<std::size_t> index);
+
+ private:
+  std::optional<std::size_t> pre_scale_;
+};
+
+/// Index of a field of that name.
+std::optional<std::size_t> field_index(const Encoding& encoding,
+                                       std::string_view name);
+
+/// The rule of an encoding's format and parameters.
+std::shared_ptr<const ProductRule> product_rule_of(const Encoding& encoding);
+
+// One function a format with a rule of its own; null where the base does.
+std::shared_ptr<const ProductRule> float8_tensor_rule(const Encoding& encoding);
+std::shared_ptr<const ProductRule> int4_tensor_rule(const Encoding& encoding);
+std::shared_ptr<const ProductRule> int8_tensor_rule(const Encoding& encoding);
+std::shared_ptr<const ProductRule> intx_unpacked_to_int8_tensor_rule(
+    const Encoding& encoding);
+
+}  // namespace mantissa
