@@ -1,6 +1,7 @@
 #include <mantissa/torch/fake_quantize.h>
 
 #include <utility>
+#include <vector>
 
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
@@ -12,6 +13,17 @@
 
 namespace mantissa {
 namespace {
+
+// A part of a dimension.
+struct Slice {
+  std::int64_t dim;
+  std::int64_t begin;
+  std::int64_t end;
+};
+
+bool is_turned(const at::Tensor& w) {
+  return !w.is_contiguous() && w.t().is_contiguous();
+}
 
 class FakeQuantizeOp final : public TrainingOp {
  public:
@@ -35,14 +47,41 @@ class FakeQuantizeOp final : public TrainingOp {
     return at::mm(g.t(), x.to(g.scalar_type())).to(w.scalar_type());
   }
 
+  // A part has the values of the whole weight's grid.
+  std::shared_ptr<const TrainingOp> sliced(const at::Tensor& w,
+                                           std::int64_t dim,
+                                           std::int64_t begin,
+                                           std::int64_t end) const override {
+    auto part = std::make_shared<FakeQuantizeOp>(*this);
+    if (!part->whole_.defined()) part->whole_ = w;
+    part->slices_.push_back({dim, begin, end});
+    return part;
+  }
+
  private:
-  // After module->to(dtype) the weight is rounded in the encoding's dtype.
   at::Tensor rounded(const at::Tensor& w) const {
-    return dequantize(to_quantized_tensor(
+    if (!whole_.defined()) return rounded_whole(w);
+    at::Tensor view = whole_;
+    at::Tensor values = is_turned(whole_) ? rounded_whole(whole_.t()).t()
+                                          : rounded_whole(whole_);
+    for (const Slice& slice : slices_) {
+      view = view.slice(slice.dim, slice.begin, slice.end);
+      values = values.slice(slice.dim, slice.begin, slice.end);
+    }
+    const bool as_sliced =
+        w.sizes() == view.sizes() && w.strides() == view.strides();
+    return as_sliced ? values : values.t();
+  }
+
+  // After module->to(dtype) the weight is rounded in the encoding's dtype.
+  at::Tensor rounded_whole(const at::Tensor& w) const {
+    return mantissa::dequantize(to_quantized_tensor(
         w.to(scalar_type_of(encoding_->dtype())), encoding_));
   }
 
   std::shared_ptr<const Encoding> encoding_;
+  at::Tensor whole_;  // of a part: the weight it is cut from
+  std::vector<Slice> slices_;
 };
 
 }  // namespace

@@ -19,6 +19,7 @@
 
 #include <mantissa/torch/quantized_tensor.h>
 
+#include "torch/tensor/host_tensors.h"
 #include "torch/tensor/linear_node.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
@@ -177,7 +178,14 @@ Tensor rule_embedding(DispatchKeySet keys,
                                            scale_grad_by_freq,
                                            sparse);
   }
-  return at::embedding_symint(dequantize(w),
+  // Rows of a table are decoded one by one, unless most of it is asked for.
+  const WeightState& state = quantized_impl(w)->state();
+  if (!state.training() && !state.transposed && w.device().is_cpu() &&
+      indices.numel() < w.size(0)) {
+    return decode_rows(*state.encoding, state.fields, indices)
+        .to(w.scalar_type());
+  }
+  return at::embedding_symint(mantissa::dequantize(w),
                               indices,
                               std::move(padding_idx),
                               scale_grad_by_freq,

@@ -1,7 +1,10 @@
 #include "torch/tensor/host_tensors.h"
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/util/Exception.h>
 
@@ -52,6 +55,35 @@ class HostFields {
   std::vector<ConstTensorView> views_;
 };
 
+// One row of a weight: the smallest block of rows around it, decoded.
+void decode_row(const Encoding& encoding,
+                const std::vector<ConstTensorView>& fields,
+                std::int64_t row,
+                std::byte* out) {
+  const MatrixShape shape = matrix_shape(encoding.shape());
+  const std::int64_t unit = encoding.row_unit();
+  const std::int64_t first = row / unit * unit;
+  const EncodedRows part =
+      encoding.rows({0, first, std::min(unit, shape.rows - first)});
+  const std::vector<FieldLayout> layouts = part.encoding->fields();
+  EncodedTensor block{part.encoding, {}};
+  for (std::size_t i = 0; i < layouts.size(); ++i) {
+    HostTensor field(layouts[i].dtype, layouts[i].shape);
+    const FieldRuns& runs = part.fields[i];
+    for (std::int64_t run = 0; run < runs.count; ++run) {
+      std::memcpy(field.data() + run * runs.bytes,
+                  fields[i].data + runs.offset + run * runs.stride,
+                  static_cast<std::size_t>(runs.bytes));
+    }
+    block.fields.push_back(std::move(field));
+  }
+  const HostTensor values = block.decode();
+  const std::int64_t bytes = byte_count(values.dtype(), {shape.columns});
+  std::memcpy(out,
+              values.data() + (row - first) * bytes,
+              static_cast<std::size_t>(bytes));
+}
+
 TensorFields on_device(EncodedTensor encoded, c10::Device device) {
   TensorFields out{std::move(encoded.encoding), {}};
   for (HostTensor& field : encoded.fields) {
@@ -98,6 +130,32 @@ at::Tensor decode_fields(const Encoding& encoding,
   HostTensor values =
       with_torch_errors([&] { return encoding.decode(host.views()); });
   return from_host(std::move(values)).to(fields.front().device());
+}
+
+at::Tensor decode_rows(const Encoding& encoding,
+                       const std::vector<at::Tensor>& fields,
+                       const at::Tensor& indices) {
+  const HostFields host(fields);
+  const at::Tensor rows = indices.cpu().to(at::kLong).contiguous();
+  const auto* row = rows.const_data_ptr<std::int64_t>();
+  Shape sizes = rows.sizes().vec();
+  sizes.push_back(encoding.shape()[1]);
+  at::Tensor out =
+      at::empty(sizes, at::TensorOptions(scalar_type_of(encoding.dtype())));
+  auto* bytes = static_cast<std::byte*>(out.mutable_data_ptr());
+  const std::int64_t row_bytes =
+      byte_count(encoding.dtype(), {encoding.shape()[1]});
+  for (std::int64_t i = 0; i < rows.numel(); ++i) {
+    TORCH_CHECK_INDEX(row[i] >= 0 && row[i] < encoding.shape()[0],
+                      "embedding: index ",
+                      row[i],
+                      " is outside a quantized weight of ",
+                      c10::IntArrayRef(encoding.shape()));
+    with_torch_errors([&] {
+      decode_row(encoding, host.views(), row[i], bytes + i * row_bytes);
+    });
+  }
+  return out;
 }
 
 TensorFields slice_fields(const Encoding& encoding,

@@ -28,6 +28,13 @@ at::Tensor from_host(HostTensor tensor);
 at::Tensor decode_fields(const Encoding& encoding,
                          const std::vector<at::Tensor>& fields);
 
+/// Rows of a weight [N, K] decoded, without the others: [indices, K] on the
+/// CPU, in the encoding's dtype. `indices` is int64 or int32 of any shape;
+/// throws c10::IndexError for one outside [0, N).
+at::Tensor decode_rows(const Encoding& encoding,
+                       const std::vector<at::Tensor>& fields,
+                       const at::Tensor& indices);
+
 /// What a slice or selection of fields gives: an encoding and its fields on the
 /// same device.
 struct TensorFields {

@@ -172,6 +172,13 @@ TEST(QuantizeModules, SharedModulesAndTiedWeightsStayOne) {
   EXPECT_TRUE(is_quantized_tensor(tied->embed->weight));
 }
 
+TEST(QuantizeModules, AWeightWithoutElementsIsSkipped) {
+  torch::nn::Linear empty(4, 0);
+  const QuantizeReport report = quantize_(*empty, Int8WeightOnlyConfig{});
+  EXPECT_EQ(find(report, "weight").action, ParameterAction::Skipped);
+  EXPECT_THAT(find(report, "weight").reason, HasSubstr("no elements: [0, 4]"));
+}
+
 TEST(QuantizeModules, AttentionsProjectionIsLeft) {
   torch::nn::MultiheadAttention attention(16, 2);
   const QuantizeReport report = quantize_(*attention, Int8WeightOnlyConfig{});

@@ -11,6 +11,7 @@
 
 #include <mantissa/configs.h>
 #include <mantissa/configs/compressed_scheme.h>
+#include <mantissa/configs/registry.h>
 #include <mantissa/formats/int4_tile_packed_to_4d_tensor.h>
 
 #include "torch/refusal.h"
@@ -50,6 +51,32 @@ TEST_F(QuantizedTensorTest, LooksLikeTheWeightAndHoldsItsCodes) {
   const at::Tensor by_hand =
       (fields[0].to(c10::kFloat) * fields[1]).to(c10::kBFloat16);
   EXPECT_TRUE(torch::equal(w.values, by_hand));
+}
+
+TEST_F(QuantizedTensorTest, AnEmbeddingDecodesTheRowsThatAreAskedFor) {
+  const at::Tensor plain = torch::randn({64, 1024}).to(c10::kBFloat16);
+  const at::Tensor few = torch::tensor({{3, 63}, {0, 3}});
+  for (const char* words :
+       {"int8_weight_only",
+        "int8_weight_only:granularity=per_tensor",
+        "int4_weight_only:group_size=32",
+        "int4_weight_only:group_size=32,int4_packing_format=tile_packed_to_4d",
+        "intx_weight_only:weight_dtype=int4,granularity=per_group(32)",
+        "float8_weight_only"}) {
+    const auto choice =
+        parse_config_words(words)->choose({64, 1024}, DType::BFloat16);
+    ASSERT_NE(choice.encoding, nullptr) << words << choice.refusal;
+    const at::Tensor w = to_quantized_tensor(plain, choice.encoding);
+    const at::Tensor values = mantissa::dequantize(w);
+    EXPECT_TRUE(
+        torch::equal(torch::embedding(w, few), torch::embedding(values, few)))
+        << words;
+    const at::Tensor many = torch::arange(64);
+    EXPECT_TRUE(torch::equal(torch::embedding(w, many), values)) << words;
+  }
+  const Int8Weight w({6, 8});
+  EXPECT_THAT(refusal([&] { torch::embedding(w.quantized, few); }),
+              HasSubstr("index 63 is outside a quantized weight of [6, 8]"));
 }
 
 TEST_F(QuantizedTensorTest, DescribesItself) {

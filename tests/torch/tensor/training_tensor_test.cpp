@@ -71,6 +71,22 @@ TEST_F(TrainingTensorTest, ThreeDimensionsAndViewsReachTheLeaf) {
   EXPECT_TRUE(torch::allclose(linear_->weight.grad(), by_linear, 1e-5, 1e-6));
 }
 
+TEST_F(TrainingTensorTest, PartsMultiplyWithTheValuesOfTheWhole) {
+  const at::Tensor& w = linear_->weight;
+  EXPECT_TRUE(torch::allclose(at::linear(x_, w.slice(0, 1, 4)),
+                              at::linear(x_, rounded().slice(0, 1, 4))));
+  const at::Tensor half = x_.slice(1, 2, 6);
+  EXPECT_TRUE(torch::allclose(at::linear(half, w.slice(1, 2, 6)),
+                              at::linear(half, rounded().slice(1, 2, 6))));
+  EXPECT_TRUE(
+      torch::allclose(half.mm(w.t().slice(0, 2, 6).slice(1, 1, 4)),
+                      half.mm(rounded().t().slice(0, 2, 6).slice(1, 1, 4))));
+  at::linear(x_, w.slice(0, 1, 4)).sum().backward();
+  EXPECT_TRUE(torch::allclose(w.grad().slice(0, 1, 4),
+                              torch::ones({4, 3}).t().mm(x_.detach())));
+  EXPECT_EQ(w.grad()[0].abs().sum().item<float>(), 0);
+}
+
 TEST_F(TrainingTensorTest, FrozenPartsGetNoGradient) {
   linear_->weight.set_requires_grad(false);
   linear_->forward(x_).sum().backward();
