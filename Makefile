@@ -30,7 +30,8 @@ help:
 	@echo "make fuzz     build the fuzz targets and run each for a minute"
 	@echo "make lint     format, clang-tidy on changed files, layers, sizes"
 	@echo "make docs     the documentation in docs/_build/html"
-	@echo "make install  build and install into PREFIX ($(PREFIX))"
+	@echo "make install  build and install into PREFIX ($(PREFIX)); with the torch"
+	@echo "              half where tools/setup.sh --torch has put libtorch"
 	@echo "make clean    remove build output (not .deps)"
 
 setup-build:
@@ -89,8 +90,11 @@ docs:
 	@tools/docs.sh
 
 install: setup-build
-	@$(call configure,release) --log-level=WARNING
-	cmake --build --preset release -j $(JOBS) --target mantissa mantissa_core
+	@set -e; torch=$(MANTISSA_TORCH); targets="mantissa mantissa_core"; \
+	[ -e "$$torch" ] || torch=$(demo_torch); \
+	[ ! -e "$$torch" ] || targets="$$targets mantissa_torch_tool"; \
+	$(call configure,release) -DMANTISSA_TORCH=$$torch --log-level=WARNING; \
+	cmake --build --preset release -j $(JOBS) --target $$targets
 	cmake --install build --prefix $(PREFIX)
 
 clean:

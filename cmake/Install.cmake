@@ -19,12 +19,28 @@ install(FILES ${shell_dir}/mantissa.1
 
 install(TARGETS mantissa_core EXPORT mantissa-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-# The torch half is not installed yet: a consumer would not find its library.
 install(DIRECTORY include/mantissa DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN *.h
   PATTERN torch EXCLUDE PATTERN mantissa.h EXCLUDE)
 install(EXPORT mantissa-targets
   NAMESPACE mantissa:: DESTINATION ${package_dir})
+
+# The torch half has targets of its own: the rest of the package needs no
+# libtorch.
+if(TARGET mantissa_torch)
+  install(TARGETS mantissa_torch EXPORT mantissa-torch-targets
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(DIRECTORY include/mantissa/torch
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mantissa FILES_MATCHING PATTERN *.h)
+  install(FILES include/mantissa/mantissa.h
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mantissa)
+  install(EXPORT mantissa-torch-targets
+    NAMESPACE mantissa:: DESTINATION ${package_dir})
+  install(FILES cmake/MantissaTorchWheel.cmake DESTINATION ${package_dir})
+  # Where the tool looks for it: beside its own folder.
+  install(TARGETS mantissa_torch_tool
+    RUNTIME DESTINATION libexec/mantissa)
+endif()
 
 configure_package_config_file(cmake/mantissa-config.cmake.in
   ${CMAKE_BINARY_DIR}/mantissa-config.cmake
