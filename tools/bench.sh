@@ -32,5 +32,7 @@ if [ -x "$peers" ]; then
 else
   echo "bench: no llama.cpp: tools/setup.sh --peers builds it"
 fi
+python3 bench/peers/models.py build-bench/bin/mantissa "$gguf" \
+  tests/golden/wikitext-2/test.txt "${llama[@]:0:2}"
 python3 bench/peers/quantize.py build-bench/bin/mantissa "$scratch/bf16" \
   "$judge" "${llama[@]}"

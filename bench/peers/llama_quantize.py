@@ -14,6 +14,7 @@ import time
 import llama_cpp
 
 TYPES = {
+    "F32": llama_cpp.LLAMA_FTYPE_ALL_F32,
     "F16": llama_cpp.LLAMA_FTYPE_MOSTLY_F16,
     "Q4_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_0,
     "Q8_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0,

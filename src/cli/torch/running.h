@@ -10,6 +10,7 @@
 #include <mantissa/torch/model_loading.h>
 
 #include "cli/model_options.h"
+#include "torch/tensor/torch_errors.h"
 
 namespace mantissa::cli {
 
@@ -25,6 +26,8 @@ template <class Command>
 int with_tool_errors(const Command& command) {
   try {
     return command();
+  } catch (const RefusedByCore& error) {
+    throw Error(error.kind(), error.what_without_backtrace());
   } catch (const c10::ValueError& error) {
     throw Error(ErrorKind::Usage, error.what_without_backtrace());
   } catch (const c10::OutOfMemoryError& error) {

@@ -176,6 +176,30 @@ TEST_F(RunModelTest, RefusesWhatCannotWork) {
 }
 
 // The words are the tool's own: help needs no libtorch, and the tool has none.
+TEST_F(RunModelTest, AMalformedQuantizedTensorIsTheInputsFault) {
+  const TempDir temp;
+  const fs::path model = temp.path() / "int8";
+  const ToolResult quantized = run_tool({"quantize",
+                                         kMiniLm,
+                                         "-c",
+                                         "int8_weight_only",
+                                         "--no-report",
+                                         "-o",
+                                         model.string()});
+  ASSERT_EQ(quantized.exit_code, 0) << quantized.err;
+  const fs::path file = model / "model.safetensors";
+  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+  std::string header(64 << 10, '\0');
+  bytes.read(header.data(), std::ssize(header));
+  const auto at = header.find("block_size");
+  ASSERT_NE(at, header.npos);
+  bytes.seekp(static_cast<std::streamoff>(at)).write("block_sise", 10);
+  bytes.close();
+  const ToolResult result = run_tool({"embed", model.string(), "hello"});
+  EXPECT_EQ(result.exit_code, 4) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("block_size"));
+}
+
 TEST(TorchlessTool, KnowsTheWords) {
   const ToolResult help = run_tool({"eval", "--help"});
   EXPECT_EQ(help.exit_code, 0);
