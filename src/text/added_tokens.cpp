@@ -16,6 +16,7 @@ namespace {
 // A long token costs its length at every place of a text that looks like it.
 constexpr std::size_t kLongestToken = 1024;
 constexpr std::size_t kMaxAdded = 1 << 18;
+constexpr std::size_t kMaxBytes = std::size_t{1} << 22;  // of all of them
 
 [[noreturn]] void fail(const std::string& what) {
   throw Error(ErrorKind::Input, "tokenizer.json: added_tokens: " + what);
@@ -107,6 +108,10 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens,
                          const Vocabulary& model,
                          const Normalizer* normalizer)
     : tokens_(std::move(tokens)) {
+  std::size_t bytes = 0;
+  for (const AddedToken& token : tokens_) bytes += token.content.size();
+  const RegexBudget budget(bytes);
+  bytes = 0;
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     AddedToken& token = tokens_[i];
     const std::string* same_id = model.text(token.id);
@@ -126,6 +131,10 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens,
                        quoted_name(content),
                        content.size(),
                        kLongestToken));
+    }
+    bytes += content.size();
+    if (bytes > kMaxBytes) {
+      fail(fmt::format("more than {} bytes in all", kMaxBytes));
     }
     const std::size_t set = token.normalized ? 1 : 0;
     sets_[set].add(content, i);

@@ -8,6 +8,7 @@
 #include <mantissa/core/error.h>
 
 #include "core/quoted.h"
+#include "text/characters.h"
 #include "text/chat_lexer.h"
 
 namespace mantissa::text::chat {
@@ -15,13 +16,29 @@ namespace {
 
 using Kind = Expr::Kind;
 
-// A long conversation takes some thousand steps.
-constexpr std::size_t kMaxSteps = 2'000'000;
-constexpr std::size_t kItemsPerStep = 64;
-constexpr std::size_t kMaxItems = std::size_t{1} << 24;
-constexpr int kMaxDepth = 256;
+// A long conversation takes some thousand steps, and is read or copied a dozen
+// times.
+constexpr std::size_t kMaxSteps = 1'000'000;
+constexpr std::size_t kBytesPerStep = 32;
+constexpr int kMaxDepth = 1024;
+// A conversation from outside has at most 64 levels.
+constexpr int kMaxValueDepth = 100;
+// Up to this length of what is looked for, looking at each place is quick.
+constexpr std::size_t kShortPart = 32;
 
 }  // namespace
+
+std::size_t text_bytes(const Value& value) {
+  const auto* text = value.as<std::string>();
+  return text == nullptr ? 0 : text->size();
+}
+
+std::size_t text_bytes(const Arguments& with) {
+  std::size_t bytes = 64 * (with.values.size() + with.named.size());
+  for (const Value& value : with.values) bytes += text_bytes(value);
+  for (const auto& [name, value] : with.named) bytes += text_bytes(value);
+  return bytes;
+}
 
 Evaluator::~Evaluator() {
   for (const auto& held : namespaces_) held->fields.items.clear();
@@ -29,27 +46,73 @@ Evaluator::~Evaluator() {
 
 void Evaluator::fail(std::string_view what) const { refuse_at(line_, what); }
 
-void Evaluator::charge(std::size_t items) {
-  steps_ += 1 + items / kItemsPerStep;
-  if (steps_ > kMaxSteps || items > kMaxItems) {
+void Evaluator::stop() const {
+  throw Error(ErrorKind::Resources,
+              fmt::format("chat template, line {}: runs too long or makes "
+                          "too much; the limits are {} steps and {} bytes",
+                          line_,
+                          kMaxSteps,
+                          kMaxBytes));
+}
+
+void Evaluator::charge(std::size_t bytes) {
+  steps_ += 1 + bytes / kBytesPerStep;
+  if (steps_ > kMaxSteps || bytes > kMaxBytes) stop();
+}
+
+void Evaluator::enter(int frames) {
+  depth_ += frames;
+  if (depth_ > kMaxDepth) {
     throw Error(ErrorKind::Resources,
-                fmt::format("chat template, line {}: runs too long or makes "
-                            "too much; the limits are {} steps and {} bytes",
-                            line_,
-                            kMaxSteps,
-                            kMaxItems));
+                fmt::format("chat template, line {}: nests too deeply", line_));
   }
+}
+
+Value Evaluator::made(List items, bool tuple) {
+  charge_values(items.size());
+  return {std::move(items), tuple};
+}
+
+std::string Evaluator::text_of(const Value& value) {
+  charge(value.weight);
+  return to_text(value);
+}
+
+bool Evaluator::equal(const Value& a, const Value& b) {
+  charge(std::min(a.weight, b.weight));
+  return are_equal(a, b);
+}
+
+// Knuth, Morris and Pratt where the standard library's search, which may look
+// at all of `part` at each place, could take long.
+std::size_t Evaluator::find_text(std::string_view text,
+                                 std::string_view part,
+                                 std::size_t from) {
+  if (part.size() <= kShortPart) return text.find(part, from);
+  charge(part.size() * sizeof(std::size_t));
+  std::vector<std::size_t> border(part.size());  // of part[0..i]
+  const auto longest = [&](std::size_t length, char next) {
+    while (length > 0 && part[length] != next) length = border[length - 1];
+    return part[length] == next ? length + 1 : 0;
+  };
+  for (std::size_t i = 1; i < part.size(); ++i) {
+    border[i] = longest(border[i - 1], part[i]);
+  }
+  std::size_t length = 0;
+  for (std::size_t i = from; i < text.size(); ++i) {
+    length = longest(length, text[i]);
+    if (length == part.size()) return i + 1 - length;
+  }
+  return text.npos;
 }
 
 Value Evaluator::eval(const Expr& expr) {
   const int line = line_;
   line_ = expr.line;
   charge();
-  if (++depth_ > kMaxDepth * 4) {
-    throw Error(ErrorKind::Resources,
-                fmt::format("chat template, line {}: nests too deeply", line_));
-  }
+  enter(1);
   Value value = eval_now(expr);
+  if (value.weight > kMaxBytes || value.depth > kMaxValueDepth) stop();
   --depth_;
   line_ = line;
   return value;
@@ -117,6 +180,7 @@ Value Evaluator::eval_now(const Expr& expr) {
 
 Value Evaluator::name(const std::string& name) {
   for (const Scope* scope = scope_; scope != nullptr; scope = scope->parent) {
+    charge(2 * scope->names.size());
     for (const auto& [key, value] : scope->names) {
       if (key == name) return value;
     }
@@ -138,7 +202,10 @@ Value Evaluator::attribute(const Value& of, const std::string& name) {
   Value method = method_of(of, name);
   if (!method.is_undefined()) return method;
   const Value* found = nullptr;
-  if (const auto* dict = of.as<Dict>()) found = dict->find(name);
+  if (const auto* dict = of.as<Dict>()) {
+    charge(2 * dict->items.size());
+    found = dict->find(name);
+  }
   if (const auto* held = of.as_namespace()) found = held->fields.find(name);
   return found == nullptr ? Value::undefined(name) : *found;
 }
@@ -146,6 +213,7 @@ Value Evaluator::attribute(const Value& of, const std::string& name) {
 Value Evaluator::item(const Value& of, const Value& key) {
   if (const auto* text = key.as<std::string>()) {
     if (const auto* dict = of.as<Dict>()) {
+      charge(2 * dict->items.size());
       const Value* found = dict->find(*text);
       if (found != nullptr) return *found;
     }
@@ -161,14 +229,26 @@ Value Evaluator::item(const Value& of, const Value& key) {
     return (*list)[static_cast<std::size_t>(index)];
   }
   if (const auto* text = of.as<std::string>()) {
-    const auto characters = characters_of(*text);
     charge(text->size());
-    const auto size = static_cast<std::int64_t>(characters.size());
+    const std::int64_t size = length_of(*text);
     if (index < 0) index += size;
     if (index < 0 || index >= size) return Value::undefined("item");
-    return std::string(characters[static_cast<std::size_t>(index)]);
+    std::string_view rest = *text;
+    while (index-- > 0) rest.remove_prefix(character_bytes(rest[0]));
+    return std::string(rest.substr(0, character_bytes(rest[0])));
   }
   return Value::undefined("item");
+}
+
+// A part of a slice; INT64_MIN when it is left out or None.
+std::int64_t Evaluator::slice_bound(const Expr* part, std::int64_t otherwise) {
+  if (part == nullptr) return otherwise;
+  const Value given = eval(*part);
+  std::int64_t value = otherwise;
+  if (!given.is_none() && !is_integer(given, value)) {
+    fail("slice bounds are integers");
+  }
+  return value;
 }
 
 Value Evaluator::slice(const Expr& expr) {
@@ -178,26 +258,24 @@ Value Evaluator::slice(const Expr& expr) {
   if (text == nullptr && list == nullptr) {
     fail(fmt::format("{} cannot be sliced", type_name(of)));
   }
-  const auto characters =
-      text != nullptr ? characters_of(*text) : std::vector<std::string_view>();
-  const auto size = static_cast<std::int64_t>(
-      text != nullptr ? characters.size() : list->size());
-  charge(static_cast<std::size_t>(size));
-  const auto part = [&](std::size_t i, std::int64_t otherwise) {
-    std::int64_t value = otherwise;
-    if (expr.kids[i] == nullptr) return value;
-    const Value given = eval(*expr.kids[i]);
-    if (given.is_none()) return value;
-    if (!is_integer(given, value)) fail("slice bounds are integers");
-    return value;
-  };
-  const std::int64_t step = part(3, 1);
+  // Where the characters begin.
+  std::vector<std::uint32_t> places;
+  if (text != nullptr) {
+    charge(text->size() * sizeof(std::uint32_t));
+    std::uint32_t at = 0;
+    for_each_character(*text, [&](char32_t, std::string_view bytes) {
+      places.push_back(at);
+      at += static_cast<std::uint32_t>(bytes.size());
+    });
+  }
+  const auto size =
+      static_cast<std::int64_t>(text != nullptr ? places.size() : list->size());
+  const std::int64_t step = slice_bound(expr.kids[3].get(), 1);
   if (step == 0) fail("a slice with step 0");
   const std::int64_t low = step > 0 ? 0 : -1;
   const std::int64_t high = step > 0 ? size : size - 1;
   const auto bound = [&](std::size_t i, std::int64_t otherwise) {
-    if (expr.kids[i] == nullptr) return otherwise;
-    std::int64_t value = part(i, INT64_MIN);
+    std::int64_t value = slice_bound(expr.kids[i].get(), INT64_MIN);
     if (value == INT64_MIN) return otherwise;
     if (value < 0) value = value < -size ? low : value + size;
     return std::clamp(value, low, high);
@@ -211,13 +289,14 @@ Value Evaluator::slice(const Expr& expr) {
   for (std::int64_t i = begin; stride > 0 ? i < end : i > end; i += stride) {
     const auto at = static_cast<std::size_t>(i);
     if (text != nullptr) {
-      cut += characters[at];
+      const std::string_view rest = std::string_view(*text).substr(places[at]);
+      cut += rest.substr(0, character_bytes(rest[0]));
     } else {
       items.push_back((*list)[at]);
     }
   }
   if (text != nullptr) return cut;
-  return {std::move(items), of.tuple};
+  return made(std::move(items), of.tuple);
 }
 
 Arguments Evaluator::arguments(const Expr& call) {
@@ -242,6 +321,7 @@ Value Evaluator::call(const Value& function, const Arguments& arguments) {
   if (callable == nullptr) {
     fail(fmt::format("{} cannot be called", type_name(function)));
   }
+  charge(text_bytes(arguments));
   return (*callable)(*this, arguments);
 }
 
@@ -253,6 +333,7 @@ Value Evaluator::dict(const Expr& expr) {
     if (text == nullptr) fail("keys of dicts are strings here");
     Value value = eval(*expr.kids[i + 1]);
     bool known = false;
+    charge(2 * out.items.size());
     for (auto& [name, old] : out.items) {
       if (name != *text) continue;
       old = value;
@@ -263,27 +344,34 @@ Value Evaluator::dict(const Expr& expr) {
   return out;
 }
 
-List Evaluator::iterate(const Value& value) {
-  List out;
-  if (value.is_undefined()) return out;
-  if (const auto* list = value.as<List>()) {
-    out = *list;
-  } else if (const auto* dict = value.as<Dict>()) {
-    for (const auto& [key, item] : dict->items) out.emplace_back(key);
+std::shared_ptr<const List> Evaluator::iterate(const Value& value) {
+  if (const auto* list =
+          std::get_if<std::shared_ptr<const List>>(&value.data)) {
+    charge((*list)->size());
+    return *list;
+  }
+  auto out = std::make_shared<List>();
+  if (const auto* dict = value.as<Dict>()) {
+    charge_values(2 * dict->items.size());
+    for (const auto& [key, item] : dict->items) out->emplace_back(key);
   } else if (const auto* text = value.as<std::string>()) {
-    for (const auto c : characters_of(*text)) out.emplace_back(std::string(c));
-  } else {
+    charge_values(2 * text->size());
+    for_each_character(*text, [&](char32_t, std::string_view bytes) {
+      out->emplace_back(std::string(bytes));
+    });
+  } else if (!value.is_undefined()) {
     fail(fmt::format("{} cannot be iterated", type_name(value)));
   }
-  charge(out.size());
   return out;
 }
 
 Value Evaluator::make_namespace(const Arguments& fields) {
   auto held = std::make_shared<Namespace>();
+  charge_values(4);
   for (const Value& value : fields.values) {
     const auto* dict = value.as<Dict>();
     if (dict == nullptr) fail("namespace() takes dicts and name=value");
+    charge_values(2 * dict->items.size());
     held->fields = *dict;
   }
   for (const auto& [name, value] : fields.named) {

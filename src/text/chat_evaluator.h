@@ -20,14 +20,29 @@ class Evaluator {
 
   std::string run(const Nodes& program, Dict variables);
 
-  /// Counts work against the limit; bytes or items made count a little.
-  void charge(std::size_t items = 0);
+  /// Counts work against the limit: one step, and one more for every 32 bytes
+  /// that are read or made. More than 16 MiB at once are refused.
+  void charge(std::size_t bytes = 0);
+  /// The same for values that are made.
+  void charge_values(std::size_t count) { charge(count * kValueBytes); }
+  /// Throws Error(Resources): a limit is reached.
+  [[noreturn]] void stop() const;
+  /// A list that is new.
+  Value made(List items, bool tuple = false);
+  /// str() and ==, charged by weight.
+  std::string text_of(const Value& value);
+  bool equal(const Value& a, const Value& b);
+  /// Where `part` begins in `text`, from `from`; npos for nowhere. In linear
+  /// time.
+  std::size_t find_text(std::string_view text,
+                        std::string_view part,
+                        std::size_t from = 0);
   Value call(const Value& function, const Arguments& arguments);
   Value filter(std::string_view name, const Value& in, const Arguments& with);
   bool test(std::string_view name, const Value& in, const Arguments& with);
   Value attribute(const Value& of, const std::string& name);
   Value item(const Value& of, const Value& key);
-  List iterate(const Value& value);
+  std::shared_ptr<const List> iterate(const Value& value);
   bool less(const Value& a, const Value& b);
   Value make_namespace(const Arguments& fields);
   const ChatOptions& options() const { return options_; }
@@ -35,7 +50,11 @@ class Evaluator {
   /// Throws Error(Usage) with the line being run.
   [[noreturn]] void fail(std::string_view what) const;
 
+  /// What one value may weigh, and what may come out.
+  static constexpr std::size_t kMaxBytes = std::size_t{1} << 24;
+
  private:
+  static constexpr std::size_t kValueBytes = 64;
   struct Scope {
     Named names;
     Scope* parent = nullptr;
@@ -44,6 +63,8 @@ class Evaluator {
 
   Value eval(const Expr& expr);
   Value eval_now(const Expr& expr);
+  void enter(int frames);
+  std::int64_t slice_bound(const Expr* part, std::int64_t otherwise);
   Value name(const std::string& name);
   Value slice(const Expr& expr);
   Value compare(const Expr& expr);
@@ -82,6 +103,14 @@ Value global_function(std::string_view name);
 Value method_of(const Value& of, std::string_view name);
 
 /// str.strip() with its optional argument, for the side -1, 1 or 0 (both).
-std::string strip(std::string_view text, const Value* characters, int side);
+std::string strip(Evaluator& self,
+                  std::string_view text,
+                  const Value* characters,
+                  int side);
+
+/// The bytes that a function or filter may read of its input or arguments,
+/// lists and dicts aside.
+std::size_t text_bytes(const Value& value);
+std::size_t text_bytes(const Arguments& with);
 
 }  // namespace mantissa::text::chat

@@ -29,9 +29,20 @@ ExprPtr make(Kind kind, int line) {
   return expr;
 }
 
+// Trees are walked by recursion, and their chains lie in one another.
+void add(Expr& parent, ExprPtr kid) {
+  constexpr int kMaxTree = 1000;
+  if (kid != nullptr) parent.depth = std::max(parent.depth, kid->depth + 1);
+  if (parent.depth > kMaxTree) {
+    fail_at(parent.line,
+            fmt::format("an expression nests deeper than {} levels", kMaxTree));
+  }
+  parent.kids.push_back(std::move(kid));
+}
+
 ExprPtr make(Kind kind, int line, ExprPtr kid) {
   auto expr = make(kind, line);
-  expr->kids.push_back(std::move(kid));
+  add(*expr, std::move(kid));
   return expr;
 }
 
@@ -138,7 +149,7 @@ ExprPtr ExpressionParser::tuple() {
   while (tokens_.accept(",")) {
     const auto kind = tokens_.peek().kind;
     if (kind == Token::Kind::BlockEnd || kind == Token::Kind::OutputEnd) break;
-    out->kids.push_back(expression());
+    add(*out, expression());
   }
   return out;
 }
@@ -150,8 +161,8 @@ ExprPtr ExpressionParser::choice() {
     const int line = tokens_.line();
     tokens_.next();
     ExprPtr out = make(Kind::Choice, line, either());
-    out->kids.push_back(std::move(value));
-    out->kids.push_back(tokens_.accept_name("else") ? expression() : nullptr);
+    add(*out, std::move(value));
+    add(*out, tokens_.accept_name("else") ? expression() : nullptr);
     value = std::move(out);
   }
   return value;
@@ -163,7 +174,7 @@ ExprPtr ExpressionParser::either() {
     check_chain(i, tokens_.line());
     const int line = tokens_.next().line;
     left = make(Kind::Or, line, std::move(left));
-    left->kids.push_back(both());
+    add(*left, both());
   }
   return left;
 }
@@ -174,7 +185,7 @@ ExprPtr ExpressionParser::both() {
     check_chain(i, tokens_.line());
     const int line = tokens_.next().line;
     left = make(Kind::And, line, std::move(left));
-    left->kids.push_back(negation());
+    add(*left, negation());
   }
   return left;
 }
@@ -207,7 +218,7 @@ ExprPtr ExpressionParser::comparison() {
     tokens_.next();
     if (out == nullptr) out = make(Kind::Compare, line, std::move(first));
     out->operators.push_back(op);
-    out->kids.push_back(binary(0));
+    add(*out, binary(0));
   }
 }
 
@@ -224,7 +235,7 @@ ExprPtr ExpressionParser::binary(int level) {
     const int line = tokens_.next().line;
     left = make(Kind::Binary, line, std::move(left));
     left->text = op;
-    left->kids.push_back(binary(level + 1));
+    add(*left, binary(level + 1));
   }
 }
 
@@ -292,7 +303,7 @@ ExprPtr ExpressionParser::primary() {
 
 void ExpressionParser::items(Expr& list, std::string_view end) {
   while (!tokens_.accept(end)) {
-    list.kids.push_back(expression());
+    add(list, expression());
     if (!tokens_.is(end)) tokens_.expect(",");
   }
 }
@@ -300,9 +311,9 @@ void ExpressionParser::items(Expr& list, std::string_view end) {
 ExprPtr ExpressionParser::dict() {
   ExprPtr out = make(Kind::Dict, tokens_.next().line);
   while (!tokens_.accept("}")) {
-    out->kids.push_back(expression());
+    add(*out, expression());
     tokens_.expect(":");
-    out->kids.push_back(expression());
+    add(*out, expression());
     if (!tokens_.is("}")) tokens_.expect(",");
   }
   return out;
@@ -318,7 +329,7 @@ ExprPtr ExpressionParser::postfix(ExprPtr inner) {
       if (tokens_.peek().kind == Token::Kind::Integer) {
         inner->kind = Kind::Index;
         const Token token = tokens_.next();
-        inner->kids.push_back(literal(number(token), line));
+        add(*inner, literal(number(token), line));
       } else {
         inner->text = tokens_.expect_name();
       }
@@ -352,7 +363,7 @@ ExprPtr ExpressionParser::subscript(ExprPtr inner) {
   if (!slice && parts[0] == nullptr) fail_at(line, "an empty index");
   ExprPtr out = make(slice ? Kind::Slice : Kind::Index, line, std::move(inner));
   for (ExprPtr& part : parts) {
-    out->kids.push_back(std::move(part));
+    add(*out, std::move(part));
     if (!slice) break;
   }
   return out;
@@ -369,9 +380,11 @@ void ExpressionParser::arguments(Expr& call) {
         after.kind == Token::Kind::Operator && after.text == "=") {
       std::string name = tokens_.next().text;
       tokens_.next();
-      call.named.emplace_back(std::move(name), expression());
+      ExprPtr value = expression();
+      call.depth = std::max(call.depth, value->depth + 1);
+      call.named.emplace_back(std::move(name), std::move(value));
     } else {
-      call.kids.push_back(expression());
+      add(call, expression());
     }
     if (!tokens_.is(")")) tokens_.expect(",");
   }
@@ -412,7 +425,7 @@ ExprPtr ExpressionParser::test(ExprPtr inner) {
   if (tokens_.is("(")) {
     arguments(*out);
   } else if (operand) {
-    out->kids.push_back(postfix(primary()));
+    add(*out, postfix(primary()));
   }
   return negated ? make(Kind::Not, line, std::move(out)) : std::move(out);
 }

@@ -41,13 +41,17 @@ Value to_json_text(Evaluator& self, const Value& in, const Arguments& with) {
   }
   if (const Value* given = with.find(2, "separators");
       given != nullptr && !given->is_none()) {
-    const List parts = self.iterate(*given);
-    if (parts.size() != 2) self.fail("tojson: separators are two strings");
-    style.item = to_text(parts[0]);
-    style.colon = to_text(parts[1]);
+    const auto parts = self.iterate(*given);
+    if (parts->size() != 2) self.fail("tojson: separators are two strings");
+    style.item = self.text_of((*parts)[0]);
+    style.colon = self.text_of((*parts)[1]);
   }
+  style.limit = Evaluator::kMaxBytes;
   std::string out;
-  if (!to_json(in, style, out)) {
+  self.charge(in.weight);
+  const JsonEnd end = to_json(in, style, out);
+  if (end == JsonEnd::Limit) self.stop();
+  if (end == JsonEnd::NoJson) {
     self.fail(fmt::format(
         "tojson: {} in the value is not JSON",
         in.is_undefined() ? "an undefined value" : "a function or namespace"));
@@ -61,6 +65,7 @@ Value path_of(Evaluator& self, const Value& item, const std::string& path) {
   Value value = item;
   std::size_t at = 0;
   while (true) {
+    self.charge();
     const std::size_t dot = std::min(path.find('.', at), path.size());
     const std::string part = path.substr(at, dot - at);
     std::int64_t index = 0;
@@ -87,18 +92,18 @@ Value select_items(Evaluator& self, const Value& in, const Arguments& with) {
   if (kAttribute && with.values.empty()) {
     self.fail("selectattr and rejectattr name an attribute");
   }
+  const std::string path = kAttribute ? self.text_of(with.values[0]) : "";
+  const bool tests = with.values.size() > kTest;
+  const std::string name = tests ? self.text_of(with.values[kTest]) : "";
+  const Arguments rest = rest_of(with, kTest + 1);
+  const auto items = self.iterate(in);
   List out;
-  for (const Value& item : self.iterate(in)) {
-    const Value value =
-        kAttribute ? path_of(self, item, to_text(with.values[0])) : item;
-    const bool passes =
-        with.values.size() > kTest
-            ? self.test(
-                  to_text(with.values[kTest]), value, rest_of(with, kTest + 1))
-            : is_true(value);
+  for (const Value& item : *items) {
+    const Value value = kAttribute ? path_of(self, item, path) : item;
+    const bool passes = tests ? self.test(name, value, rest) : is_true(value);
     if (passes == kKeep) out.push_back(item);
   }
-  return out;
+  return self.made(std::move(out));
 }
 
 Value map_items(Evaluator& self, const Value& in, const Arguments& with) {
@@ -112,13 +117,17 @@ Value map_items(Evaluator& self, const Value& in, const Arguments& with) {
   if (path == nullptr && with.values.empty()) {
     self.fail("map takes a filter, or attribute=NAME");
   }
-  for (const Value& item : self.iterate(in)) {
+  const std::string name =
+      self.text_of(path == nullptr ? with.values[0] : *path);
+  const Arguments rest = rest_of(with, 1);
+  const auto items = self.iterate(in);
+  self.charge_values(items->size());
+  for (const Value& item : *items) {
     if (path == nullptr) {
-      out.push_back(
-          self.filter(to_text(with.values[0]), item, rest_of(with, 1)));
+      out.push_back(self.filter(name, item, rest));
       continue;
     }
-    Value value = path_of(self, item, to_text(*path));
+    Value value = path_of(self, item, name);
     out.push_back(value.is_undefined() && otherwise != nullptr ? *otherwise
                                                                : value);
   }
@@ -128,14 +137,20 @@ Value map_items(Evaluator& self, const Value& in, const Arguments& with) {
 Value join_items(Evaluator& self, const Value& in, const Arguments& with) {
   const Value* separator = with.find(0, "d");
   const Value* path = with.find(1, "attribute");
+  const std::string between =
+      separator == nullptr ? "" : self.text_of(*separator);
+  const std::string name = path == nullptr ? "" : self.text_of(*path);
+  const auto items = self.iterate(in);
   std::string out;
   bool first = true;
-  for (const Value& item : self.iterate(in)) {
-    if (!first && separator != nullptr) out += to_text(*separator);
+  for (const Value& item : *items) {
+    if (!first) {
+      self.charge(between.size());
+      out += between;
+    }
     first = false;
-    out +=
-        to_text(path == nullptr ? item : path_of(self, item, to_text(*path)));
-    self.charge(out.size() / 64);
+    out += self.text_of(path == nullptr ? item : path_of(self, item, name));
+    if (out.size() > Evaluator::kMaxBytes) self.stop();
   }
   return out;
 }
@@ -147,22 +162,34 @@ Value pairs_of(Evaluator& self, const Value& in, const Arguments&) {
     self.fail(fmt::format("items takes a dict, got {}", type_name(in)));
   }
   List out;
+  self.charge_values(4 * dict->items.size());
   for (const auto& [key, value] : dict->items) {
     out.push_back({List{Value(key), value}, true});
   }
   return out;
 }
 
+char ascii_cased(char c, bool upper) {
+  const char first = upper ? 'a' : 'A';
+  const char last = upper ? 'z' : 'Z';
+  return c >= first && c <= last ? static_cast<char>(c ^ 0x20) : c;
+}
+
 std::string lowered(std::string_view text, bool upper) {
-  std::string out;
-  for_each_character(text, [&](char32_t c, std::string_view) {
+  std::string out(text);
+  const auto other = std::ranges::find_if(
+      out, [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+  const auto plain = static_cast<std::size_t>(other - out.begin());
+  for (std::size_t i = 0; i < plain; ++i) out[i] = ascii_cased(out[i], upper);
+  out.resize(plain);
+  for_each_character(text.substr(plain), [&](char32_t c, std::string_view) {
     upper ? append_upper(c, out) : append_lower(c, out);
   });
   return out;
 }
 
-Value capitalized(Evaluator&, const Value& in, const Arguments&) {
-  const std::string text = to_text(in);
+Value capitalized(Evaluator& self, const Value& in, const Arguments&) {
+  const std::string text = self.text_of(in);
   if (text.empty()) return text;
   const std::size_t first = character_bytes(text[0]);
   return lowered(std::string_view(text).substr(0, first), true) +
@@ -173,8 +200,9 @@ Value replaced(Evaluator& self, const Value& in, const Arguments& with) {
   const Value* from = with.find(0, "old");
   const Value* to = with.find(1, "new");
   if (from == nullptr || to == nullptr) self.fail("replace takes two strings");
-  return self.call(method_of(Value(to_text(in)), "replace"),
-                   {{Value(to_text(*from)), Value(to_text(*to))}, {}});
+  return self.call(
+      method_of(Value(self.text_of(in)), "replace"),
+      {{Value(self.text_of(*from)), Value(self.text_of(*to))}, {}});
 }
 
 Value defaulted(Evaluator&, const Value& in, const Arguments& with) {
@@ -186,7 +214,7 @@ Value defaulted(Evaluator&, const Value& in, const Arguments& with) {
   return otherwise == nullptr ? Value("") : *otherwise;
 }
 
-Value whole(Evaluator&, const Value& in, const Arguments& with) {
+Value whole(Evaluator& self, const Value& in, const Arguments& with) {
   const Value* otherwise = with.find(0, "default");
   double number = 0;
   std::int64_t integer = 0;
@@ -195,7 +223,7 @@ Value whole(Evaluator&, const Value& in, const Arguments& with) {
   if (is_number(in, number) && std::fabs(number) < kBeyond) {
     return static_cast<std::int64_t>(number);
   }
-  const std::string text = strip(to_text(in), nullptr, 0);
+  const std::string text = strip(self, self.text_of(in), nullptr, 0);
   const auto* end = text.data() + text.size();
   if (!text.empty() && std::from_chars(text.data(), end, integer).ptr == end) {
     return integer;
@@ -206,45 +234,57 @@ Value whole(Evaluator&, const Value& in, const Arguments& with) {
 Value sorted(Evaluator& self, const Value& in, const Arguments& with) {
   const Value* reverse = with.find(0, "reverse");
   const Value* path = with.find(2, "attribute");
-  List items = self.iterate(in);
+  const std::string name = path == nullptr ? "" : self.text_of(*path);
   const bool down = reverse != nullptr && is_true(*reverse);
-  const auto key = [&](const Value& item) {
-    Value value = path == nullptr ? item : path_of(self, item, to_text(*path));
-    if (const auto* text = value.as<std::string>()) {
-      return Value(lowered(*text, false));
+  const auto items = self.iterate(in);
+  std::vector<std::pair<Value, Value>> keyed;
+  self.charge_values(3 * items->size());
+  for (const Value& item : *items) {
+    Value key = path == nullptr ? item : path_of(self, item, name);
+    if (const auto* text = key.as<std::string>()) {
+      self.charge(text->size());
+      key = lowered(*text, false);
     }
-    return value;
-  };
-  std::ranges::stable_sort(items, [&](const Value& a, const Value& b) {
-    return down ? self.less(key(b), key(a)) : self.less(key(a), key(b));
+    keyed.emplace_back(std::move(key), item);
+  }
+  std::ranges::stable_sort(keyed, [&](const auto& a, const auto& b) {
+    return down ? self.less(b.first, a.first) : self.less(a.first, b.first);
   });
-  return items;
+  List out;
+  for (auto& [key, item] : keyed) out.push_back(std::move(item));
+  return out;
 }
 
 Value unique(Evaluator& self, const Value& in, const Arguments&) {
+  const auto items = self.iterate(in);
   List out;
-  for (const Value& item : self.iterate(in)) {
-    self.charge(out.size());
+  for (const Value& item : *items) {
     const bool known = std::ranges::any_of(
-        out, [&](const Value& other) { return are_equal(item, other); });
+        out, [&](const Value& other) { return self.equal(item, other); });
     if (!known) out.push_back(item);
   }
-  return out;
+  return self.made(std::move(out));
 }
 
 Value reversed(Evaluator& self, const Value& in, const Arguments&) {
-  List items = self.iterate(in);
+  if (const auto* text = in.as<std::string>()) {
+    std::string out(text->size(), ' ');
+    std::size_t end = text->size();
+    for_each_character(*text, [&](char32_t, std::string_view bytes) {
+      end -= bytes.size();
+      out.replace(end, bytes.size(), bytes);
+    });
+    return out;
+  }
+  List items = *self.iterate(in);
   std::ranges::reverse(items);
-  if (in.as<std::string>() == nullptr) return items;
-  std::string out;
-  for (const Value& item : items) out += to_text(item);
-  return out;
+  return self.made(std::move(items));
 }
 
 Value first_or_last(Evaluator& self, const Value& in, bool first) {
-  const List items = self.iterate(in);
-  if (items.empty()) return Value::undefined("item of nothing");
-  return first ? items.front() : items.back();
+  const auto items = self.iterate(in);
+  if (items->empty()) return Value::undefined("item of nothing");
+  return first ? items->front() : items->back();
 }
 
 struct Row {
@@ -287,11 +327,11 @@ constexpr Row kRows[] = {
      }},
     {"list",
      [](Evaluator& self, const Value& in, const Arguments&) -> Value {
-       return self.iterate(in);
+       return self.made(*self.iterate(in));
      }},
     {"lower",
-     [](Evaluator&, const Value& in, const Arguments&) -> Value {
-       return lowered(to_text(in), false);
+     [](Evaluator& self, const Value& in, const Arguments&) -> Value {
+       return lowered(self.text_of(in), false);
      }},
     {"map", map_items},
     {"reject", select_items<false, false>},
@@ -299,25 +339,25 @@ constexpr Row kRows[] = {
     {"replace", replaced},
     {"reverse", reversed},
     {"safe",
-     [](Evaluator&, const Value& in, const Arguments&) -> Value {
-       return to_text(in);
+     [](Evaluator& self, const Value& in, const Arguments&) -> Value {
+       return self.text_of(in);
      }},
     {"select", select_items<false, true>},
     {"selectattr", select_items<true, true>},
     {"sort", sorted},
     {"string",
-     [](Evaluator&, const Value& in, const Arguments&) -> Value {
-       return to_text(in);
+     [](Evaluator& self, const Value& in, const Arguments&) -> Value {
+       return self.text_of(in);
      }},
     {"tojson", to_json_text},
     {"trim",
-     [](Evaluator&, const Value& in, const Arguments& with) -> Value {
-       return strip(to_text(in), with.find(0, "chars"), 0);
+     [](Evaluator& self, const Value& in, const Arguments& with) -> Value {
+       return strip(self, self.text_of(in), with.find(0, "chars"), 0);
      }},
     {"unique", unique},
     {"upper",
-     [](Evaluator&, const Value& in, const Arguments&) -> Value {
-       return lowered(to_text(in), true);
+     [](Evaluator& self, const Value& in, const Arguments&) -> Value {
+       return lowered(self.text_of(in), true);
      }},
 };
 
@@ -334,8 +374,14 @@ std::string names_of_filters() {
 Value Evaluator::filter(std::string_view name,
                         const Value& in,
                         const Arguments& with) {
+  constexpr int kCost = 16;  // frames of ours: map may call a filter again
   for (const Row& row : kRows) {
-    if (row.name == name) return row.run(*this, in, with);
+    if (row.name != name) continue;
+    charge(text_bytes(in) + text_bytes(with));
+    enter(kCost);
+    Value out = row.run(*this, in, with);
+    depth_ -= kCost;
+    return out;
   }
   fail(fmt::format("the filter {} is not supported; supported are {}",
                    quoted_name(name),

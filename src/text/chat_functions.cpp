@@ -10,9 +10,15 @@ namespace mantissa::text::chat {
 namespace {
 
 Value raise_exception(Evaluator& self, const Arguments& with) {
+  constexpr std::size_t kLongest = 1000;
   const Value* message = with.find(0, "message");
-  self.fail("the template refuses the conversation: " +
-            (message == nullptr ? std::string() : to_text(*message)));
+  std::string text = message == nullptr ? "" : self.text_of(*message);
+  if (text.size() > kLongest) {
+    std::size_t end = kLongest;
+    while ((static_cast<unsigned char>(text[end]) & 0xc0u) == 0x80u) --end;
+    text = text.substr(0, end) + "...";
+  }
+  self.fail("the template refuses the conversation: " + text);
 }
 
 Value make_range(Evaluator& self, const Arguments& with) {
@@ -35,8 +41,7 @@ Value make_range(Evaluator& self, const Arguments& with) {
       self.fail(fmt::format("range() of more than {} items", kMost));
     }
   }
-  self.charge(out.size());
-  return out;
+  return self.made(std::move(out));
 }
 
 Value make_dict(Evaluator& self, const Arguments& with) {
@@ -44,6 +49,7 @@ Value make_dict(Evaluator& self, const Arguments& with) {
   if (!with.values.empty()) {
     const auto* dict = with.values[0].as<Dict>();
     if (dict == nullptr) self.fail("dict() takes a dict and name=value");
+    self.charge_values(2 * dict->items.size());
     out = *dict;
   }
   for (const auto& [name, value] : with.named) {
@@ -80,7 +86,8 @@ Value format_now(Evaluator& self, const Arguments& with) {
   time.tm_mon -= 1;
   timegm(&time);  // fills the day of the week
   const Value* format = with.find(0, "format");
-  const std::string text = format == nullptr ? "" : to_text(*format);
+  const std::string text = format == nullptr ? "" : self.text_of(*format);
+  if (text.size() > 256) self.fail("strftime_now: a format over 256 bytes");
   constexpr std::string_view kKnown = "aAbBdHIjmMpSyYF%e";
   for (std::size_t i = text.find('%'); i != text.npos; i = text.find('%', i)) {
     if (i + 1 >= text.size() || kKnown.find(text[i + 1]) == kKnown.npos) {
@@ -90,7 +97,6 @@ Value format_now(Evaluator& self, const Arguments& with) {
     }
     i += 2;
   }
-  if (text.size() > 256) self.fail("strftime_now: a format over 256 bytes");
   char out[4096];
   return std::string(out, std::strftime(out, sizeof(out), text.c_str(), &time));
 }

@@ -69,11 +69,14 @@ class Writer {
  public:
   Writer(const JsonStyle& style, std::string& out) : style_(style), out_(out) {}
 
+  JsonEnd end() const { return end_; }
+
   bool write(const Value& value, int depth) {
     if (value.is_undefined() || value.as_namespace() != nullptr ||
         value.as<Function>() != nullptr) {
-      return false;
+      return stop(JsonEnd::NoJson);
     }
+    if (out_.size() > style_.limit) return stop(JsonEnd::Limit);
     if (value.is_none()) {
       out_ += "null";
     } else if (const auto* flag = value.as<bool>()) {
@@ -91,6 +94,11 @@ class Writer {
   }
 
  private:
+  bool stop(JsonEnd why) {
+    end_ = why;
+    return false;
+  }
+
   void line(int depth) {
     if (style_.indent < 0) return;
     out_ += '\n';
@@ -113,8 +121,9 @@ class Writer {
     std::vector<const std::pair<std::string, Value>*> items;
     for (const auto& item : dict.items) items.push_back(&item);
     if (style_.sort_keys) {
-      std::ranges::sort(
-          items, {}, [](const auto* item) { return item->first; });
+      std::ranges::sort(items, {}, [](const auto* item) -> const std::string& {
+        return item->first;
+      });
     }
     out_ += '{';
     for (std::size_t i = 0; i < items.size(); ++i) {
@@ -131,6 +140,7 @@ class Writer {
 
   const JsonStyle& style_;
   std::string& out_;
+  JsonEnd end_ = JsonEnd::Whole;
 };
 
 }  // namespace
@@ -149,8 +159,10 @@ Dict read_variables(std::string_view json) {
               "variables of the chat template: expected a JSON object");
 }
 
-bool to_json(const Value& value, const JsonStyle& style, std::string& out) {
-  return Writer(style, out).write(value, 0);
+JsonEnd to_json(const Value& value, const JsonStyle& style, std::string& out) {
+  Writer writer(style, out);
+  writer.write(value, 0);
+  return out.size() > style.limit ? JsonEnd::Limit : writer.end();
 }
 
 }  // namespace mantissa::text::chat

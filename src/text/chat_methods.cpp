@@ -20,6 +20,12 @@ Text text_argument(Evaluator& self, const Arguments& with, std::size_t place) {
   return *text;
 }
 
+// What strip() and split() take for blank without being told.
+bool is_blank(std::string_view bytes) {
+  const char32_t c = first_character(bytes).code;
+  return is_white_space(c) || (c >= 0x1c && c <= 0x1f);
+}
+
 // Whether one of the affixes, a string or a tuple of them, fits.
 template <typename F>
 Value any_affix(Evaluator& self, const Arguments& with, F&& fits) {
@@ -27,11 +33,70 @@ Value any_affix(Evaluator& self, const Arguments& with, F&& fits) {
     self.fail("startswith() and endswith() take one argument here");
   }
   if (const auto* text = with.values[0].as<std::string>()) return fits(*text);
-  for (const Value& item : self.iterate(with.values[0])) {
+  const auto items = self.iterate(with.values[0]);
+  for (const Value& item : *items) {
+    self.charge(text_bytes(item));
     const auto* text = item.as<std::string>();
     if (text != nullptr && fits(*text)) return true;
   }
   return false;
+}
+
+List split_at_blanks(Evaluator& self,
+                     std::string_view text,
+                     std::int64_t most) {
+  List out;
+  while (true) {
+    std::size_t begin = 0;
+    while (begin < text.size() && is_blank(text.substr(begin))) {
+      begin += character_bytes(text[begin]);
+    }
+    text.remove_prefix(begin);
+    if (text.empty()) return out;
+    std::size_t end = 0;
+    while (end < text.size() &&
+           !is_white_space(first_character(text.substr(end)).code)) {
+      end += character_bytes(text[end]);
+    }
+    if (static_cast<std::int64_t>(out.size()) == most) end = text.size();
+    self.charge_values(2);
+    out.emplace_back(Text(text.substr(0, end)));
+    text.remove_prefix(end);
+  }
+}
+
+List split_at_text(Evaluator& self,
+                   std::string_view text,
+                   std::string_view by,
+                   std::int64_t most) {
+  List out;
+  while (static_cast<std::int64_t>(out.size()) != most) {
+    const std::size_t at = self.find_text(text, by);
+    if (at == text.npos) break;
+    self.charge_values(2);
+    out.emplace_back(Text(text.substr(0, at)));
+    text.remove_prefix(at + by.size());
+  }
+  out.emplace_back(Text(text));
+  return out;
+}
+
+List split_from_right(Evaluator& self,
+                      std::string_view text,
+                      std::string_view by,
+                      std::int64_t most) {
+  List out;
+  while (static_cast<std::int64_t>(out.size()) != most) {
+    const std::size_t at = text.rfind(by);
+    self.charge((text.size() - (at == text.npos ? 0 : at)) * by.size() / 64);
+    if (at == text.npos) break;
+    self.charge_values(2);
+    out.emplace_back(Text(text.substr(at + by.size())));
+    text = text.substr(0, at);
+  }
+  out.emplace_back(Text(text));
+  std::ranges::reverse(out);
+  return out;
 }
 
 // split() at blanks or at a separator, from the left or the right.
@@ -44,47 +109,18 @@ Value split(Evaluator& self,
   if (limit != nullptr && !is_integer(*limit, most)) {
     self.fail("split: maxsplit is an integer");
   }
+  most = std::max<std::int64_t>(most, -1);  // -1: no limit
   const Value* separator = with.find(0, "sep");
-  List out;
-  self.charge(text.size());
-  const auto more = [&] {
-    return most < 0 || static_cast<std::int64_t>(out.size()) < most;
-  };
-  if (separator != nullptr && !separator->is_none()) {
-    const Text by = to_text(*separator);
-    if (by.empty()) self.fail("split: an empty separator");
-    std::string_view rest = text;
-    std::size_t at = 0;
-    const auto find = [&] {
-      return from_right ? rest.rfind(by) : rest.find(by);
-    };
-    while (more() && (at = find()) != rest.npos) {
-      out.emplace_back(
-          Text(from_right ? rest.substr(at + by.size()) : rest.substr(0, at)));
-      rest = from_right ? rest.substr(0, at) : rest.substr(at + by.size());
-    }
-    out.emplace_back(Text(rest));
-  } else {
+  if (separator == nullptr || separator->is_none()) {
     if (from_right && most >= 0) {
       self.fail("rsplit at blanks with maxsplit is not supported");
     }
-    Text rest = strip(text, nullptr, -1);
-    while (!rest.empty()) {
-      std::size_t end = 0;
-      while (end < rest.size() &&
-             !is_white_space(
-                 first_character(std::string_view(rest).substr(end)).code)) {
-        end += character_bytes(rest[end]);
-      }
-      if (!more()) end = rest.size();
-      out.emplace_back(rest.substr(0, end));
-      rest = strip(std::string_view(rest).substr(end), nullptr, -1);
-      self.charge(rest.size());
-    }
-    return out;
+    return split_at_blanks(self, text, most);
   }
-  if (from_right) std::ranges::reverse(out);
-  return out;
+  const Text by = self.text_of(*separator);
+  if (by.empty()) self.fail("split: an empty separator");
+  return from_right ? split_from_right(self, text, by, most)
+                    : split_at_text(self, text, by, most);
 }
 
 Value replace(Evaluator& self, const Text& text, const Arguments& with) {
@@ -98,21 +134,22 @@ Value replace(Evaluator& self, const Text& text, const Arguments& with) {
   if (from.empty()) self.fail("replace: an empty string");
   Text out;
   std::size_t at = 0;
-  for (std::size_t found = text.find(from); found != text.npos && most > 0;
-       found = text.find(from, at), --most) {
-    out += text.substr(at, found - at);
+  for (std::size_t found = self.find_text(text, from);
+       found != text.npos && most > 0;
+       found = self.find_text(text, from, at), --most) {
+    out.append(text, at, found - at);
     out += to;
     at = found + from.size();
     self.charge(to.size());
-    if (out.size() > (std::size_t{1} << 24)) self.charge(out.size());
+    if (out.size() > Evaluator::kMaxBytes) self.stop();
   }
-  out += text.substr(at);
+  out.append(text, at);
   self.charge(out.size());
   return out;
 }
 
 Value find(Evaluator& self, const Text& text, const Arguments& with) {
-  const std::size_t at = text.find(text_argument(self, with, 0));
+  const std::size_t at = self.find_text(text, text_argument(self, with, 0));
   if (at == text.npos) return std::int64_t{-1};
   return length_of(std::string_view(text).substr(0, at));
 }
@@ -142,8 +179,8 @@ constexpr Row kTextMethods[] = {
        return through_filter(self, text, "lower");
      }},
     {"lstrip",
-     [](Evaluator&, const Text& text, const Arguments& with) {
-       return Value(strip(text, with.find(0, "chars"), -1));
+     [](Evaluator& self, const Text& text, const Arguments& with) {
+       return Value(strip(self, text, with.find(0, "chars"), -1));
      }},
     {"replace", replace},
     {"rsplit",
@@ -151,8 +188,8 @@ constexpr Row kTextMethods[] = {
        return split(self, text, with, true);
      }},
     {"rstrip",
-     [](Evaluator&, const Text& text, const Arguments& with) {
-       return Value(strip(text, with.find(0, "chars"), 1));
+     [](Evaluator& self, const Text& text, const Arguments& with) {
+       return Value(strip(self, text, with.find(0, "chars"), 1));
      }},
     {"split",
      [](Evaluator& self, const Text& text, const Arguments& with) {
@@ -164,8 +201,8 @@ constexpr Row kTextMethods[] = {
            self, with, [&](const Text& t) { return text.starts_with(t); });
      }},
     {"strip",
-     [](Evaluator&, const Text& text, const Arguments& with) {
-       return Value(strip(text, with.find(0, "chars"), 0));
+     [](Evaluator& self, const Text& text, const Arguments& with) {
+       return Value(strip(self, text, with.find(0, "chars"), 0));
      }},
     {"upper",
      [](Evaluator& self, const Text& text, const Arguments&) {
@@ -174,31 +211,35 @@ constexpr Row kTextMethods[] = {
 };
 
 Value dict_method(const Value& of, std::string_view name) {
+  const auto method = [&](Function function) {
+    return Value(std::move(function), of);
+  };
   if (name == "items") {
-    return Function([of](Evaluator& self, const Arguments&) {
+    return method([of](Evaluator& self, const Arguments&) {
       return self.filter("items", of, {});
     });
   }
   if (name == "keys") {
-    return Function([of](Evaluator& self, const Arguments&) {
-      return Value(self.iterate(of));
+    return method([of](Evaluator& self, const Arguments&) {
+      return self.made(*self.iterate(of));
     });
   }
   if (name == "values") {
-    return Function([of](Evaluator& self, const Arguments&) {
+    return method([of](Evaluator& self, const Arguments&) {
       List out;
       for (const auto& [key, value] : of.as<Dict>()->items) {
         out.push_back(value);
       }
-      self.charge(out.size());
-      return Value(std::move(out));
+      return self.made(std::move(out));
     });
   }
   if (name != "get") return {};
-  return Function([of](Evaluator& self, const Arguments& with) {
+  return method([of](Evaluator& self, const Arguments& with) {
     if (with.values.empty()) self.fail("get() takes a key");
     const auto* key = with.values[0].as<std::string>();
-    const Value* found = key == nullptr ? nullptr : of.as<Dict>()->find(*key);
+    const Dict& dict = *of.as<Dict>();
+    self.charge(dict.items.size());
+    const Value* found = key == nullptr ? nullptr : dict.find(*key);
     if (found != nullptr) return *found;
     return with.values.size() > 1 ? with.values[1] : Value(nullptr);
   });
@@ -222,6 +263,7 @@ Value method_of(const Value& of, std::string_view name) {
       if (row.name != name) continue;
       return Function(
           [of, run = row.run](Evaluator& self, const Arguments& with) {
+            self.charge(text_bytes(of));
             return run(self, *of.as<std::string>(), with);
           });
     }
@@ -240,14 +282,20 @@ Value method_of(const Value& of, std::string_view name) {
   return dict ? dict_method(of, name) : Value();
 }
 
-std::string strip(std::string_view text, const Value* characters, int side) {
+std::string strip(Evaluator& self,
+                  std::string_view text,
+                  const Value* characters,
+                  int side) {
+  constexpr std::size_t kMostCharacters = 256;  // each is looked for in them
   const std::string set = characters == nullptr || characters->is_none()
                               ? std::string()
-                              : to_text(*characters);
+                              : self.text_of(*characters);
+  if (set.size() > kMostCharacters) {
+    self.fail(fmt::format("strip: more than {} bytes of characters",
+                          kMostCharacters));
+  }
   const auto goes = [&](std::string_view bytes) {
-    if (!set.empty()) return set.find(bytes) != set.npos;
-    const char32_t c = first_character(bytes).code;
-    return is_white_space(c) || (c >= 0x1c && c <= 0x1f);
+    return set.empty() ? is_blank(bytes) : set.find(bytes) != set.npos;
   };
   while (side <= 0 && !text.empty()) {
     const std::size_t bytes = character_bytes(text[0]);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -17,17 +18,20 @@ bool Evaluator::less(const Value& a, const Value& b) {
   if (is_number(a, left) && is_number(b, right)) return left < right;
   const auto* text = a.as<std::string>();
   const auto* other = b.as<std::string>();
-  if (text != nullptr && other != nullptr) return *text < *other;
+  if (text != nullptr && other != nullptr) {
+    charge(std::min(text->size(), other->size()));
+    return *text < *other;
+  }
   fail(fmt::format("{} and {} have no order", type_name(a), type_name(b)));
 }
 
 bool Evaluator::compare(const std::string& op, const Value& a, const Value& b) {
-  if (op == "==") return are_equal(a, b);
-  if (op == "!=") return !are_equal(a, b);
+  if (op == "==") return equal(a, b);
+  if (op == "!=") return !equal(a, b);
   if (op == "<") return less(a, b);
   if (op == ">") return less(b, a);
-  if (op == "<=") return less(a, b) || are_equal(a, b);
-  if (op == ">=") return less(b, a) || are_equal(a, b);
+  if (op == "<=") return less(a, b) || equal(a, b);
+  if (op == ">=") return less(b, a) || equal(a, b);
   bool found = false;
   if (const auto* text = b.as<std::string>()) {
     const auto* part = a.as<std::string>();
@@ -35,9 +39,10 @@ bool Evaluator::compare(const std::string& op, const Value& a, const Value& b) {
       fail(fmt::format("{} cannot be in a string", type_name(a)));
     }
     charge(text->size());
-    found = text->find(*part) != text->npos;
+    found = find_text(*text, *part) != text->npos;
   } else {
-    for (const Value& item : iterate(b)) found = found || are_equal(a, item);
+    const auto items = iterate(b);
+    for (const Value& item : *items) found = found || equal(a, item);
   }
   return found == (op == "in");
 }
@@ -56,9 +61,7 @@ Value Evaluator::binary(const Expr& expr) {
   const Value a = eval(*expr.kids[0]);
   const Value b = eval(*expr.kids[1]);
   if (expr.text == "~") {
-    std::string text = to_text(a) + to_text(b);
-    charge(text.size());
-    return text;
+    return text_of(a) + text_of(b);
   }
   if (expr.text == "+") return sum(a, b);
   if (expr.text == "*") return product(a, b);
@@ -75,10 +78,9 @@ Value Evaluator::sum(const Value& a, const Value& b) {
   const auto* list_a = a.as<List>();
   const auto* list_b = b.as<List>();
   if (list_a != nullptr && list_b != nullptr && a.tuple == b.tuple) {
-    charge(list_a->size() + list_b->size());
     List out = *list_a;
     out.insert(out.end(), list_b->begin(), list_b->end());
-    return {std::move(out), a.tuple};
+    return made(std::move(out), a.tuple);
   }
   return arithmetic("+", a, b);
 }
@@ -87,12 +89,12 @@ Value Evaluator::product(const Value& a, const Value& b) {
   const auto* text = a.as<std::string>();
   std::int64_t times = 0;
   if (text == nullptr || !is_integer(b, times)) return arithmetic("*", a, b);
+  if (times <= 0 || text->empty()) return "";
+  const std::size_t most = kMaxBytes / text->size();
+  if (static_cast<std::uint64_t>(times) > most) stop();
+  charge(text->size() * static_cast<std::size_t>(times));
   std::string out;
-  for (std::int64_t i = 0; i < times && !text->empty(); ++i) {
-    charge(out.size() / 64);
-    out += *text;
-    charge(out.size() > (1u << 24) ? out.size() : 0);
-  }
+  for (std::int64_t i = 0; i < times; ++i) out += *text;
   return out;
 }
 

@@ -28,8 +28,8 @@ Dict loop_of(const List& items, std::size_t i) {
 }
 
 // Every turn of a loop keeps its scope, about a kilobyte, for the macros that
-// may look into it: 80,000 turns reach the limit.
-constexpr std::size_t kIterationItems = 24 * 64;
+// may look into it: 30,000 turns reach the limit.
+constexpr std::size_t kIterationBytes = 1024;
 
 }  // namespace
 
@@ -42,17 +42,19 @@ std::string Evaluator::run(const Nodes& program, Dict variables) {
 }
 
 Evaluator::Scope* Evaluator::push(Scope* parent) {
+  charge_values(1);
   scopes_.push_back({{}, parent});
   return &scopes_.back();
 }
 
 void Evaluator::append(std::string_view text, std::string& out) {
-  out += text;
   charge(text.size());
-  if (out.size() > (std::size_t{1} << 24)) charge(out.size());
+  out += text;
+  if (out.size() > kMaxBytes) stop();
 }
 
 void Evaluator::set(const std::string& name, Value value) {
+  charge(2 * scope_->names.size());
   for (auto& [key, old] : scope_->names) {
     if (key != name) continue;
     old = std::move(value);
@@ -77,7 +79,7 @@ Evaluator::Flow Evaluator::run(const Node& node, std::string& out) {
       append(node.text, out);
       break;
     case Kind::Output:
-      append(to_text(eval(*node.expr)), out);
+      append(text_of(eval(*node.expr)), out);
       break;
     case Kind::If:
       return run(is_true(eval(*node.expr)) ? node.body : node.otherwise, out);
@@ -108,28 +110,30 @@ Evaluator::Flow Evaluator::run(const Node& node, std::string& out) {
 void Evaluator::assign(const std::vector<std::string>& names,
                        const Value& value) {
   if (names.size() == 1) return set(names[0], value);
-  const List parts = iterate(value);
-  if (parts.size() != names.size()) {
-    fail(fmt::format("{} names for {} values", names.size(), parts.size()));
+  const auto parts = iterate(value);
+  if (parts->size() != names.size()) {
+    fail(fmt::format("{} names for {} values", names.size(), parts->size()));
   }
-  for (std::size_t i = 0; i < names.size(); ++i) set(names[i], parts[i]);
+  for (std::size_t i = 0; i < names.size(); ++i) set(names[i], (*parts)[i]);
 }
 
 Evaluator::Flow Evaluator::run_for(const Node& node, std::string& out) {
-  List items = iterate(eval(*node.expr));
+  std::shared_ptr<const List> all = iterate(eval(*node.expr));
   Scope* outer = scope_;
   if (node.filter != nullptr) {
     List kept;
     scope_ = push(outer);
-    for (const Value& item : items) {
+    for (const Value& item : *all) {
       assign(node.names, item);
       if (is_true(eval(*node.filter))) kept.push_back(item);
     }
-    items = std::move(kept);
+    charge_values(kept.size());
+    all = std::make_shared<const List>(std::move(kept));
   }
+  const List& items = *all;
   Flow flow = Flow::Next;
   for (std::size_t i = 0; i < items.size() && flow != Flow::Break; ++i) {
-    charge(kIterationItems);
+    charge(kIterationBytes);
     scope_ = push(outer);
     set("loop", loop_of(items, i));
     assign(node.names, items[i]);
@@ -155,6 +159,7 @@ void Evaluator::run_set(const Node& node) {
   if (node.text.empty()) return assign(node.names, value);
   const std::string& field = node.names[0];
   Namespace* held = name(node.text).as_namespace();
+  if (held != nullptr) charge(held->fields.items.size());
   if (held == nullptr) {
     fail(fmt::format("{} is no namespace, so that {} cannot be set",
                      quoted_name(node.text),
@@ -187,6 +192,7 @@ Value Evaluator::call_macro(const Node& node,
                      node.names.size(),
                      given.values.size()));
   }
+  charge((given.named.size() + 1) * node.names.size());
   for (const auto& [name, value] : given.named) {
     bool known = false;
     for (const std::string& own : node.names) known = known || own == name;
@@ -197,8 +203,9 @@ Value Evaluator::call_macro(const Node& node,
     }
   }
   Scope* caller = scope_;
+  charge_values(2 * node.names.size());
   scope_ = push(outer);
-  depth_ += kCost;
+  enter(kCost);
   const std::size_t required = node.names.size() - node.defaults.size();
   for (std::size_t i = 0; i < node.names.size(); ++i) {
     const Value* value = given.find(i, node.names[i]);

@@ -37,6 +37,7 @@ struct Expr {
   };
   Kind kind = Kind::Literal;
   int line = 0;
+  int depth = 0;  ///< of the tree below
   std::string text;
   Value value;
   std::vector<ExprPtr> kids;

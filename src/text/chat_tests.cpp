@@ -33,16 +33,16 @@ bool is_sequence(const Value& value) {
 }
 
 bool same(Evaluator& self, const Value& in, const Arguments& with) {
-  return are_equal(in, argument(self, with));
+  return self.equal(in, argument(self, with));
 }
 
 bool different(Evaluator& self, const Value& in, const Arguments& with) {
-  return !are_equal(in, argument(self, with));
+  return !self.equal(in, argument(self, with));
 }
 
 bool identical(Evaluator& self, const Value& in, const Arguments& with) {
   const Value& other = argument(self, with);
-  return in.data.index() == other.data.index() && are_equal(in, other);
+  return in.data.index() == other.data.index() && self.equal(in, other);
 }
 
 bool below(Evaluator& self, const Value& in, const Arguments& with) {
@@ -57,10 +57,13 @@ bool contained(Evaluator& self, const Value& in, const Arguments& with) {
   const Value& whole = argument(self, with);
   if (const auto* text = whole.as<std::string>()) {
     const auto* part = in.as<std::string>();
-    return part != nullptr && text->find(*part) != text->npos;
+    if (part == nullptr) return false;
+    self.charge(text->size());
+    return self.find_text(*text, *part) != text->npos;
   }
-  for (const Value& item : self.iterate(whole)) {
-    if (are_equal(in, item)) return true;
+  const auto items = self.iterate(whole);
+  for (const Value& item : *items) {
+    if (self.equal(in, item)) return true;
   }
   return false;
 }
@@ -155,6 +158,7 @@ constexpr Row kRows[] = {
 bool Evaluator::test(std::string_view name,
                      const Value& in,
                      const Arguments& with) {
+  charge(text_bytes(with));
   std::string names;
   for (const Row& row : kRows) {
     if (row.name == name) return row.run(*this, in, with);

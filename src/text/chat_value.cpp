@@ -1,5 +1,6 @@
 #include "text/chat_value.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -57,7 +58,45 @@ std::string dict_repr(const Dict& dict) {
   return out + "}";
 }
 
+// Quotes, and what separates a part from the next.
+constexpr std::uint64_t kPartWeight = 8;
+
+std::uint32_t saturated(std::uint64_t weight) {
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(weight, UINT32_MAX));
+}
+
+std::uint16_t one_deeper(std::uint16_t depth) {
+  return static_cast<std::uint16_t>(std::min<int>(depth + 1, UINT16_MAX));
+}
+
 }  // namespace
+
+Value::Value(std::string text)
+    : data(std::make_shared<const std::string>(std::move(text))) {
+  weight = saturated(as<std::string>()->size() + kPartWeight);
+}
+
+Value::Value(List items, bool as_tuple)
+    : data(std::make_shared<const List>(std::move(items))), tuple(as_tuple) {
+  std::uint64_t sum = kPartWeight;
+  for (const Value& item : *as<List>()) {
+    sum += item.weight + kPartWeight;
+    depth = std::max(depth, item.depth);
+  }
+  weight = saturated(sum);
+  depth = one_deeper(depth);
+}
+
+Value::Value(Dict dict) : data(std::make_shared<const Dict>(std::move(dict))) {
+  std::uint64_t sum = kPartWeight;
+  for (const auto& [key, value] : as<Dict>()->items) {
+    sum += key.size() + value.weight + kPartWeight;
+    depth = std::max(depth, value.depth);
+  }
+  weight = saturated(sum);
+  depth = one_deeper(depth);
+}
 
 const Value* Dict::find(std::string_view key) const {
   for (const auto& [name, value] : items) {
@@ -182,13 +221,6 @@ bool are_equal(const Value& a, const Value& b) {
     return function == b.as<Function>();
   }
   return true;  // two undefined, two None
-}
-
-std::vector<std::string_view> characters_of(std::string_view text) {
-  std::vector<std::string_view> out;
-  for_each_character(
-      text, [&](char32_t, std::string_view bytes) { out.push_back(bytes); });
-  return out;
 }
 
 std::int64_t length_of(std::string_view text) {

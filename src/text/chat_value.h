@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -57,18 +58,27 @@ struct Value {
                std::shared_ptr<const Function>>
       data;
   bool tuple = false;  ///< of a list: shown with parentheses
+  /// Lists, dicts and bound methods that lie in one another.
+  std::uint16_t depth = 0;
+  /// About the bytes that showing it takes. Parts may be shared, so that a
+  /// small value can stand for more than memory holds.
+  std::uint32_t weight = kScalarWeight;
+
+  static constexpr std::uint32_t kScalarWeight = 24;
 
   Value() = default;
   Value(std::nullptr_t) : data(nullptr) {}
   Value(bool value) : data(value) {}
   Value(std::int64_t value) : data(value) {}
   Value(double value) : data(value) {}
-  Value(std::string text)
-      : data(std::make_shared<const std::string>(std::move(text))) {}
+  Value(std::string text);
   Value(const char* text) : Value(std::string(text)) {}
-  Value(List items, bool as_tuple = false)
-      : data(std::make_shared<const List>(std::move(items))), tuple(as_tuple) {}
-  Value(Dict dict) : data(std::make_shared<const Dict>(std::move(dict))) {}
+  Value(List items, bool as_tuple = false);
+  Value(Dict dict);
+  /// A method that holds its value.
+  Value(Function function, const Value& of) : Value(std::move(function)) {
+    depth = static_cast<std::uint16_t>(std::min(of.depth + 1, 0xffff));
+  }
   Value(Function function)
       : data(std::make_shared<const Function>(std::move(function))) {}
 
@@ -102,11 +112,12 @@ std::string_view type_name(const Value& value);
 /// Python's truth of a value.
 bool is_true(const Value& value);
 
-/// Python's str() and repr().
+/// Python's str() and repr(). Both take time in proportion to the weight.
 std::string to_text(const Value& value);
 std::string to_repr(const Value& value);
 
-/// Python's ==, also between numbers of different types.
+/// Python's ==, also between numbers of different types. In time in proportion
+/// to the lesser weight.
 bool are_equal(const Value& a, const Value& b);
 
 /// Booleans and integers; integers and floats too.
@@ -115,7 +126,6 @@ bool is_number(const Value& value, double& out);
 
 /// Characters of UTF-8.
 std::int64_t length_of(std::string_view text);
-std::vector<std::string_view> characters_of(std::string_view text);
 
 /// Reads a JSON object; throws Error(Input).
 Dict read_variables(std::string_view json);
@@ -127,9 +137,12 @@ struct JsonStyle {
   bool ensure_ascii = false;
   std::string item = ", ";
   std::string colon = ": ";
+  std::size_t limit = SIZE_MAX;  ///< of the bytes written
 };
 
-/// json.dumps(); false for what JSON cannot hold.
-bool to_json(const Value& value, const JsonStyle& style, std::string& out);
+enum class JsonEnd { Whole, NoJson, Limit };
+
+/// json.dumps(); stops at what JSON cannot hold and at the limit.
+JsonEnd to_json(const Value& value, const JsonStyle& style, std::string& out);
 
 }  // namespace mantissa::text::chat

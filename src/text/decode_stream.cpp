@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/utf8.h"
+
 namespace mantissa {
 namespace {
 
@@ -22,22 +24,31 @@ std::string DecodeStream::push(TokenId id) {
   const std::string text = tokenizer_.decode(ids_, options_);
   const bool waits =
       text.ends_with(kReplacement) && ids_.size() - shown_ < kMaxHeld;
-  if (waits || text.size() <= context_.size()) return "";
-  return take(text);
+  return waits ? "" : take(text);
 }
 
 std::string DecodeStream::finish() {
-  const std::string text = tokenizer_.decode(ids_, options_);
-  if (text.size() <= context_.size()) return "";
-  return take(text);
+  return take(tokenizer_.decode(ids_, options_));
 }
 
+// What a byte token makes of the text may change what is out already: then
+// what is new begins after as many characters.
 std::string DecodeStream::take(std::string_view text) {
-  std::string fresh(text.substr(context_.size()));
+  std::string_view fresh = text;
+  if (text.starts_with(context_)) {
+    fresh.remove_prefix(context_.size());
+  } else {
+    for (std::string_view out = context_; !out.empty() && !fresh.empty();) {
+      out.remove_prefix(utf8_sequence(out));
+      fresh.remove_prefix(utf8_sequence(fresh));
+    }
+  }
+  if (fresh.empty()) return "";
   ids_.erase(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(shown_));
   shown_ = ids_.size();
+  std::string out(fresh);
   context_ = tokenizer_.decode(ids_, options_);
-  return fresh;
+  return out;
 }
 
 }  // namespace mantissa

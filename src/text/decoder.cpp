@@ -4,6 +4,7 @@
 
 #include "text/byte_level.h"
 #include "text/characters.h"
+#include "text/pieces.h"
 
 namespace mantissa::text {
 namespace {
@@ -14,7 +15,11 @@ class Sequence final : public Decoder {
  public:
   explicit Sequence(Steps steps) : steps_(std::move(steps)) {}
   void apply(std::vector<std::string>& tokens) const override {
-    for (const auto& step : steps_) step->apply(tokens);
+    const std::size_t limit = growth_limit(bytes_of(tokens));
+    for (const auto& step : steps_) {
+      step->apply(tokens);
+      check_growth(bytes_of(tokens), limit, "decoder");
+    }
   }
 
  private:
@@ -92,6 +97,12 @@ constexpr std::string_view kSupported =
     "Strip, WordPiece";
 
 }  // namespace
+
+std::size_t bytes_of(const std::vector<std::string>& tokens) {
+  std::size_t bytes = tokens.size();
+  for (const std::string& token : tokens) bytes += token.size();
+  return bytes;
+}
 
 std::unique_ptr<Decoder> read_decoder(const JsonObject& object) {
   const std::string type = object.text("type");

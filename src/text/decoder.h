@@ -13,8 +13,13 @@ namespace mantissa::text {
 class Decoder {
  public:
   virtual ~Decoder() = default;
+  /// Throws Error(Input) when a pattern gives up or the text would grow beyond
+  /// reason.
   virtual void apply(std::vector<std::string>& tokens) const = 0;
 };
+
+/// The bytes of all tokens, and one more for each.
+std::size_t bytes_of(const std::vector<std::string>& tokens);
 
 /// Reads the object `decoder`. Throws Error(Usage) for one that is not
 /// supported, naming it and those that are.

@@ -4,17 +4,13 @@
 
 #include <fmt/format.h>
 
-#include <mantissa/core/error.h>
-
 #include "text/byte_level.h"
 #include "text/characters.h"
 #include "text/pattern.h"
+#include "text/pieces.h"
 
 namespace mantissa::text {
 namespace {
-
-// Beyond what any normalization form does (3 bytes become 33).
-constexpr std::size_t kMaxGrowth = 20;
 
 class Sequence final : public Normalizer {
  public:
@@ -22,15 +18,10 @@ class Sequence final : public Normalizer {
       : steps_(std::move(steps)) {}
 
   void apply(std::string& text) const override {
-    const std::size_t limit = (text.size() + kMaxGrowth) * kMaxGrowth;
+    const std::size_t limit = growth_limit(text.size());
     for (const auto& step : steps_) {
       step->apply(text);
-      if (text.size() > limit) {
-        throw Error(ErrorKind::Input,
-                    fmt::format("tokenizer.json: normalizer: a text grows more "
-                                "than {} times",
-                                kMaxGrowth));
-      }
+      check_growth(text.size(), limit, "normalizer");
     }
   }
 
@@ -100,7 +91,7 @@ constexpr std::string_view kSupported =
 
 std::unique_ptr<Normalizer> read_replace(const JsonObject& object) {
   std::string content = object.text("content");
-  constexpr std::size_t kLongest = kMaxGrowth;
+  constexpr std::size_t kLongest = 20;
   if (content.size() > kLongest) {
     object.fail("content", fmt::format("longer than {} bytes", kLongest));
   }

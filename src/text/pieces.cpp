@@ -1,5 +1,9 @@
 #include "text/pieces.h"
 
+#include <fmt/format.h>
+
+#include <mantissa/core/error.h>
+
 namespace mantissa::text {
 namespace {
 
@@ -56,6 +60,15 @@ std::vector<Part> contiguous(const std::vector<Part>& parts) {
 }
 
 }  // namespace
+
+void check_growth(std::size_t bytes,
+                  std::size_t limit,
+                  std::string_view place) {
+  if (bytes <= limit) return;
+  throw Error(ErrorKind::Input,
+              fmt::format("tokenizer.json: {}: a text grows more than 20 times",
+                          place));
+}
 
 void split_at(std::string_view text,
               const std::vector<Span>& matches,

@@ -22,6 +22,16 @@ struct Pieces {
   }
 };
 
+/// What the steps of a Sequence may make of `bytes`: more than any
+/// normalization form does (3 bytes become 33).
+constexpr std::size_t growth_limit(std::size_t bytes) {
+  constexpr std::size_t kMaxGrowth = 20;
+  return (bytes + kMaxGrowth) * kMaxGrowth;
+}
+
+/// Throws Error(Input), which begins with the place, above a growth_limit().
+void check_growth(std::size_t bytes, std::size_t limit, std::string_view place);
+
 /// What becomes of the matches of a Split.
 enum class SplitBehavior {
   Removed,

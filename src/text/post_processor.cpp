@@ -13,8 +13,13 @@ namespace {
 // A template of a few tokens; more is no template.
 constexpr std::size_t kMaxIds = 1024;
 
-void append(const std::vector<TokenId>& ids, std::vector<TokenId>& out) {
+void append(const std::vector<TokenId>& ids,
+            std::vector<TokenId>& out,
+            const JsonObject& object) {
   out.insert(out.end(), ids.begin(), ids.end());
+  if (out.size() > kMaxIds) {
+    object.fail("", fmt::format("more than {} tokens around a text", kMaxIds));
+  }
 }
 
 std::vector<TokenId> ids_of(const JsonObject& tokens, const std::string& name) {
@@ -46,7 +51,8 @@ Surround read_template(const JsonObject& object) {
     }
     const std::string name = piece.object("SpecialToken").text("id");
     append(ids_of(object.object("special_tokens"), name),
-           seen ? around.after : around.before);
+           seen ? around.after : around.before,
+           object);
   }
   if (!seen) object.fail("single", "the text itself ($A) is missing");
   return around;
@@ -78,8 +84,8 @@ Surround read_post_processor(const JsonObject& object) {
   Surround around;
   for (const JsonObject& part : object.objects("processors")) {
     Surround outer = read_post_processor(part);
-    append(around.before, outer.before);
-    append(outer.after, around.after);
+    append(around.before, outer.before, object);
+    append(outer.after, around.after, object);
     around.before = std::move(outer.before);
   }
   return around;

@@ -19,7 +19,11 @@ class Sequence final : public PreTokenizer {
   explicit Sequence(std::vector<std::unique_ptr<PreTokenizer>> steps)
       : steps_(std::move(steps)) {}
   void apply(Pieces& pieces) const override {
-    for (const auto& step : steps_) step->apply(pieces);
+    const std::size_t limit = growth_limit(pieces.text.size());
+    for (const auto& step : steps_) {
+      step->apply(pieces);
+      check_growth(pieces.text.size(), limit, "pre_tokenizer");
+    }
   }
 
  private:

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -29,6 +31,44 @@ Json parse(std::string_view json, const char* label, const JsonLimits& limits) {
     return parse_json_tree(json, limits);
   } catch (const JsonRefusal& refusal) {
     throw Error(ErrorKind::Input, fmt::format("{}: {}", label, refusal.what()));
+  }
+}
+
+// Every text goes through all steps of a part. Real files have at most ten.
+constexpr std::size_t kMaxSteps = 128;
+
+std::size_t steps_of(const Json& json) {
+  std::size_t steps = json.is_object() && json.contains("type") ? 1 : 0;
+  if (json.is_structured()) {
+    for (const Json& part : json) steps += steps_of(part);
+  }
+  return steps;
+}
+
+void check_steps(const JsonObject& file) {
+  for (const char* key :
+       {"normalizer", "pre_tokenizer", "decoder", "post_processor"}) {
+    const Json* part = file.find(key);
+    if (part != nullptr && steps_of(*part) > kMaxSteps) {
+      file.fail(key, fmt::format("more than {} steps", kMaxSteps));
+    }
+  }
+}
+
+// Ids that a text gets around it become rows of the embedding.
+void check_around(const Tokenizer::Parts& parts) {
+  const std::int64_t size =
+      std::max(parts.model->vocabulary().size(), parts.added.size());
+  for (const auto* ids : {&parts.around.before, &parts.around.after}) {
+    for (const TokenId id : *ids) {
+      if (id < size) continue;
+      throw Error(
+          ErrorKind::Input,
+          fmt::format("tokenizer.json.post_processor: token {} is not in the "
+                      "vocabulary, which has {}",
+                      id,
+                      size));
+    }
   }
 }
 
@@ -67,6 +107,7 @@ Tokenizer read_tokenizer_json(std::string_view tokenizer_json,
                               std::string_view tokenizer_config_json) {
   const Json tree = parse(tokenizer_json, "tokenizer.json", kLimits);
   const JsonObject file(tree, "tokenizer.json");
+  check_steps(file);
   auto parts = std::make_shared<Tokenizer::Parts>();
   if (file.has("normalizer")) {
     parts->normalizer = text::read_normalizer(file.object("normalizer"));
@@ -85,6 +126,7 @@ Tokenizer read_tokenizer_json(std::string_view tokenizer_json,
   parts->added = text::AddedTokens(text::read_added_tokens(file),
                                    parts->model->vocabulary(),
                                    parts->normalizer.get());
+  check_around(*parts);
   if (tokenizer_config_json.empty()) return Tokenizer(std::move(parts));
   const Json config_tree =
       parse(tokenizer_config_json, "tokenizer_config.json", kConfigLimits);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -31,6 +32,25 @@ class Regex {
   std::shared_ptr<const Code> code_;
 };
 
+/// The work that all searches of this thread may do together while it lives,
+/// in steps of the matcher; every search counts a little. Without one each
+/// search has its own limit.
+class RegexBudget {
+ public:
+  /// For `bytes` of text.
+  explicit RegexBudget(std::size_t bytes);
+  ~RegexBudget();
+  RegexBudget(const RegexBudget&) = delete;
+  RegexBudget& operator=(const RegexBudget&) = delete;
+
+  /// Takes steps from the budget of this thread; false when it has less.
+  static bool take(std::uint64_t steps);
+
+ private:
+  std::uint64_t left_;
+  RegexBudget* outer_;
+};
+
 /// What one thread needs to search with a Regex.
 class RegexMatcher {
  public:
@@ -45,6 +65,9 @@ class RegexMatcher {
 
  private:
   struct State;
+  int search(std::string_view text, std::size_t from);
+  [[noreturn]] void give_up(std::string_view text, int error) const;
+
   const Regex& regex_;
   std::unique_ptr<State> state_;
 };

@@ -1,6 +1,8 @@
 #include <limits>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "text/characters.h"
 #include "text/decoder.h"
 #include "text/pattern.h"
@@ -51,10 +53,17 @@ class Strip final : public Decoder {
 };
 
 void substitute(std::string& text, std::string_view from, std::string_view to) {
-  for (std::size_t at = text.find(from); at != text.npos;
-       at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
+  std::size_t found = text.find(from);
+  if (found == text.npos) return;
+  std::string out;
+  std::size_t at = 0;
+  for (; found != text.npos; found = text.find(from, at)) {
+    out.append(text, at, found - at);
+    out += to;
+    at = found + from.size();
   }
+  out.append(text, at);
+  text = std::move(out);
 }
 
 class WordPiece final : public Decoder {
@@ -134,6 +143,15 @@ class BpeDecoder final : public Decoder {
   std::string suffix_;
 };
 
+std::unique_ptr<Decoder> read_replace(const JsonObject& object) {
+  constexpr std::size_t kLongest = 20;
+  std::string content = object.text("content");
+  if (content.size() > kLongest) {
+    object.fail("content", fmt::format("longer than {} bytes", kLongest));
+  }
+  return std::make_unique<Replace>(Pattern(object), std::move(content));
+}
+
 std::unique_ptr<Decoder> read_strip(const JsonObject& object) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   const std::string content = object.text("content");
@@ -161,9 +179,7 @@ std::unique_ptr<Decoder> make_strip_decoder(char32_t content,
 
 std::unique_ptr<Decoder> read_token_decoder(const JsonObject& object) {
   const std::string type = object.text("type");
-  if (type == "Replace") {
-    return std::make_unique<Replace>(Pattern(object), object.text("content"));
-  }
+  if (type == "Replace") return read_replace(object);
   if (type == "Strip") return read_strip(object);
   if (type == "WordPiece") return std::make_unique<WordPiece>(object);
   if (type == "Metaspace") return std::make_unique<Metaspace>(object);

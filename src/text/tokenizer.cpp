@@ -97,6 +97,7 @@ Tokenizer::Tokenizer(std::shared_ptr<const Parts> parts)
 std::vector<TokenId> Tokenizer::encode(std::string_view text,
                                        EncodeOptions options) const {
   check_utf8(text);
+  const text::RegexBudget budget(text.size());
   std::vector<TokenId> ids;
   if (options.add_special) ids = parts_->around.before;
   for (const auto& part :
@@ -139,6 +140,7 @@ std::string Tokenizer::decode(std::span<const TokenId> ids,
   }
   std::string out;
   if (parts_->decoder != nullptr) {
+    const text::RegexBudget budget(text::bytes_of(tokens));
     parts_->decoder->apply(tokens);
     for (const std::string& token : tokens) out += token;
     return out;

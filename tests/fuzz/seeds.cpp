@@ -252,12 +252,15 @@ std::vector<Seed> manifest_seeds() {
 
 const std::vector<Target>& targets() {
   static const std::vector<Target> all = {
+      {"chat_template", chat_template, chat_template_seeds},
       {"config", config, config_seeds},
       {"gguf", gguf, gguf_seeds},
       {"journal", journal, journal_seeds},
       {"manifest", manifest, manifest_seeds},
       {"safetensors_header", safetensors_header, header_seeds},
       {"safetensors_index", safetensors_index, index_seeds},
+      {"tokenizer_json", tokenizer_json, tokenizer_json_seeds},
+      {"tokenizer_model", tokenizer_model, tokenizer_model_seeds},
   };
   return all;
 }

@@ -47,6 +47,13 @@ Outcome config(std::string_view input);
 Outcome journal(std::string_view input);
 /// mantissa_manifest.json.
 Outcome manifest(std::string_view input);
+/// tokenizer.json; behind a zero byte, the tokenizer_config.json beside it. It
+/// encodes a short text and decodes tokens.
+Outcome tokenizer_json(std::string_view input);
+/// A SentencePiece tokenizer.model, used in the same way.
+Outcome tokenizer_model(std::string_view input);
+/// A chat template; it writes two short conversations.
+Outcome chat_template(std::string_view input);
 
 /// One target and its seeds: every class of input that its reader refuses, and
 /// some that it accepts.
@@ -55,6 +62,11 @@ struct Target {
   Outcome (*run)(std::string_view input);
   std::vector<Seed> (*seeds)();
 };
+
+// Seeds of the readers of texts (text_seeds.cpp).
+std::vector<Seed> tokenizer_json_seeds();
+std::vector<Seed> tokenizer_model_seeds();
+std::vector<Seed> chat_template_seeds();
 
 /// All targets.
 const std::vector<Target>& targets();

@@ -48,5 +48,13 @@ std::vector<HostileFile> hostile_model_configs();
 std::vector<HostileFile> hostile_configs();
 /// mantissa_manifest.json.
 std::vector<HostileFile> hostile_manifests();
+/// tokenizer.json.
+std::vector<HostileFile> hostile_tokenizers();
+/// SentencePiece's tokenizer.model.
+std::vector<HostileFile> hostile_sentencepiece();
+/// Chat templates that are malformed or not supported.
+std::vector<HostileFile> hostile_chat_templates();
+/// Chat templates that would run too long, nest too deeply or take too much.
+std::vector<HostileFile> endless_chat_templates();
 
 }  // namespace mantissa::support

@@ -31,48 +31,6 @@ TEST(ChatTemplate, NamesTheLineOfAnError) {
   EXPECT_EQ(
       refusal(ErrorKind::Input, [] { ChatTemplate("a\n{% if x\n b %}"); }),
       "chat template, line 3: unexpected \"b\"");
-  EXPECT_THAT(
-      refusal(ErrorKind::Usage, [] { ChatTemplate("\n{% block x %}"); }),
-      HasSubstr("line 2: {% block %} is not supported; supported are"));
-  EXPECT_THAT(refusal(ErrorKind::Usage,
-                      [] { render("a\nb{{ raise_exception('why') }}"); }),
-              HasSubstr("line 2: the template refuses the conversation: why"));
-  EXPECT_THAT(refusal(ErrorKind::Usage, [] { render("{{ x | rot13 }}"); }),
-              HasSubstr("\"rot13\" is not supported; supported are abs"));
-}
-
-TEST(ChatTemplate, KeepsTheSandboxShut) {
-  EXPECT_THAT(refusal(ErrorKind::Usage, [] { render("{{ ''.__class__ }}"); }),
-              HasSubstr("begins with _"));
-  EXPECT_THAT(refusal(ErrorKind::Usage,
-                      [] { render("{{ x.append(1) }}", R"({"x": []})"); }),
-              HasSubstr("append() is refused"));
-}
-
-TEST(ChatTemplate, StopsAtItsLimits) {
-  const auto limited = [](const std::string& source) {
-    return refusal(ErrorKind::Resources, [&] { render(source); });
-  };
-  EXPECT_THAT(limited("{% for a in range(9999) %}{% for b in range(9999) %}"
-                      "{% endfor %}{% endfor %}"),
-              HasSubstr("the limits are"));
-  EXPECT_THAT(limited("{% set n = namespace(s='xxxxxxxx') %}"
-                      "{% for i in range(99) %}{% set n.s = n.s ~ n.s %}"
-                      "{% endfor %}"),
-              HasSubstr("the limits are"));
-  EXPECT_THAT(limited("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"),
-              HasSubstr("nests too deeply"));
-  EXPECT_THAT(limited("{{ 'abcdefgh' * 1000000000 }}"), HasSubstr("limits"));
-  const std::string deep =
-      std::string(100'000, '(') + '1' + std::string(100'000, ')');
-  EXPECT_THAT(
-      refusal(ErrorKind::Input, [&] { ChatTemplate("{{ " + deep + " }}"); }),
-      HasSubstr("nest deeper than 64 levels"));
-  std::string chain = "1";
-  for (int i = 0; i < 1000; ++i) chain += "+1";
-  EXPECT_THAT(
-      refusal(ErrorKind::Input, [&] { ChatTemplate("{{ " + chain + " }}"); }),
-      HasSubstr("more than 256 operators"));
 }
 
 TEST(ChatTemplate, TakesTheDateFromItsCaller) {

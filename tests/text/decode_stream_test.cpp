@@ -36,6 +36,20 @@ TEST(DecodeStream, SaysWhatNeverBecameACharacter) {
   EXPECT_EQ(stream.finish(), "\ufffd");
 }
 
+// "{" is out already when the byte behind it makes U+FFFD of both.
+TEST(DecodeStream, IsUtf8WhenATokenChangesTheTextBefore) {
+  DecodeStream stream(read_tokenizer_json(
+      R"({"model": {"type": "BPE", "merges": [],
+          "vocab": {"<0x7B>": 0, "<0xE5>": 1, "a": 2}},
+          "decoder": {"type": "ByteFallback"}})"));
+  EXPECT_EQ(stream.push(0), "{");
+  EXPECT_EQ(stream.push(1), "");
+  EXPECT_EQ(stream.push(2),
+            "\ufffd"
+            "a");
+  EXPECT_EQ(stream.finish(), "");
+}
+
 TEST(DecodeStream, IsUtf8WhateverComes) {
   DecodeStream stream(bytes());
   std::string all;

@@ -44,7 +44,8 @@ class Tokenizer {
                               EncodeOptions options = {}) const;
 
   /// The text of tokens: well-formed UTF-8, U+FFFD for bytes that are none.
-  /// Throws Error(Usage) for an id outside the vocabulary.
+  /// Throws Error(Usage) for an id outside the vocabulary, Error(Input) when a
+  /// step of the decoder gives up or makes a text 20 times as long.
   std::string decode(std::span<const TokenId> ids,
                      DecodeOptions options = {}) const;
 
