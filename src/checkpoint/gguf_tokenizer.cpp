@@ -1,5 +1,6 @@
 #include "checkpoint/gguf_tokenizer.h"
 
+#include <algorithm>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -10,6 +11,7 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/gguf_pre_tokenizers.h"
+#include "checkpoint/gguf_scores.h"
 #include "core/quoted.h"
 #include "core/utf8.h"
 
@@ -22,6 +24,7 @@ using Vocabulary = std::unordered_map<std::string_view, std::int64_t>;
 constexpr std::string_view kTokens = "tokenizer.ggml.tokens";
 constexpr std::string_view kTypes = "tokenizer.ggml.token_type";
 constexpr std::string_view kMerges = "tokenizer.ggml.merges";
+constexpr std::int64_t kUnknownToken = 2;
 constexpr std::int64_t kControl = 3;      // never produced from plain text
 constexpr std::int64_t kUserDefined = 4;  // found in text before the merges
 // Real ones have hundreds; one put around text is written a dozen times.
@@ -40,16 +43,18 @@ const std::vector<std::string>& required_strings(const GgufMetadata& metadata,
   return *strings;
 }
 
-void check_model(const GgufMetadata& metadata) {
+enum class Family { ByteLevel, Scores };
+
+Family family_of(const GgufMetadata& metadata) {
   constexpr std::string_view kKey = "tokenizer.ggml.model";
   const std::string* model = metadata.string(kKey);
-  if (model == nullptr || *model != "gpt2") {
-    fail(ErrorKind::Usage,
-         kKey,
-         fmt::format("{}; this version converts tokenizers of model gpt2 "
-                     "(byte-level BPE)",
-                     model == nullptr ? "missing" : quoted_name(*model)));
-  }
+  if (model != nullptr && *model == "gpt2") return Family::ByteLevel;
+  if (model != nullptr && *model == "llama") return Family::Scores;
+  fail(ErrorKind::Usage,
+       kKey,
+       fmt::format("{}; this version converts tokenizers of model gpt2 "
+                   "(byte-level BPE) and llama (SentencePiece BPE with scores)",
+                   model == nullptr ? "missing" : quoted_name(*model)));
 }
 
 const PreTokenizer& find_pre(const GgufMetadata& metadata) {
@@ -151,20 +156,40 @@ std::string merges_json(const std::vector<std::string>& merges) {
   return out + "\n    ]";
 }
 
-// By hand like the vocabulary: as a tree each would cost a kilobyte.
-std::string added_tokens_json(const GgufMetadata& metadata,
-                              const std::vector<std::string>& tokens) {
-  const auto types = metadata.integers(kTypes);
-  if (!types) return "[]";
-  if (types->size() != tokens.size()) {
+std::string merges_json(const std::vector<ScoreMerge>& merges,
+                        const std::vector<std::string>& tokens) {
+  std::string out = "[";
+  for (const ScoreMerge& merge : merges) {
+    std::string text = tokens[merge.token];
+    text.insert(merge.cut, 1, ' ');
+    out += out.size() == 1 ? "\n      " : ",\n      ";
+    out += json_string(text);
+  }
+  return out + "\n    ]";
+}
+
+// The type of every token; empty when the file has none.
+std::vector<std::int64_t> token_types(const GgufMetadata& metadata,
+                                      std::size_t tokens) {
+  auto types = metadata.integers(kTypes);
+  if (!types) return {};
+  if (types->size() != tokens) {
     fail(ErrorKind::Input,
          kTypes,
-         fmt::format("{} types for {} tokens", types->size(), tokens.size()));
+         fmt::format("{} types for {} tokens", types->size(), tokens));
   }
+  return std::move(*types);
+}
+
+// By hand like the vocabulary: as a tree each would cost a kilobyte.
+std::string added_tokens_json(const std::vector<std::int64_t>& types,
+                              const std::vector<std::string>& tokens,
+                              Family family) {
   std::string out = "[";
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const std::int64_t type = (*types)[i];
-    if (type != kControl && type != kUserDefined) continue;
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    const bool special = types[i] == kControl || (types[i] == kUnknownToken &&
+                                                  family == Family::Scores);
+    if (!special && types[i] != kUserDefined) continue;
     if (tokens[i].empty()) {
       fail(ErrorKind::Input,
            kTokens,
@@ -176,7 +201,7 @@ std::string added_tokens_json(const GgufMetadata& metadata,
         out.size() == 1 ? "" : ",",
         i,
         json_string(tokens[i]),
-        type == kControl);
+        special);
   }
   return out + "]";
 }
@@ -228,54 +253,108 @@ const std::string* added_around(const GgufMetadata& metadata,
   return &tokens[static_cast<std::size_t>(*id)];
 }
 
+// What the two families write differently.
+struct TokenizerShape {
+  std::string normalizer;
+  std::string pre_tokenizer;
+  std::string decoder;
+  std::string unknown = "null";
+  bool byte_fallback = false;
+  bool ignore_merges = false;
+  bool adds_bos = false;
+  std::string merges;  // as JSON
+};
+
+TokenizerShape byte_level_shape(const GgufMetadata& metadata,
+                                const Vocabulary& ids) {
+  const PreTokenizer& pre = find_pre(metadata);
+  const auto& merges = required_strings(metadata, kMerges);
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    check_merge(merges[i], i, ids);
+  }
+  const Json decoder = {{"type", "ByteLevel"},
+                        {"add_prefix_space", true},
+                        {"trim_offsets", true},
+                        {"use_regex", true}};
+  return {.normalizer = "null",
+          .pre_tokenizer = pre.json(),
+          .decoder = decoder.dump(),
+          .ignore_merges = pre.ignore_merges,
+          .adds_bos = pre.adds_bos,
+          .merges = merges_json(merges)};
+}
+
+TokenizerShape score_shape(const GgufMetadata& metadata,
+                           const std::vector<std::string>& tokens,
+                           const std::vector<std::int64_t>& types,
+                           const SpecialTokens& special) {
+  const bool prefix =
+      metadata.boolean("tokenizer.ggml.add_space_prefix").value_or(true);
+  TokenizerShape shape{
+      .normalizer = space_normalizer_json(prefix),
+      .pre_tokenizer = "null",
+      .decoder = space_decoder_json(prefix),
+      .byte_fallback = true,
+      .adds_bos = true,
+      .merges = merges_json(
+          score_merges(tokens, types, read_scores(metadata, tokens)), tokens)};
+  auto unknown = special.unknown;
+  const auto found = std::ranges::find(types, kUnknownToken);
+  if (!unknown && found != types.end()) unknown = found - types.begin();
+  if (unknown) {
+    shape.unknown = json_string(tokens[static_cast<std::size_t>(*unknown)]);
+  }
+  return shape;
+}
+
 std::string tokenizer_json(const GgufMetadata& metadata,
-                           const PreTokenizer& pre,
+                           const TokenizerShape& shape,
+                           const std::string& added_tokens,
                            const SpecialTokens& special) {
   const auto& tokens = required_strings(metadata, kTokens);
-  const auto& merges = required_strings(metadata, kMerges);
   const Json post = post_processor(
       added_around(metadata,
                    "tokenizer.ggml.add_bos_token",
-                   pre.adds_bos,
+                   shape.adds_bos,
                    special.bos,
                    tokens),
       added_around(
           metadata, "tokenizer.ggml.add_eos_token", false, special.eos, tokens),
       special);
-  const Json decoder = {{"type", "ByteLevel"},
-                        {"add_prefix_space", true},
-                        {"trim_offsets", true},
-                        {"use_regex", true}};
   return fmt::format(
       "{{\n"
       "  \"version\": \"1.0\",\n"
       "  \"truncation\": null,\n"
       "  \"padding\": null,\n"
       "  \"added_tokens\": {},\n"
-      "  \"normalizer\": null,\n"
+      "  \"normalizer\": {},\n"
       "  \"pre_tokenizer\": {},\n"
       "  \"post_processor\": {},\n"
       "  \"decoder\": {},\n"
       "  \"model\": {{\n"
       "    \"type\": \"BPE\",\n"
       "    \"dropout\": null,\n"
-      "    \"unk_token\": null,\n"
+      "    \"unk_token\": {},\n"
       "    \"continuing_subword_prefix\": null,\n"
       "    \"end_of_word_suffix\": null,\n"
-      "    \"fuse_unk\": false,\n"
-      "    \"byte_fallback\": false,\n"
+      "    \"fuse_unk\": {},\n"
+      "    \"byte_fallback\": {},\n"
       "    \"ignore_merges\": {},\n"
       "    \"vocab\": {},\n"
       "    \"merges\": {}\n"
       "  }}\n"
       "}}\n",
-      added_tokens_json(metadata, tokens),
-      pre.json(),
+      added_tokens,
+      shape.normalizer,
+      shape.pre_tokenizer,
       post.dump(),
-      decoder.dump(),
-      pre.ignore_merges,
+      shape.decoder,
+      shape.unknown,
+      shape.byte_fallback,
+      shape.byte_fallback,
+      shape.ignore_merges,
       vocabulary_json(tokens),
-      merges_json(merges));
+      shape.merges);
 }
 
 // One template, or a list when the file has named ones beside the default.
@@ -330,16 +409,18 @@ GgufTokenizer read_tokenizer(const GgufMetadata& metadata,
                              const SpecialTokens& special,
                              std::int64_t vocabulary,
                              std::int64_t positions) {
-  check_model(metadata);
-  const PreTokenizer& pre = find_pre(metadata);
+  const Family family = family_of(metadata);
   const auto& tokens = required_strings(metadata, kTokens);
   const Vocabulary ids = index_tokens(tokens, vocabulary);
-  const auto& merges = required_strings(metadata, kMerges);
-  for (std::size_t i = 0; i < merges.size(); ++i) {
-    check_merge(merges[i], i, ids);
-  }
-  return {tokenizer_json(metadata, pre, special),
-          tokenizer_config_json(metadata, special, positions)};
+  const auto types = token_types(metadata, tokens.size());
+  const TokenizerShape shape =
+      family == Family::ByteLevel
+          ? byte_level_shape(metadata, ids)
+          : score_shape(metadata, tokens, types, special);
+  return {
+      tokenizer_json(
+          metadata, shape, added_tokens_json(types, tokens, family), special),
+      tokenizer_config_json(metadata, special, positions)};
 }
 
 }  // namespace mantissa

@@ -590,6 +590,29 @@ TEST(GgufBounds, LongTokensAndTemplates) {
   use_gguf(file);
 }
 
+// All texts of these letters up to a length: each of their halves is a token.
+std::vector<std::string> all_texts(std::string_view letters,
+                                   std::size_t longest) {
+  std::vector<std::string> out = {"", "<s>", "</s>"};
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (out[i].size() >= longest || out[i].starts_with('<')) continue;
+    for (const char letter : letters) out.push_back(out[i] + letter);
+  }
+  out[0] = "<unk>";
+  return out;
+}
+
+TEST(GgufBounds, ManyMergesOfScores) {
+  // Nearly as many merges as are read, and far more.
+  for (const auto& tokens : {all_texts("abc", 10), all_texts("ab", 16)}) {
+    RawGguf file = with_tokens(tokens, '\1');
+    file.set_string("tokenizer.ggml.model", "llama")
+        .set_f32s("tokenizer.ggml.scores",
+                  std::vector<float>(tokens.size(), 1));
+    use_gguf(file);
+  }
+}
+
 TEST(GgufBounds, ManyMerges) {
   RawGguf file = RawGguf::tiny_llama();
   file.set_strings("tokenizer.ggml.merges",

@@ -25,6 +25,7 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::string_view kModel = "tokenizer.ggml.model";
 constexpr std::string_view kTokens = "tokenizer.ggml.tokens";
 constexpr std::string_view kMerges = "tokenizer.ggml.merges";
 constexpr std::string_view kTypes = "tokenizer.ggml.token_type";
@@ -59,6 +60,18 @@ std::vector<std::string> strings(const GgufMetadata& metadata,
   return found == nullptr ? std::vector<std::string>{} : *found;
 }
 
+// Merges that follow from scores make tokens of tokens.
+void check_merges(const Json& merges, const Json& vocabulary) {
+  for (const Json& merge : merges) {
+    std::string text = merge;
+    const std::size_t space = text.find(' ');
+    expect(vocabulary.contains(text.substr(0, space)) &&
+               vocabulary.contains(text.substr(space + 1)) &&
+               vocabulary.contains(text.erase(space, 1)),
+           "a merge is of tokens");
+  }
+}
+
 // The two files hold the tokens, types and merges that the keys hold.
 void check_tokenizer(const GgufMetadata& metadata,
                      const std::string& tokenizer_text,
@@ -70,13 +83,19 @@ void check_tokenizer(const GgufMetadata& metadata,
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     expect(vocabulary.at(tokens[i]) == i, "ids are those of the file");
   }
-  expect(tokenizer["model"]["merges"] == Json(strings(metadata, kMerges)),
-         "merges are those of the file");
+  const bool scores = *metadata.string(kModel) == "llama";
+  if (scores) {
+    check_merges(tokenizer["model"]["merges"], vocabulary);
+  } else {
+    expect(tokenizer["model"]["merges"] == Json(strings(metadata, kMerges)),
+           "merges are those of the file");
+  }
   for (const Json& added : tokenizer.at("added_tokens")) {
     const auto id = added.at("id").get<std::size_t>();
     const std::int64_t type = (*metadata.integers(kTypes))[id];
     expect(added.at("content") == tokens[id], "added tokens are tokens");
-    expect(added.at("special") == (type == 3), "special tokens are control");
+    expect(added.at("special") == (type == 3 || (scores && type == 2)),
+           "special tokens are control");
   }
   expect(Json::parse(config_text).contains("tokenizer_class"),
          "tokenizer_config.json names the class");
@@ -116,7 +135,8 @@ void read_file(std::string_view input) {
 }
 
 // The keys of a tokenizer as lines: "pre smollm", "bos 3" (also eos, pad, unk,
-// eot), "add_bos" (also add_eos), "template TEXT", "template.NAME TEXT", "t3
+// eot), "add_bos" (also add_eos), "scores" (model llama, whose scores fall with
+// the id), "template TEXT", "template.NAME TEXT", "t3
 // TOKEN" with the type in front, "merge A B". "\n" in a text is a line feed.
 class TokenizerLines {
  public:
@@ -126,7 +146,14 @@ class TokenizerLines {
       add_line(text.substr(0, end));
       text.remove_prefix(std::min(end + 1, text.size()));
     }
-    metadata_.add("tokenizer.ggml.model", std::string("gpt2"));
+    metadata_.add(std::string(kModel), std::string(scores_ ? "llama" : "gpt2"));
+    if (scores_) {
+      std::vector<double> scores;
+      for (std::size_t i = 0; i < tokens_.size(); ++i) {
+        scores.push_back(-static_cast<double>(i));
+      }
+      metadata_.add("tokenizer.ggml.scores", scores);
+    }
     metadata_.add(std::string(kTokens), tokens_);
     if (typed_) metadata_.add(std::string(kTypes), types_);
     metadata_.add(std::string(kMerges), merges_);
@@ -144,7 +171,9 @@ class TokenizerLines {
     const std::string rest(line.substr(std::min(space + 1, line.size())));
     const std::string key = "tokenizer.ggml." + word;
     if (!is_printable_utf8(key)) return;  // no reader lets such a key through
-    if (word == "pre") {
+    if (word == "scores") {
+      scores_ = true;
+    } else if (word == "pre") {
       metadata_.add(key, rest);
     } else if (word == "merge") {
       merges_.push_back(rest);
@@ -177,6 +206,7 @@ class TokenizerLines {
   std::vector<std::int64_t> types_;
   std::vector<std::string> merges_;
   bool typed_ = false;
+  bool scores_ = false;
 };
 
 void read_lines(std::string_view text) {

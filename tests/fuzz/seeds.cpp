@@ -121,6 +121,10 @@ std::vector<Seed> tokenizer_seeds() {
        "tokenizer\npre llama-bpe\nbos 0\nt1 x\nt1 \xc3\xa9\ntemplate {{ a }}\n"
        "template.tool_use b\n",
        Outcome::Accepted},
+      {"tokenizer_scores",
+       "tokenizer\nscores\nbos 1\neos 2\nt2 <unk>\nt3 <s>\nt3 </s>\nt6 <0x61>\n"
+       "t1 a\nt1 b\nt1 ab\nt4 c d\n",
+       Outcome::Accepted},
       {"tokenizer_empty", "tokenizer\n"},
       with("twice", "t1 a"),
       with("not_utf8", "t1 \xff"),

@@ -5,7 +5,9 @@ usage: tokenizer_judge.py PROBE GGUF_PROBE SMOLLM2.gguf MINILM_DIRECTORY
 On wikitext-2's test text and on hard cases, for the tokenizers of two real
 models (skipped where they are missing) and for small ones trained here, one per
 component (tokenizer_kinds.py). A SentencePiece model is written here; what it
-must give is the wheel's BPE with the merges that follow from its scores.
+must give is the wheel's BPE with the merges that follow from its scores. The
+same vocabulary in a GGUF, which the wheel `gguf` writes, must give what
+Transformers makes of it.
 """
 
 import json
@@ -15,8 +17,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import gguf
+import numpy as np
 from tokenizer_kinds import MARK, kinds, legacy
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, normalizers, processors
+from transformers import AutoTokenizer
+from transformers.integrations.gguf import gguf_tokenizer_mapping
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 MORE_CASES = [
@@ -107,15 +113,18 @@ def sentencepiece(pieces):
     return out + message(2, trainer) + message(3, normalizer)
 
 
-def judge_scores(probe, folder, text, asked):
+def scored(tree):
     """Scores in another order than the ids; no ties, which the wheel lacks."""
-    tree = json.loads(legacy(text).to_str())
     vocabulary = tree["model"]["vocab"]
     tokens = sorted(vocabulary, key=vocabulary.get)
     kinds_of = [2, 3, 3] + [6] * 256
-    pieces = [(token, -float(i * 7919 % 100003),
-               kinds_of[i] if i < len(kinds_of) else 1)
-              for i, token in enumerate(tokens)]
+    return [(token, -float(i * 7919 % 100003),
+             kinds_of[i] if i < len(kinds_of) else 1)
+            for i, token in enumerate(tokens)]
+
+
+def judge_scores(probe, folder, tree, asked):
+    pieces = scored(tree)
     path = Path(folder) / "tokenizer.model"
     path.write_bytes(sentencepiece(pieces))
     scores = {token: score for token, score, kind in pieces if kind == 1}
@@ -135,6 +144,83 @@ def judge_scores(probe, folder, text, asked):
     found = ask(probe, "spm", path, asked)
     assert (found["bos"], found["eos"], found["adds_bos"]) == (1, 2, True)
     compare("sentencepiece", found, Tokenizer.from_str(json.dumps(tree)), asked)
+
+
+def write_gguf(path, pieces, **flags):
+    """A Llama of one layer whose vocabulary has scores."""
+    hidden, rows = 64, len(pieces)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(1)
+    writer.add_context_length(128)
+    writer.add_embedding_length(hidden)
+    writer.add_feed_forward_length(96)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([text for text, _, _ in pieces])
+    writer.add_token_scores([score for _, score, _ in pieces])
+    writer.add_token_types([kind for _, _, kind in pieces])
+    writer.add_unk_token_id(0)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    for key, value in flags.items():
+        getattr(writer, f"add_{key}")(value)
+    for name, shape in {
+            "token_embd": (rows, hidden), "output_norm": (hidden,),
+            "blk.0.attn_norm": (hidden,), "blk.0.ffn_norm": (hidden,),
+            "blk.0.attn_q": (64, hidden), "blk.0.attn_k": (32, hidden),
+            "blk.0.attn_v": (32, hidden), "blk.0.attn_output": (hidden, 64),
+            "blk.0.ffn_gate": (96, hidden), "blk.0.ffn_up": (96, hidden),
+            "blk.0.ffn_down": (hidden, 96)}.items():
+        writer.add_tensor(f"{name}.weight", np.zeros(shape, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def of_transformers(path):
+    """What Transformers makes of the file where U+2581 is a normalizer's, as
+    llama.cpp does it (its builder for phi3)."""
+    _, keys, _ = gguf_tokenizer_mapping.get_gguf_tokenizer(str(path))
+    reader = gguf.GGUFReader(path)
+    for name in ("scores", "token_type", "tokens"):
+        keys[name] = reader.fields[f"tokenizer.ggml.{name}"].contents()
+    wheel, _ = gguf_tokenizer_mapping.convert_gguf_tokenizer("phi3", keys)
+    wheel.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)])
+    return wheel
+
+
+def judge_gguf_scores(probe, gguf_probe, folder, tree, hard, parts):
+    pieces = scored(tree) + [("<|user|>", 0.0, 4), ("old", -1e6, 5)]
+    path = Path(folder) / "scores.gguf"
+    write_gguf(path, pieces)
+    directory = Path(folder) / "scores"
+    subprocess.run([gguf_probe, "texts", path, directory], check=True)
+    hard = [*hard, "a<|user|> b</s>c", "<|user|><|user|>x old  old"]
+    asked = hard + parts
+    found = ask(probe, "json", directory / "tokenizer.json", asked)
+    assert (found["bos"], found["eos"], found["adds_bos"]) == (1, 2, True)
+    compare("GGUF with scores", found, of_transformers(path), asked)
+    # What Transformers loads from the directory that a conversion writes.
+    auto = AutoTokenizer.from_pretrained(directory)
+    assert (auto.unk_token_id, auto.bos_token_id, auto.eos_token_id) == (0, 1, 2)
+    for text, answer in zip(hard, found["answers"]):
+        assert auto(text).input_ids == answer["special"], text
+    write_gguf(path, pieces, add_space_prefix=False, add_bos_token=False,
+               add_eos_token=True)
+    subprocess.run([gguf_probe, "texts", path, directory], check=True)
+    found = ask(probe, "json", directory / "tokenizer.json", hard)
+    assert not found["adds_bos"]
+    wheel = of_transformers(path)
+    wheel.normalizer = normalizers.Replace(" ", MARK)
+    wheel.decoder = decoders.Sequence([
+        decoders.Replace(MARK, " "), decoders.ByteFallback(), decoders.Fuse()])
+    wheel.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 2)])
+    compare("GGUF without prefix", found, wheel, hard)
 
 
 def judge_smollm(probe, gguf_probe, gguf, folder, asked):
@@ -162,7 +248,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name, wheel in kinds(training):
             judge_file(probe, folder, name, wheel, hard + parts[-6:])
-        judge_scores(probe, folder, training, hard + parts[-6:])
+        tree = json.loads(legacy(training).to_str())
+        judge_scores(probe, folder, tree, hard + parts[-6:])
+        # SentencePiece, and ours, make no special token of plain text, which
+        # Transformers does: no token here leads to one.
+        tree = json.loads(legacy(training.replace("<unk>", "")).to_str())
+        judge_gguf_scores(probe, gguf_probe, folder, tree, hard, parts[-6:])
         if not Path(gguf).exists():
             print("real models: not there (tools/setup.sh --models)")
             return

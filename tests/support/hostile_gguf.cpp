@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include <mantissa/core/error.h>
 
 #include "support/hostile_files.h"
@@ -28,6 +30,11 @@ constexpr std::uint64_t kHuge = std::uint64_t{1} << 62;
 
 std::string u32(std::uint32_t value) { return raw(value); }
 std::string u64(std::uint64_t value) { return raw(value); }
+
+RawGguf& with_scores(RawGguf& file, const std::vector<float>& scores) {
+  return file.set_string("tokenizer.ggml.model", "llama")
+      .set_f32s("tokenizer.ggml.scores", scores);
+}
 
 void only_tensor(RawGguf& file, const std::string& bytes) {
   file = RawGguf();
@@ -306,9 +313,51 @@ const Refused kRefused[] = {
      kInput,
      "\"rope_freqs.weight\": expected [8]"},
     {"TokenizerModel",
-     [](RawGguf& f) { f.set_string("tokenizer.ggml.model", "llama"); },
+     [](RawGguf& f) { f.set_string("tokenizer.ggml.model", "t5"); },
      kUsage,
-     "\"llama\"; this version converts tokenizers of model gpt2"},
+     "\"t5\"; this version converts tokenizers of model gpt2 (byte-level BPE) "
+     "and llama (SentencePiece BPE with scores)"},
+    {"ScoresMissing",
+     [](RawGguf& f) { f.set_string("tokenizer.ggml.model", "llama"); },
+     kInput,
+     "\"tokenizer.ggml.scores\": missing"},
+    {"ScoreCount",
+     [](RawGguf& f) { with_scores(f, {1, 2}); },
+     kInput,
+     "\"tokenizer.ggml.scores\": 2 scores for 8 tokens"},
+    {"ScoreNotFinite",
+     [](RawGguf& f) { with_scores(f, {0, 0, 0, 0, 0, 0, 0, HUGE_VALF}); },
+     kInput,
+     "the score of token 7 is not finite"},
+    {"ScoresNotFloats",
+     [](RawGguf& f) {
+       f.set_string("tokenizer.ggml.model", "llama")
+           .set_i32s("tokenizer.ggml.scores", {0, 1, 2, 3, 4, 5, 6, 7});
+     },
+     kInput,
+     "expected an array of floats, found an array of signed integers"},
+    {"LongScoredToken",
+     [](RawGguf& f) {
+       with_scores(f, {0, 1, 2, 3, 4, 5, 6, 7})
+           .set_strings("tokenizer.ggml.tokens",
+                        {"<s>",
+                         "</s>",
+                         "a",
+                         "b",
+                         "ab",
+                         "c",
+                         std::string(513, 'x'),
+                         "d"});
+     },
+     kInput,
+     "token 6 has 513 bytes, expected at most 512"},
+    {"ScoredBosWithoutId",
+     [](RawGguf& f) {
+       with_scores(f, {0, 1, 2, 3, 4, 5, 6, 7})
+           .remove_key("tokenizer.ggml.bos_token_id");
+     },
+     kInput,
+     "true, but the file names no such id"},
     {"NoTokenizer",
      [](RawGguf& f) { f.remove_key("tokenizer.ggml.model"); },
      kUsage,

@@ -115,6 +115,16 @@ RawGguf& RawGguf::set_strings(std::string_view key,
   return set_raw(key, bytes);
 }
 
+RawGguf& RawGguf::set_f32s(std::string_view key,
+                           const std::vector<float>& values) {
+  std::string bytes =
+      type(kArray) + type(kFloat32) + raw<std::uint64_t>(values.size());
+  for (const float value : values) {
+    bytes += raw(std::bit_cast<std::uint32_t>(value));
+  }
+  return set_raw(key, bytes);
+}
+
 RawGguf& RawGguf::set_i32s(std::string_view key,
                            const std::vector<std::int32_t>& values) {
   std::string bytes =

@@ -44,6 +44,7 @@ class RawGguf {
                        const std::vector<std::string>& values);
   RawGguf& set_i32s(std::string_view key,
                     const std::vector<std::int32_t>& values);
+  RawGguf& set_f32s(std::string_view key, const std::vector<float>& values);
   /// `value` as it is: type number and bytes.
   RawGguf& set_raw(std::string_view key, std::string_view value);
   RawGguf& remove_key(std::string_view key);
