@@ -8,7 +8,7 @@ export MANTISSA_MODELS ?= $(CURDIR)/.deps/models
 # libtorch of the torch half: the judges' environment has it; a demo without
 # judges gets one of its own.
 MANTISSA_TORCH ?= $(MANTISSA_JUDGE)
-demo_torch := $(CURDIR)/.deps/torch
+torch = $(firstword $(wildcard $(MANTISSA_TORCH)) $(CURDIR)/.deps/torch)
 
 setup := tools/setup.sh
 configure = cmake --preset $(1) -DMANTISSA_JUDGE=$(MANTISSA_JUDGE) \
@@ -46,10 +46,8 @@ build: setup-build
 	@echo "built: build/bin/mantissa"
 
 demo: setup-build
-	@set -e; torch=$(MANTISSA_TORCH); \
-	[ -e "$$torch" ] || torch=$(demo_torch); \
-	MANTISSA_TORCH=$$torch $(setup) --models --torch; \
-	$(call configure,release) -DMANTISSA_TORCH=$$torch --log-level=WARNING
+	@MANTISSA_TORCH=$(torch) $(setup) --models --torch
+	@$(call configure,release) -DMANTISSA_TORCH=$(torch) --log-level=WARNING
 	cmake --build --preset release -j $(JOBS) --target mantissa mantissa_torch_tool
 	@tools/demo.sh
 
@@ -72,7 +70,7 @@ nightly: build/all
 	$(ctest)
 
 bench: setup-build
-	@$(call configure,bench) --log-level=WARNING
+	@$(call configure,bench) -DMANTISSA_TORCH=$(torch) --log-level=WARNING
 	cmake --build --preset bench -j $(JOBS)
 	@tools/bench.sh
 
@@ -90,11 +88,9 @@ docs:
 	@tools/docs.sh
 
 install: setup-build
-	@set -e; torch=$(MANTISSA_TORCH); targets="mantissa mantissa_core"; \
-	[ -e "$$torch" ] || torch=$(demo_torch); \
-	[ ! -e "$$torch" ] || targets="$$targets mantissa_torch_tool"; \
-	$(call configure,release) -DMANTISSA_TORCH=$$torch --log-level=WARNING; \
-	cmake --build --preset release -j $(JOBS) --target $$targets
+	@$(call configure,release) -DMANTISSA_TORCH=$(torch) --log-level=WARNING
+	cmake --build --preset release -j $(JOBS) --target mantissa mantissa_core \
+	  $(if $(wildcard $(torch)),mantissa_torch_tool)
 	cmake --install build --prefix $(PREFIX)
 
 clean:

@@ -145,6 +145,13 @@ class Call {
 void dequantizing_fallback(const c10::OperatorHandle& op,
                            c10::DispatchKeySet,
                            torch::jit::Stack* stack) {
+  // A tensor made in InferenceMode has no autograd key, at which composites are
+  // taken apart: what they call has rules.
+  constexpr auto kComposite = DispatchKey::CompositeImplicitAutograd;
+  if (op.hasKernelForDispatchKey(kComposite)) {
+    op.callBoxedForDispatchKey(kComposite, *stack);
+    return;
+  }
   const std::string name = c10::toString(op.operator_name());
   {
     const std::lock_guard lock(counts().mutex);

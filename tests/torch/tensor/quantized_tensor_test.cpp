@@ -13,6 +13,7 @@
 #include <mantissa/configs/compressed_scheme.h>
 #include <mantissa/configs/registry.h>
 #include <mantissa/formats/int4_tile_packed_to_4d_tensor.h>
+#include <mantissa/torch/quantize.h>
 
 #include "torch/refusal.h"
 #include "torch/tensor/weights.h"
@@ -243,6 +244,25 @@ TEST_F(QuantizedTensorTest, AutocastAndDtypes) {
   at::autocast::clear_cache();
   at::autocast::set_autocast_enabled(at::kCPU, false);
   EXPECT_EQ(y.scalar_type(), c10::kBFloat16);
+}
+
+TEST_F(QuantizedTensorTest, MadeInInferenceModeItFollowsItsRulesToo) {
+  const at::Tensor plain = torch::randn({6, 8});
+  const auto how = parse_config_words("int8_dynamic_activation_int8_weight")
+                       ->choose({6, 8}, DType::Float32)
+                       .encoding;
+  const at::Tensor x = 10 * torch::randn({2, 3, 8});
+  const at::Tensor expected = at::linear(x, to_quantized_tensor(plain, how));
+  const c10::InferenceMode inference;
+  const at::Tensor w = to_quantized_tensor(plain, how);
+  EXPECT_TRUE(is_quantized_tensor(w.t()));
+  EXPECT_TRUE(is_quantized_tensor(w.to(c10::kFloat).to(at::kCPU)));
+  EXPECT_TRUE(is_quantized_tensor(w.to(c10::kBFloat16)));
+  EXPECT_TRUE(torch::equal(at::linear(x, w), expected));
+  EXPECT_TRUE(torch::equal(at::matmul(x, w.t()), expected));
+  torch::nn::Linear linear(torch::nn::LinearOptions(8, 6).bias(false));
+  replace_parameter(*linear, linear->weight, w);
+  EXPECT_TRUE(torch::equal(linear(x), expected));
 }
 
 TEST_F(QuantizedTensorTest, CopiesItsOwnKindOnly) {
