@@ -2,6 +2,7 @@
 #include <set>
 #include <utility>
 
+#include <ATen/MemoryOverlap.h>
 #include <ATen/ops/equal.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
@@ -156,7 +157,10 @@ class Loader {
     // An inference tensor cannot be written to outside InferenceMode.
     const bool frozen = old.is_inference() && !c10::InferenceMode::is_enabled();
     const bool has_fields = is_wrapped(old) && !is_training_tensor(old);
-    const bool replaces = quantized != has_fields || old.is_meta() || frozen;
+    const bool turned = has_fields && quantized_impl(old)->state().transposed;
+    const bool replaces =
+        quantized != has_fields || old.is_meta() || frozen || turned;
+    if (!replaces) check_writable(name, old);
     if (!quantized && replaces && old.requires_grad()) {
       value.set_requires_grad(true);
     }
@@ -176,10 +180,25 @@ class Loader {
     if (buffer.tensor.is_meta()) {
       fail(buffer.name, "a buffer on the meta device; move the module first");
     }
+    if (buffer.tensor.is_inference() && !c10::InferenceMode::is_enabled()) {
+      fail(
+          buffer.name,
+          "a buffer that was made in InferenceMode; load in InferenceMode too");
+    }
+    check_writable(buffer.name, buffer.tensor);
     at::Tensor value = read(buffer.name, buffer.tensor, *weight);
     if (is_wrapped(value)) fail(buffer.name, "a buffer cannot be quantized");
     report_.plain.push_back(buffer.name);
     incoming_.push_back({{buffer.tensor, {}}, std::move(value)});
+  }
+
+  void check_writable(const std::string& name, const at::Tensor& old) const {
+    if (is_wrapped(old)) return;
+    if (at::has_internal_overlap(old) == at::MemOverlap::Yes) {
+      fail(name,
+           "its elements share memory, as after expand(); give the module a "
+           "contiguous tensor");
+    }
   }
 
   // The weight as the module's tensor takes it.
@@ -257,7 +276,7 @@ class Loader {
                       wrong);
   }
 
-  // Shapes, dtypes and devices agree: nothing here throws.
+  // Shapes, dtypes, devices and memory have been checked: nothing here throws.
   void commit() {
     const c10::AutoGradMode no_grad(false);
     for (Incoming& in : incoming_) {

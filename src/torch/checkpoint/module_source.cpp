@@ -49,10 +49,10 @@ void ModuleSource::add(NewTensor tensor,
 
 at::Tensor ModuleSource::host(std::size_t index) const {
   const at::Tensor& part = parts_[index];
-  if (part.is_cpu() && part.is_contiguous()) return part;
+  if (part.is_cpu() && part.is_contiguous() && !part.is_neg()) return part;
   const std::lock_guard lock(mutex_);
   if (!copied_.defined() || copied_index_ != index) {
-    copied_ = part.cpu().contiguous();
+    copied_ = part.cpu().resolve_neg().contiguous();
     copied_index_ = index;
   }
   return copied_;

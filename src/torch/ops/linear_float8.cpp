@@ -135,8 +135,8 @@ Tensor linear_float8(const Tensor& x,
   }
   const Float8Rows rows = quantize_float8_rows(x, kwargs);
   const bool one = rows.scale.numel() == 1 && scale.numel() == 1;
-  const bool by_rows =
-      rows.scale.size(1) == 1 && scale.dim() == 2 && scale.size(1) == 1;
+  const bool by_rows = rows.scale.size(1) == 1 && scale.dim() == 2 &&
+                       scale.size(0) == qdata.size(0) && scale.size(1) == 1;
   if (one || (by_rows && x.is_cuda())) {
     return scaled_mm(rows, qdata, scale, bias, mm_config, x.scalar_type());
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -38,6 +39,21 @@ void check_arguments(const Tensor& x,
   TORCH_CHECK_VALUE(
       qdata.dim() == 2, kOp, ": qdata: expected [N, K], got ", qdata.sizes());
   check_last_dim(kOp, "x", x, qdata.size(1), "in_features");
+  for (const auto& [name, tensor] :
+       {std::pair<const char*, const Tensor&>{"qdata", qdata},
+        {"scale", scale},
+        {"bias", bias},
+        {"act_scale", activation.scale},
+        {"act_zero_point", activation.zero_point}}) {
+    TORCH_CHECK_VALUE(!tensor.defined() || tensor.device() == x.device(),
+                      kOp,
+                      ": ",
+                      name,
+                      ": expected the device of x, ",
+                      x.device(),
+                      ", got ",
+                      tensor.device());
+  }
   TORCH_CHECK_VALUE(scale.numel() == 1 || scale.numel() == qdata.size(0),
                     kOp,
                     ": scale: expected one value or ",
@@ -53,13 +69,19 @@ void check_arguments(const Tensor& x,
   if (!activation.scale.defined()) return;
   check_dtype(kOp, "act_scale", activation.scale, {at::kFloat});
   const std::int64_t rows = x.numel() / std::max<std::int64_t>(1, x.size(-1));
-  TORCH_CHECK_VALUE(
-      activation.scale.numel() == 1 || activation.scale.numel() == rows,
-      kOp,
-      ": act_scale: expected one value or one for each of ",
-      rows,
-      " rows, got ",
-      activation.scale.sizes());
+  for (const auto& [name, tensor] :
+       {std::pair<const char*, const Tensor&>{"act_scale", activation.scale},
+        {"act_zero_point", activation.zero_point}}) {
+    TORCH_CHECK_VALUE(
+        !tensor.defined() || tensor.numel() == 1 || tensor.numel() == rows,
+        kOp,
+        ": ",
+        name,
+        ": expected one value or one for each of ",
+        rows,
+        " rows, got ",
+        tensor.sizes());
+  }
 }
 
 // The given scales and zero points, one for each row.

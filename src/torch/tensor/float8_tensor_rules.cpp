@@ -30,7 +30,7 @@ class Float8Rule final : public ProductRule {
                            spec_.mm_config.value_or(Float8MMConfig{}));
     }
     const Tensor y = at::matmul(x, w.stored_values().to(x.scalar_type()).t());
-    return bias.defined() ? y + bias : y;
+    return bias.defined() ? (y + bias).to(x.scalar_type()) : y;
   }
 
  private:

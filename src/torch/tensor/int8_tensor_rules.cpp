@@ -77,6 +77,9 @@ class Int8Rule final : public ProductRule {
         "mantissa::dequantize_(module) gives plain weights back");
     Int8Activation activation = activation_;
     activation.scale = field(w, act_scale_);
+    if (activation.scale.defined()) {
+      activation.scale = activation.scale.to(at::kFloat);
+    }
     activation.zero_point = field(w, act_zero_point_);
     const auto& fields = w.state().fields;
     return linear_int8(pre_scaled(x, w),

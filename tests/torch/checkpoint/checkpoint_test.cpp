@@ -313,6 +313,34 @@ TEST_F(CheckpointTest, MismatchesAreNamedAndChangeNothing) {
   EXPECT_EQ(after.scalar_type(), c10::kFloat);
 }
 
+// A parameter, which is written first, and a buffer.
+torch::nn::Module with_buffer(const at::Tensor& buffer) {
+  torch::nn::Module module;
+  module.register_parameter("a", torch::randn({2, 4}));
+  module.register_buffer("b", buffer);
+  return module;
+}
+
+TEST_F(CheckpointTest, BuffersThatCannotBeWrittenChangeNothing) {
+  torch::nn::Module saved = with_buffer(torch::randn({2, 4}));
+  save_checkpoint(saved, out());
+  const auto kept = [&](const at::Tensor& buffer) {
+    torch::nn::Module target = with_buffer(buffer);
+    const at::Tensor before = target.named_parameters()["a"].detach().clone();
+    const std::string message =
+        refusal([&] { load_checkpoint(target, out()); });
+    EXPECT_TRUE(torch::equal(target.named_parameters()["a"], before));
+    return message;
+  };
+  EXPECT_THAT(kept(torch::randn({4}).expand({2, 4})),
+              HasSubstr("b: its elements share memory"));
+  const at::Tensor frozen = [] {
+    const c10::InferenceMode inference;
+    return torch::randn({2, 4});
+  }();
+  EXPECT_THAT(kept(frozen), HasSubstr("b: a buffer that was made in"));
+}
+
 TEST_F(CheckpointTest, StrictNamesWhatIsMissingOnEitherSide) {
   torch::nn::Sequential two(torch::nn::Linear(8, 8), torch::nn::Linear(8, 8));
   torch::nn::Sequential one(torch::nn::Linear(8, 8));

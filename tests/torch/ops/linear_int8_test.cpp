@@ -181,6 +181,25 @@ TEST(LinearInt8, IsAnOperatorOfTheDispatcher) {
   EXPECT_EQ(meta.sizes(), (std::vector<std::int64_t>{4, 5}));
 }
 
+TEST(LinearInt8, RefusesParametersThatAreNotThere) {
+  const at::Tensor x = torch::randn({3, 32});
+  const at::Tensor codes = torch::ones({5, 32}, at::kChar);
+  const at::Tensor scale = torch::ones({5});
+  Int8Activation activation;
+  activation.mapping = MappingType::Asymmetric;
+  activation.scale = torch::ones({1});
+  activation.zero_point = torch::zeros({2}, at::kChar);
+  EXPECT_THAT(refusal([&] {
+                linear_int8(x, codes, scale, {}, activation, at::kFloat);
+              }),
+              HasSubstr("act_zero_point: expected one value or one for each of "
+                        "3 rows, got [2]"));
+  const at::Tensor elsewhere = torch::ones({5}, at::kMeta);
+  EXPECT_THAT(
+      refusal([&] { linear_int8(x, codes, scale, elsewhere, {}, at::kFloat); }),
+      HasSubstr("bias: expected the device of x, cpu, got meta"));
+}
+
 TEST(LinearInt8, RefusesWhatDoesNotFit) {
   const Weights w = random_weights(5, 32);
   const auto message = [&](const at::Tensor& x, const at::Tensor& bias = {}) {
