@@ -26,7 +26,9 @@ struct SaveOptions {
   std::string format = "torchao";
   /// A file holds no more than this, unless a single tensor does.
   std::int64_t max_shard_bytes = 5'000'000'000;
-  /// A checkpoint that stands at the directory is exchanged in one step.
+  /// A checkpoint that stands at the directory is exchanged in one step: all
+  /// that was there goes, other files and folders too, so `like` must not lie
+  /// inside.
   bool overwrite = false;
   NameMapping rename = {};  ///< empty: the module's own names
   /// What quantize_() got: recorded in config.json, where Transformers looks.

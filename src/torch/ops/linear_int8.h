@@ -26,8 +26,8 @@ struct Int8Activation {
 /// `scale` (float32) has one value or one for each row, plus bias [N], which
 /// may be undefined: [.., N] of `out_dtype`. Integer sums are exact for every
 /// M, N and K; the rest is rounded as torchao rounds it (kernels/linear_int8).
-/// A row with NaN or infinity gives NaN. Throws c10::ValueError, c10::TypeError
-/// naming the argument.
+/// A row with NaN or infinity gives NaN where its scale is found in the call.
+/// Throws c10::ValueError, c10::TypeError naming the argument.
 at::Tensor linear_int8(const at::Tensor& x,
                        const at::Tensor& qdata,
                        const at::Tensor& scale,
