@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -48,15 +47,6 @@ struct Codes {
   HostTensor zero_point;  ///< int8, like scale; empty if there is none
 };
 
-// Index of a field of an encoding; empty if it has none of that name.
-std::optional<std::size_t> field_index(const Encoding& encoding,
-                                       std::string_view name) {
-  const std::vector<FieldLayout> fields = encoding.fields();
-  const auto at = std::ranges::find(fields, name, &FieldLayout::name);
-  if (at == fields.end()) return std::nullopt;
-  return static_cast<std::size_t>(at - fields.begin());
-}
-
 // Null unless the format is one of codes, scales and integer zero points.
 const Encoding* grid_format(const Encoding& encoding) {
   const auto* affine = dynamic_cast<const AffineEncoding*>(&encoding);
@@ -80,7 +70,7 @@ Codes codes_of(const EncodedTensor& part) {
             compressed->zero_points(fields)};
   }
   Codes out{part.fields[0], part.fields[1], {}};
-  if (const auto zero = field_index(*part.encoding, "zero_point")) {
+  if (const auto zero = fields::index(*part.encoding, "zero_point")) {
     out.zero_point = part.fields[*zero];
   }
   return out;
@@ -189,7 +179,7 @@ class TorchaoSink final : public FieldSink {
              std::span<const std::byte> bytes) override {
     if (field == 0) return out_.write(0, offset, bytes);
     if (field == 1) return write_scales(offset, bytes);
-    if (const auto zero = field_index(to_, "zero_point")) {
+    if (const auto zero = fields::index(to_, "zero_point")) {
       out_.write(*zero, offset, bytes);
     }
   }
@@ -340,7 +330,7 @@ bool has_zero_points(const CheckpointSource& source,
           dynamic_cast<const CompressedEncoding*>(tensor.encoding.get())) {
     return !compressed->spec().symmetric;
   }
-  const auto zero = field_index(*tensor.encoding, "zero_point");
+  const auto zero = fields::index(*tensor.encoding, "zero_point");
   if (!zero || grid_format(*tensor.encoding) == nullptr) return false;
   const SourceTensor& stored = source.tensors()[tensor.parts[*zero]];
   const MatrixShape shape = matrix_shape(stored.shape);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -26,6 +27,14 @@ const FieldLayout* find(std::span<const FieldLayout> fields,
     if (field.name == name) return &field;
   }
   return nullptr;
+}
+
+std::optional<std::size_t> index(const Encoding& encoding,
+                                 std::string_view name) {
+  const std::vector<FieldLayout> fields = encoding.fields();
+  const FieldLayout* field = find(fields, name);
+  if (field == nullptr) return std::nullopt;
+  return static_cast<std::size_t>(field - fields.data());
 }
 
 const FieldLayout& require(std::string_view owner,

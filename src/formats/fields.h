@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +18,10 @@ namespace mantissa::fields {
 /// The field of that name, null if the file has none.
 const FieldLayout* find(std::span<const FieldLayout> fields,
                         std::string_view name);
+
+/// Index in encoding.fields() of the field of that name; empty if it has none.
+std::optional<std::size_t> index(const Encoding& encoding,
+                                 std::string_view name);
 
 /// The field of that name. Throws Error(Input) naming `owner` ("Int8Tensor")
 /// and the field if there is none.

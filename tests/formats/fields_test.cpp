@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <mantissa/core/error.h>
+#include <mantissa/formats/int8_tensor.h>
 
 namespace mantissa::fields {
 namespace {
@@ -50,6 +51,13 @@ TEST(FieldsTest, ChecksNameFieldAndDifference) {
   EXPECT_THAT(message(ErrorKind::Input,
                       [&] { check_names("T", file, {"qdata", "scale"}); }),
               HasSubstr("T: unknown field 'bogus', expected qdata, scale"));
+}
+
+TEST(FieldsTest, CountsFieldsAsTheEncodingDoes) {
+  const auto encoding = make_int8_encoding({4, 8}, DType::Float32, {});
+  EXPECT_EQ(index(*encoding, "qdata"), 0u);
+  EXPECT_EQ(index(*encoding, "zero_point"), 2u);
+  EXPECT_EQ(index(*encoding, "act_quant_scale"), std::nullopt);
 }
 
 TEST(FieldsTest, ChecksCuts) {

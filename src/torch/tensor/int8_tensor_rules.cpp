@@ -5,6 +5,7 @@
 #include <c10/util/Exception.h>
 
 #include "formats/affine_encoding.h"
+#include "formats/fields.h"
 #include "formats/int8_tensor.h"
 #include "torch/ops/linear_int8.h"
 #include "torch/tensor/product_rule.h"
@@ -24,9 +25,9 @@ class Int8Rule final : public ProductRule {
  public:
   Int8Rule(const Encoding& encoding, const AffineEncoding& affine)
       : ProductRule(encoding),
-        zero_point_(field_index(encoding, "zero_point")),
-        act_scale_(field_index(encoding, "act_quant_scale")),
-        act_zero_point_(field_index(encoding, "act_quant_zero_point")) {
+        zero_point_(fields::index(encoding, "zero_point")),
+        act_scale_(fields::index(encoding, "act_quant_scale")),
+        act_zero_point_(fields::index(encoding, "act_quant_zero_point")) {
     const Shape& shape = encoding.shape();
     const Shape& block = affine.layout().block_size;
     if (shape.size() >= 2) {

@@ -1,11 +1,12 @@
 #include "torch/tensor/product_rule.h"
 
 #include <algorithm>
-#include <vector>
+#include <string_view>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linear.h>
 
+#include "formats/fields.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
@@ -25,16 +26,8 @@ constexpr FormatRule kRules[] = {
 
 }  // namespace
 
-std::optional<std::size_t> field_index(const Encoding& encoding,
-                                       std::string_view name) {
-  const std::vector<FieldLayout> fields = encoding.fields();
-  const auto at = std::ranges::find(fields, name, &FieldLayout::name);
-  if (at == fields.end()) return std::nullopt;
-  return static_cast<std::size_t>(at - fields.begin());
-}
-
 ProductRule::ProductRule(const Encoding& encoding)
-    : pre_scale_(field_index(encoding, "act_pre_scale")) {}
+    : pre_scale_(fields::index(encoding, "act_pre_scale")) {}
 
 at::Tensor ProductRule::field(const QuantizedTensorImpl& w,
                               std::optional<std::size_t> index) {

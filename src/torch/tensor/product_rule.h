@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <optional>
-#include <string_view>
 
 #include <ATen/core/Tensor.h>
 
@@ -37,10 +36,6 @@ class ProductRule {
  private:
   std::optional<std::size_t> pre_scale_;
 };
-
-/// Index of a field of that name.
-std::optional<std::size_t> field_index(const Encoding& encoding,
-                                       std::string_view name);
 
 /// The rule of an encoding's format and parameters.
 std::shared_ptr<const ProductRule> product_rule_of(const Encoding& encoding);
