@@ -28,3 +28,6 @@ if "$cmake" -S "$here/torch_consumer" -B "$work/none" \
   exit 1
 fi
 grep -q "set MANTISSA_TORCH" "$work/none.log"
+"$cmake" -S "$here/consumer" -B "$work/core" \
+  -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_PREFIX_PATH="$work/prefix" \
+  -DMANTISSA_TORCH=/nonexistent >"$work/core.log"
