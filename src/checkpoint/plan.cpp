@@ -9,6 +9,7 @@
 #include "checkpoint/plan_decisions.h"
 #include "checkpoint/plan_layout.h"
 #include "checkpoint/plan_memory.h"
+#include "checkpoint/safetensors_header.h"
 
 namespace mantissa {
 
@@ -61,6 +62,10 @@ Plan make_plan(const CheckpointSource& source, const PlanRequest& request) {
 void complete_plan(const CheckpointSource& source,
                    const PlanRequest& request,
                    Plan& plan) {
+  // Before the names come into JSON, which takes UTF-8 only.
+  for (const PlannedTensor& planned : plan.tensors) {
+    check_tensor_name(planned.tensor.name);
+  }
   plan.dialect->check_plan(request, plan);
   const std::string config = output_config_json(source, request, plan);
   if (!config.empty()) plan.texts.push_back({"config.json", config});

@@ -144,7 +144,8 @@ bool is_encoded(const PlannedTensor& tensor);
 bool anything_encoded(const Plan& plan);
 
 /// Last part of make_plan(), for a plan whose tensors have their actions: what
-/// the dialect says of them together, config.json, files and sums.
+/// the dialect says of them together, config.json, files and sums. Throws
+/// Error(Usage) for a name that safetensors files cannot hold.
 void complete_plan(const CheckpointSource& source,
                    const PlanRequest& request,
                    Plan& plan);

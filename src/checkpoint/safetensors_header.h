@@ -55,9 +55,14 @@ SafetensorsHeader parse_header(std::span<const std::byte> bytes,
 /// from 0: the canonical data order. Throws Error(Unexpected) on a name twice.
 void set_canonical_layout(std::vector<HeaderEntry>& tensors);
 
+/// Throws Error(Usage) naming tensor, rule and remedy for a name that a file
+/// cannot hold: one that is not UTF-8, "__metadata__", or more bytes than
+/// HeaderLimits allows a reader.
+void check_tensor_name(std::string_view name);
+
 /// The first 8 + N bytes of a file with these tensors, in the order given:
 /// metadata first, keys sorted, N a multiple of 8. Throws Error(Usage) when N
-/// exceeds 100 MB.
+/// exceeds 100 MB, and what check_tensor_name() throws.
 std::string write_header(std::span<const HeaderEntry> tensors,
                          const std::map<std::string, std::string>& metadata);
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -10,11 +11,13 @@
 
 #include "checkpoint/safetensors_header.h"
 #include "core/quoted.h"
+#include "core/utf8.h"
 
 namespace mantissa {
 namespace {
 
 constexpr std::size_t kLargestHeader = 100'000'000;  // the format's own cap
+constexpr std::string_view kMetadata = "__metadata__";
 
 // Names of tensors need no escapes, and a header holds very many.
 std::string json_string(std::string_view text) {
@@ -23,7 +26,7 @@ std::string json_string(std::string_view text) {
 }
 
 std::string metadata_text(const std::map<std::string, std::string>& metadata) {
-  std::string text = "\"__metadata__\":{";
+  std::string text = json_string(kMetadata) + ":{";
   for (const auto& [key, value] : metadata) {
     if (text.back() != '{') text += ',';
     text += json_string(key) + ':' + json_string(value);
@@ -54,12 +57,31 @@ void set_canonical_layout(std::vector<HeaderEntry>& tensors) {
   }
 }
 
+void check_tensor_name(std::string_view name) {
+  std::string rule;
+  if (name == kMetadata) {
+    rule = "safetensors keeps this name for its metadata";
+  } else if (!is_utf8(name)) {
+    rule = "names in safetensors files are UTF-8, and this one is not";
+  } else if (name.size() > HeaderLimits{}.name_bytes) {
+    rule = fmt::format("a name of {} bytes, readers take {}",
+                       name.size(),
+                       HeaderLimits{}.name_bytes);
+  }
+  if (rule.empty()) return;
+  throw Error(
+      ErrorKind::Usage,
+      fmt::format(
+          "tensor {}: {}; give it another name", quoted_name(name), rule));
+}
+
 std::string write_header(std::span<const HeaderEntry> tensors,
                          const std::map<std::string, std::string>& metadata) {
   std::string text(8, '\0');
   text += '{';
   if (!metadata.empty()) text += metadata_text(metadata);
   for (const HeaderEntry& tensor : tensors) {
+    check_tensor_name(tensor.name);
     if (text.back() != '{') text += ',';
     text += fmt::format(
         "{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",

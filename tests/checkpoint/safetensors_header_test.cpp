@@ -113,6 +113,29 @@ TEST(SafetensorsHeader, RefusesToWriteANameTwice) {
   EXPECT_THROW(set_canonical_layout(tensors), Error);
 }
 
+TEST(SafetensorsHeader, RefusesToWriteNamesThatNoFileHolds) {
+  const auto refusal = [](const std::string& name) -> std::string {
+    const HeaderEntry entry{.name = name, .shape = {}, .begin = 0, .end = 1};
+    try {
+      write_header({&entry, 1}, {});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Usage);
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(refusal("__metadata__"),
+            "tensor \"__metadata__\": safetensors keeps this name for its "
+            "metadata; give it another name");
+  EXPECT_EQ(refusal("a\xff.weight"),
+            "tensor \"a\\xff.weight\": names in safetensors files are UTF-8, "
+            "and this one is not; give it another name");
+  EXPECT_THAT(refusal(std::string(4097, 'n')),
+              testing::HasSubstr("a name of 4097 bytes, readers take 4096"));
+  EXPECT_EQ(refusal(std::string(4096, 'n')), "accepted");
+  EXPECT_EQ(refusal("\u00e9.\u65e5\u672c"), "accepted");
+}
+
 TEST(SafetensorsHeader, RefusesToWriteMoreThanTheCap) {
   const std::string big(100'000'000, 'x');
   try {
