@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -20,6 +19,7 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/hash.h"
+#include "checkpoint/remove_tree.h"
 #include "core/crash_point.h"
 
 namespace mantissa {
@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kLock = ".lock";
+constexpr const char* kLock = OutputLock::kFile;
 
 [[noreturn]] void throw_errno(const std::string& what, const fs::path& path) {
   const int code = errno;
@@ -39,10 +39,6 @@ constexpr const char* kLock = ".lock";
       fmt::format("{}: {}: {}", path.string(), what, std::strerror(code)));
 }
 
-fs::path partial_path(const fs::path& out) {
-  return fs::path(out.string() + ".partial");
-}
-
 fs::path without_slash(fs::path out) {
   return out.has_filename() ? out : out.parent_path();
 }
@@ -50,19 +46,6 @@ fs::path without_slash(fs::path out) {
 // Device and inode say what strings cannot (links, "..", bind mounts).
 bool same_file(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-// True if `inner` or one of its existing parents is `outer`.
-bool is_within(const fs::path& inner, const fs::path& outer) {
-  struct stat target{};
-  if (::stat(outer.c_str(), &target) != 0) return false;
-  std::error_code ignored;
-  for (fs::path at = fs::weakly_canonical(fs::absolute(inner), ignored);;
-       at = at.parent_path()) {
-    struct stat info{};
-    if (::stat(at.c_str(), &info) == 0 && same_file(info, target)) return true;
-    if (at == at.parent_path() || at.empty()) return false;
-  }
 }
 
 void check_place(const fs::path& input, const fs::path& out) {
@@ -82,26 +65,9 @@ void check_place(const fs::path& input, const fs::path& out) {
   }
 }
 
-// Process that holds the lock of OUT.partial, "" when nobody does.
-std::string lock_holder(const fs::path& partial) {
-  const fs::path lock = partial / kLock;
-  const int file = ::open(lock.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (file < 0) return {};
-  std::string holder;
-  if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
-    std::ifstream(lock) >> holder;
-    if (holder.empty()) holder = "unknown";
-  }
-  ::close(file);
-  return holder;
-}
-
-[[noreturn]] void refuse_locked(const fs::path& out,
-                                const std::string& holder) {
-  throw Error(
-      ErrorKind::Target,
-      fmt::format(
-          "{}: locked by process {}; wait for it", out.string(), holder));
+void refuse_if_locked(const fs::path& directory, const fs::path& out) {
+  const std::string holder = OutputLock::holder(directory);
+  if (!holder.empty()) OutputLock::refuse(out, holder);
 }
 
 // --force and --restart delete what stands there: only what looks like ours.
@@ -146,9 +112,9 @@ void check_standing(const fs::path& out, Existing existing) {
   }
   const fs::file_status left = fs::symlink_status(partial, ignored);
   if (!fs::exists(left)) return;
-  if (fs::is_directory(left)) {
-    const std::string holder = lock_holder(partial);
-    if (!holder.empty()) refuse_locked(out, holder);
+  if (fs::is_directory(left)) refuse_if_locked(partial, out);
+  if (existing.replace && OutputLock::has_exchanged(out, partial)) {
+    return refuse_if_locked(out, out);
   }
   if (!existing.restart && !existing.resume) {
     throw Error(ErrorKind::Usage,
@@ -223,7 +189,36 @@ void sync_path(const fs::path& path) {
   if (failed != 0) throw_errno("cannot sync", path);
 }
 
+// What a run left that was killed between its exchange and its end.
+void finish_exchange(const fs::path& out) {
+  const fs::path old = partial_path(out);
+  if (!OutputLock::has_exchanged(out, old)) return;
+  const OutputLock lock(out, out);
+  // Another run may have done it before the lock was ours.
+  if (OutputLock::has_exchanged(out, old)) {
+    tidy_published(out);
+  } else {
+    fs::remove(out / kLock);
+  }
+}
+
 }  // namespace
+
+bool is_within(const fs::path& inner, const fs::path& outer) {
+  struct stat target{};
+  if (::stat(outer.c_str(), &target) != 0) return false;
+  std::error_code ignored;
+  for (fs::path at = fs::weakly_canonical(fs::absolute(inner), ignored);;
+       at = at.parent_path()) {
+    struct stat info{};
+    if (::stat(at.c_str(), &info) == 0 && same_file(info, target)) return true;
+    if (at == at.parent_path() || at.empty()) return false;
+  }
+}
+
+fs::path partial_path(const fs::path& out) {
+  return fs::path(without_slash(out).string() + ".partial");
+}
 
 void check_output(const fs::path& input,
                   const fs::path& out,
@@ -251,33 +246,22 @@ OutputDirectory::OutputDirectory(fs::path out, Existing existing)
     : out_(without_slash(std::move(out))),
       partial_(partial_path(out_)),
       existing_(existing) {
+  if (existing_.replace) finish_exchange(out_);
   if (::mkdir(partial_.c_str(), 0777) != 0 && errno != EEXIST) {
     throw_errno("cannot create", partial_);
   }
-  const fs::path lock = partial_ / kLock;
-  lock_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (lock_ < 0) throw_errno("cannot create", lock);
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    ::close(lock_);
-    const std::string holder = lock_holder(partial_);
-    refuse_locked(out_, holder.empty() ? "unknown" : holder);
-  }
+  lock_.emplace(partial_, out_);
   if (!existing_.resume) clear();
-  const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(lock_, 0) != 0 ||
-      ::pwrite(lock_, pid.data(), pid.size(), 0) < 0) {
-    throw_errno("cannot write", lock);
-  }
+  lock_->note({});
 }
 
 OutputDirectory::~OutputDirectory() {
   for (const int shard : shards_) ::close(shard);
-  if (lock_ >= 0) ::close(lock_);
 }
 
 void OutputDirectory::clear() {
   for (const fs::directory_entry& entry : fs::directory_iterator(partial_)) {
-    if (entry.path().filename() != kLock) fs::remove_all(entry.path());
+    if (entry.path().filename() != kLock) remove_tree(entry.path());
   }
 }
 
@@ -288,8 +272,10 @@ fs::path OutputDirectory::path(const std::string& name) const {
 }
 
 void OutputDirectory::discard() {
-  std::error_code ignored;  // an error is on its way already
-  fs::remove_all(partial_, ignored);
+  try {
+    remove_tree(partial_);
+  } catch (const Error&) {  // another one is on its way already
+  }
 }
 
 void OutputDirectory::open_shard(const Shard& shard) {
@@ -399,15 +385,16 @@ void OutputDirectory::publish() {
   for (const int shard : shards_) {
     if (::fsync(shard) != 0) throw_errno("cannot sync", partial_);
   }
-  for (const auto& entry : fs::recursive_directory_iterator(partial_)) {
-    if (entry.path().extension() != ".safetensors") sync_path(entry.path());
-  }
-  sync_path(partial_);
   std::error_code ignored;
   const bool exchange = fs::exists(fs::symlink_status(out_, ignored));
   if (exchange && !existing_.replace) {
     throw Error(ErrorKind::Target, out_.string() + " appeared meanwhile");
   }
+  if (exchange) lock_->note(out_);
+  for (const auto& entry : fs::recursive_directory_iterator(partial_)) {
+    if (entry.path().extension() != ".safetensors") sync_path(entry.path());
+  }
+  sync_path(partial_);
   crash_point("publish.before_rename");
   // Without exchange: never over a directory that appeared meanwhile.
   if (::syscall(SYS_renameat2,
@@ -432,7 +419,7 @@ bool is_published_with_journal(const fs::path& out) {
 void tidy_published(const fs::path& out) {
   const fs::path place = without_slash(out);
   // After an exchange the old directory stands here.
-  fs::remove_all(partial_path(place));
+  remove_tree(partial_path(place));
   crash_point("publish.old_removed");
   fs::remove(place / kLock);
   fs::remove(place / OutputDirectory::kJournal);

@@ -3,10 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "checkpoint/output_lock.h"
 #include "checkpoint/plan.h"
 
 namespace mantissa {
@@ -17,6 +19,14 @@ struct Existing {
   bool restart = false;  ///< OUT.partial is discarded (--restart)
   bool resume = false;   ///< OUT.partial is continued (--resume)
 };
+
+/// True when `inner`, which need not exist, is the directory `outer` or lies in
+/// it, whatever links and ".." its path has.
+bool is_within(const std::filesystem::path& inner,
+               const std::filesystem::path& outer);
+
+/// OUT.partial, where OUT is written.
+std::filesystem::path partial_path(const std::filesystem::path& out);
 
 /// Refuses before the first byte: OUT inside or around the input (empty: there
 /// is none) or equal to it, OUT or OUT.partial standing (Usage); parent missing
@@ -32,7 +42,9 @@ void check_output(const std::filesystem::path& input,
 ///
 /// The journal stays in the directory until after the rename, so that a kill
 /// at any instant loses none of what it claims: a directory OUT that holds a
-/// journal is complete, and only has to be tidied (finish_published()).
+/// journal is complete, and only has to be tidied (tidy_published()). An old
+/// OUT that a kill left at OUT.partial is removed by the next run that may
+/// replace OUT.
 class OutputDirectory {
  public:
   /// Creates and locks OUT.partial, empty unless it is to be continued; throws
@@ -79,7 +91,7 @@ class OutputDirectory {
   std::filesystem::path out_;
   std::filesystem::path partial_;
   Existing existing_;
-  int lock_ = -1;
+  std::optional<OutputLock> lock_;
   std::vector<int> shards_;
 };
 

@@ -239,6 +239,36 @@ TEST_F(ResumeTest, ForceKilledHalfWayLeavesOneWholeDirectory) {
   }
 }
 
+// After the exchange OUT is the new directory and OUT.partial the old one: it
+// belongs to nobody any more, so that no flag is needed to be rid of it.
+TEST_F(ResumeTest, ForceKilledAfterTheExchangeNeedsNoFurtherFlag) {
+  for (const char* more : {"", "--restart", "--resume"}) {
+    SCOPED_TRACE(more);
+    remove_output();
+    ASSERT_EQ(run().exit_code, 0);
+    EXPECT_EQ(crash("publish.after_rename:1", {"--force"}).exit_code, kKilled);
+    EXPECT_TRUE(fs::exists(partial()));
+    std::vector<std::string> words = {"--force"};
+    if (*more != 0) words.push_back(more);
+    const ToolResult again = run(words);
+    EXPECT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_EQ(directory_contents(out()), expected());
+    EXPECT_FALSE(fs::exists(partial()));
+  }
+}
+
+TEST_F(ResumeTest, AnotherDirectoryAtThePartialPlaceIsNotDeleted) {
+  ASSERT_EQ(run().exit_code, 0);
+  EXPECT_EQ(crash("publish.after_rename:1", {"--force"}).exit_code, kKilled);
+  fs::rename(partial(), directory_.path() / "elsewhere");
+  fs::create_directory(partial());
+  std::ofstream(partial() / "config.json") << "{}";
+  const ToolResult again = run({"--force", "--restart"});
+  EXPECT_EQ(again.exit_code, 2) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("was not made by mantissa"));
+  EXPECT_TRUE(fs::exists(partial() / "config.json"));
+}
+
 TEST_F(ResumeTest, TheSecondRunSaysWhoHoldsTheLock) {
   ToolProcess first(words(), {"MANTISSA_CRASH_AT=journal.added:2:19"});
   ASSERT_TRUE(first.wait_stopped());

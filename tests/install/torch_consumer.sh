@@ -12,7 +12,15 @@ mkdir -p "$work"
   -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_PREFIX_PATH="$work/prefix" \
   -DCMAKE_BUILD_TYPE=Release
 "$cmake" --build "$work/build"
-"$work/build/torch_consumer"
+"$work/build/torch_consumer" "$work/saved"
+
+# Many programs link libtorch.so too, which exports functions of libstdc++.
+"$cmake" -S "$here/torch_consumer" -B "$work/libtorch" \
+  -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_PREFIX_PATH="$work/prefix" \
+  -DCMAKE_BUILD_TYPE=Release -DCONSUMER_LINKS_LIBTORCH=ON
+"$cmake" --build "$work/libtorch"
+readelf -d "$work/libtorch/torch_consumer" | grep -q 'libtorch\.so'
+"$work/libtorch/torch_consumer" "$work/saved_libtorch"
 
 # The tool finds its second half in the prefix.
 case $("$work/prefix/bin/mantissa" eval "$work" --text "$0" 2>&1 || true) in
