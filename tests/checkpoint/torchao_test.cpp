@@ -175,6 +175,13 @@ TEST(TorchaoRead, ProblemsNameTheTensor) {
                              "_tensor_data_names": ["qdata", "scale"]})"),
               AllOf(HasSubstr("Int8Tensor: field scale is missing"),
                     HasSubstr("expected tensor \"a._weight_scale\"")));
+  // What the format says begins with its name: it is not put in front again.
+  EXPECT_EQ(problem_of(R"({"_type": "Int8Tensor",
+                           "_data": {"block_size": [1, 4],
+                                     "dtype": {"_type": "torch.dtype",
+                                               "_data": "float32"}},
+                           "_tensor_data_names": ["qdata"]})"),
+            "tensor \"a.weight\": Int8Tensor: field 'scale' is missing");
   EXPECT_THAT(problem_of(R"({"_type": "StrangeTensor", "_data": {},
                              "_tensor_data_names": ["qdata"]})"),
               HasSubstr("StrangeTensor: this format is not available"));

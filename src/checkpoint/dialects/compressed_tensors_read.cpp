@@ -101,11 +101,7 @@ void CompressedCheckpoint::read_module(const std::string& module,
     tensor.parts = bind_fields(*tensor.encoding, own, parts);
   } catch (const Error& error) {
     tensor.encoding = nullptr;
-    const std::string_view what = error.what();
-    add_problem(name,
-                what.starts_with(tensor.type)
-                    ? std::string(what)
-                    : fmt::format("{}: {}", tensor.type, what));
+    add_problem(name, tensor.type, error.what());
   }
   for (const std::size_t part : tensor.parts) claim(part);
   add(std::move(tensor));

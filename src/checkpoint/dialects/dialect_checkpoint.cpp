@@ -48,6 +48,14 @@ void DialectCheckpoint::add_problem(std::string_view tensor,
   problems_.push_back(fmt::format("tensor {}: {}", quoted_name(tensor), what));
 }
 
+void DialectCheckpoint::add_problem(std::string_view tensor,
+                                    std::string_view format,
+                                    std::string_view what) {
+  add_problem(tensor,
+              what.starts_with(format) ? std::string(what)
+                                       : fmt::format("{}: {}", format, what));
+}
+
 void DialectCheckpoint::collect_leftovers() {
   for (std::size_t i = 0; i < claimed_.size(); ++i) {
     if (!claimed_[i]) leftovers_.push_back(i);

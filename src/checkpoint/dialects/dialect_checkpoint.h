@@ -67,6 +67,10 @@ class DialectCheckpoint {
   void add_missing(std::string name) { missing_.push_back(std::move(name)); }
   /// `who` is "tensor NAME" as at() looks for it.
   void add_problem(std::string_view tensor, const std::string& what);
+  /// The same for a tensor of this format, which `what` may name already.
+  void add_problem(std::string_view tensor,
+                   std::string_view format,
+                   std::string_view what);
   /// Lists what nothing claimed; the last step of opening.
   void collect_leftovers();
   /// Puts `parts`, named by `fields`, into the order of the encoding's fields.

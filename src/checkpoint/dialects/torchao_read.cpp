@@ -164,7 +164,7 @@ void TorchaoCheckpoint::read_encoded(
   }
   if (tensor.parts.empty()) return add_missing(tensor.name);
   const auto problem = [&](const std::string& what) {
-    add_problem(tensor.name, fmt::format("{}: {}", tensor.type, what));
+    add_problem(tensor.name, tensor.type, what);
   };
   if (!absent.empty()) {
     problem(fmt::format("field {} is missing: expected tensor {}",
