@@ -1,6 +1,7 @@
 #include "formats/int8_tensor.h"
 
 #include <array>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
@@ -171,6 +172,41 @@ void check_extra(const FieldLayout& field, std::int64_t k) {
                           name(field.dtype)));
 }
 
+[[noreturn]] void refuse_shape(const FieldLayout& field,
+                               const std::string& expected) {
+  throw Error(ErrorKind::Input,
+              fmt::format("{}: {}: expected {}, got {}",
+                          kName,
+                          field.name,
+                          expected,
+                          to_string(field.shape)));
+}
+
+// A static activation has one scale, or one for each of its rows, and a zero
+// point for each scale or none.
+void check_activation(std::span<const FieldLayout> fields,
+                      const std::optional<QuantizeTensorToInt8Kwargs>& kwargs) {
+  const FieldLayout* scale = fields::find(fields, kExtra[0]);
+  const FieldLayout* zero = fields::find(fields, kExtra[1]);
+  if (scale != nullptr) {
+    const bool one = numel(scale->shape) == 1;
+    const bool rows = numel(scale->shape) > 0 && !scale->shape.empty() &&
+                      scale->shape.back() == 1;
+    const bool per_tensor =
+        kwargs && std::holds_alternative<PerTensor>(kwargs->granularity);
+    if (per_tensor && !one) refuse_shape(*scale, "one value (PerTensor)");
+    if (!one && !rows) {
+      refuse_shape(*scale, "one value or one for each row, [.., 1]");
+    }
+  }
+  if (zero == nullptr) return;
+  if (scale == nullptr) refuse_shape(*zero, "act_quant_scale beside it");
+  if (zero->shape != scale->shape) {
+    refuse_shape(*zero,
+                 "the shape of act_quant_scale, " + to_string(scale->shape));
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const Encoding> make_int8_encoding(const Shape& shape,
@@ -192,6 +228,7 @@ std::shared_ptr<const Encoding> make_int8_encoding(const Shape& shape,
     check_extra(layout.extra.back(), shape.back());
     parts.extra.push_back(value);
   }
+  check_activation(layout.extra, parts.act_quant_kwargs);
   return std::make_shared<Int8Encoding>(
       shape, dtype, std::move(layout), std::move(parts));
 }
@@ -229,6 +266,7 @@ std::shared_ptr<const Encoding> parse_int8_tensor(
     check_extra(*field, shape.back());
     layout.extra.push_back(*field);
   }
+  check_activation(layout.extra, parts.act_quant_kwargs);
   return std::make_shared<Int8Encoding>(
       shape, dtype, std::move(layout), std::move(parts));
 }

@@ -237,6 +237,49 @@ TEST(Int8TensorTest, StaticActivationFieldsAreStored) {
               HasSubstr("act_quant_scale comes from a calibration"));
 }
 
+TEST(Int8TensorTest, ActivationFieldsOfOtherShapesAreRefused) {
+  const auto parse = [](const Granularity& granularity,
+                        const std::vector<FieldLayout>& extra) {
+    const auto base = make_int8_encoding(
+        {2, 8},
+        DType::Float32,
+        {.act_quant_kwargs = QuantizeTensorToInt8Kwargs{granularity}});
+    std::vector<FieldLayout> fields = base->fields();
+    fields.insert(fields.end(), extra.begin(), extra.end());
+    int8_format().parse(base->attributes_json(), fields);
+  };
+  const auto refusal = [&](const Granularity& granularity,
+                           const std::vector<FieldLayout>& extra) {
+    return refusal_of(ErrorKind::Input, [&] { parse(granularity, extra); });
+  };
+  const auto scale = [](Shape shape) {
+    return FieldLayout{"act_quant_scale", DType::Float32, std::move(shape)};
+  };
+  const auto zero = [](Shape shape) {
+    return FieldLayout{"act_quant_zero_point", DType::Int8, std::move(shape)};
+  };
+  for (const Shape& shape : {Shape{}, Shape{1}, Shape{1, 1, 1}}) {
+    parse(PerTensor{}, {scale(shape), zero(shape)});
+    parse(PerRow{}, {scale(shape)});
+  }
+  parse(PerRow{}, {scale({3, 1}), zero({3, 1})});
+  EXPECT_THAT(refusal(PerTensor{}, {scale({3, 1})}),
+              HasSubstr("Int8Tensor: act_quant_scale: expected one value "
+                        "(PerTensor), got [3, 1]"));
+  for (const Shape& shape : {Shape{2, 8}, Shape{0}, Shape{0, 1}, Shape{8}}) {
+    EXPECT_THAT(refusal(PerRow{}, {scale(shape)}),
+                HasSubstr("act_quant_scale: expected one value or one for each "
+                          "row, [.., 1], got " +
+                          to_string(shape)));
+  }
+  EXPECT_THAT(refusal(PerRow{}, {scale({3, 1}), zero({1, 1})}),
+              HasSubstr("act_quant_zero_point: expected the shape of "
+                        "act_quant_scale, [3, 1], got [1, 1]"));
+  EXPECT_THAT(refusal(PerRow{}, {zero({1, 1})}),
+              HasSubstr("act_quant_zero_point: expected act_quant_scale beside "
+                        "it, got [1, 1]"));
+}
+
 TEST(Int8TensorTest, ReadsFilesOfOldVersions) {
   const std::vector<FieldLayout> fields = {{"scale", DType::BFloat16, {2, 1}},
                                            {"qdata", DType::Int8, {2, 8}}};

@@ -27,8 +27,9 @@ struct Int8Spec {
   bool reduce_range = false;  ///< codes in [-64, 63]
   /// Absent for a weight-only tensor.
   std::optional<QuantizeTensorToInt8Kwargs> act_quant_kwargs = {};
-  /// Fixed scale and zero point of a static activation, and what activations
-  /// are multiplied by first; stored as they are.
+  /// Fixed scale (one value, or one for each row: [.., 1]) and zero point (like
+  /// the scale) of a static activation, and what activations are multiplied by
+  /// first; stored as they are.
   std::optional<HostTensor> act_quant_scale = {};
   std::optional<HostTensor> act_quant_zero_point = {};
   std::optional<HostTensor> act_pre_scale = {};
@@ -41,7 +42,8 @@ struct Int8Spec {
 /// dtype and floored at 2^-23. The encoder throws Error(Input), naming the
 /// element, for NaN or infinity in the weight. A slice may cut a block only if
 /// it stays within that block. Throws Error(Usage) when the granularity does
-/// not fit the shape or a dtype is not allowed.
+/// not fit the shape or a dtype is not allowed, Error(Input) naming the
+/// activation field whose dtype or shape is not.
 std::shared_ptr<const Encoding> make_int8_encoding(const Shape& shape,
                                                    DType dtype,
                                                    const Int8Spec& spec);
