@@ -70,6 +70,14 @@ Granularity parse_granularity(std::string_view text) {
   refuse(text);
 }
 
+bool TensorField::operator==(const TensorField& other) const {
+  if (!value || !other.value)
+    return value.has_value() == other.value.has_value();
+  return value->dtype() == other.value->dtype() &&
+         value->shape() == other.value->shape() &&
+         std::ranges::equal(value->view().bytes(), other.value->view().bytes());
+}
+
 GranularityPair activation_and_weight(const Granularities& granularities,
                                       const Granularity& otherwise,
                                       std::string_view field) {

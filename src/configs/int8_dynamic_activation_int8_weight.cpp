@@ -1,7 +1,5 @@
 #include <mantissa/configs/int8_dynamic_activation_int8_weight.h>
 
-#include <fmt/format.h>
-
 #include <mantissa/formats/int8_tensor.h>
 
 #include "configs/fields.h"
@@ -26,20 +24,6 @@ GranularityPair pair_of(const Int8DynamicActivationInt8WeightFields& fields) {
       "Int8DynamicActivationInt8WeightConfig: granularity");
 }
 
-void check_side(std::string_view type,
-                std::string_view side,
-                const Granularity& granularity) {
-  if (std::holds_alternative<PerTensor>(granularity)) return;
-  const auto* row = std::get_if<PerRow>(&granularity);
-  if (row != nullptr && (side == "weight" || row->dim == -1)) return;
-  rules::throw_field(type,
-                     "granularity",
-                     side == "weight" ? "PerTensor or PerRow for the weight"
-                                      : "PerTensor or PerRow(-1) for the "
-                                        "activation",
-                     to_string(granularity));
-}
-
 }  // namespace
 
 void Int8DynamicActivationInt8WeightConfig::write_fields(
@@ -52,17 +36,7 @@ void Int8DynamicActivationInt8WeightConfig::read_fields(FieldReader& reader) {
 }
 
 void Int8DynamicActivationInt8WeightConfig::validate() const {
-  const GranularityPair pair = pair_of(*this);
-  check_side(type(), "activation", pair.activation);
-  check_side(type(), "weight", pair.weight);
-  if (!act_mapping_type ||
-      *act_mapping_type == MappingType::SymmetricNoClippingErr) {
-    rules::throw_field(
-        type(),
-        "act_mapping_type",
-        "SYMMETRIC or ASYMMETRIC",
-        act_mapping_type ? spelling(act_mapping_type->value).member : "None");
-  }
+  rules::check_int8_sides(type(), pair_of(*this), act_mapping_type);
 }
 
 WeightChoice Int8DynamicActivationInt8WeightConfig::choose(const Shape& shape,

@@ -24,6 +24,14 @@ std::string caution_of(const IntxWeight& weight) {
          "Remedy: ASYMMETRIC, or int2 and more";
 }
 
+// The weight [N, C, H, W] of a Conv2d, which only weights alone may be.
+bool is_conv2d(const IntxWeight& weight,
+               IntxActivation activation,
+               const Shape& shape) {
+  return shape.size() == 4 && activation == IntxActivation::None &&
+         weight.algorithm == IntxChooseQParamsAlgorithm::Affine;
+}
+
 }  // namespace
 
 void check_intx(std::string_view type,
@@ -64,11 +72,13 @@ WeightChoice choose_intx(std::string_view type,
                          IntxActivation activation,
                          const Shape& shape,
                          DType dtype) {
-  if (auto no = refuse_rank(type, shape, 2)) return *no;
-  if (auto no = refuse_dtype(type, dtype)) return *no;
-  if (auto no = refuse_granularity(shape.back(), weight.granularity)) {
-    return *no;
+  const bool conv2d = is_conv2d(weight, activation, shape);
+  if (!conv2d) {
+    if (auto no = refuse_rank(type, shape, 2)) return *no;
   }
+  if (auto no = refuse_dtype(type, dtype)) return *no;
+  const std::int64_t columns = conv2d ? shape[1] : shape.back();
+  if (auto no = refuse_granularity(columns, weight.granularity)) return *no;
   IntxSpec spec;
   spec.target_dtype = weight.weight_dtype;
   spec.granularity = weight.granularity;

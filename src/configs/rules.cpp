@@ -40,6 +40,19 @@ std::string group_remedy(std::int64_t columns,
   return fmt::format("use --group-size {}", fmt::join(fitting, " or "));
 }
 
+void check_int8_side(std::string_view type,
+                     std::string_view side,
+                     const Granularity& granularity) {
+  if (std::holds_alternative<PerTensor>(granularity)) return;
+  const auto* row = std::get_if<PerRow>(&granularity);
+  if (row != nullptr && (side == "weight" || row->dim == -1)) return;
+  throw_field(type,
+              "granularity",
+              side == "weight" ? "PerTensor or PerRow for the weight"
+                               : "PerTensor or PerRow(-1) for the activation",
+              to_string(granularity));
+}
+
 }  // namespace
 
 void throw_field(std::string_view type,
@@ -55,6 +68,18 @@ void throw_field(std::string_view type,
                           got,
                           remedy.empty() ? "" : "; ",
                           remedy));
+}
+
+void check_int8_sides(std::string_view type,
+                      const GranularityPair& sides,
+                      const std::optional<EnumField<MappingType>>& mapping) {
+  check_int8_side(type, "activation", sides.activation);
+  check_int8_side(type, "weight", sides.weight);
+  if (mapping && *mapping != MappingType::SymmetricNoClippingErr) return;
+  throw_field(type,
+              "act_mapping_type",
+              "SYMMETRIC or ASYMMETRIC",
+              mapping ? spelling(mapping->value).member : "None");
 }
 
 void check_group_size(std::string_view type,
@@ -137,9 +162,11 @@ Refusal refuse_rank(std::string_view type, const Shape& shape, int max_rank) {
                   type,
                   max_rank == 2 ? "[N, K]" : "[N, K] or [E, N, K]",
                   to_string(shape)),
-      rank == 3 ? "keep it with --ignore, or choose a config "
-                  "for expert weights such as int8_weight_only"
-                : "keep it with --ignore"};
+      rank == 3   ? "keep it with --ignore, or choose a config "
+                    "for expert weights such as int8_weight_only"
+      : rank == 4 ? "keep it with --ignore, or choose intx_weight_only, which "
+                    "takes the weight [N, C, H, W] of a Conv2d (AFFINE)"
+                  : "keep it with --ignore"};
 }
 
 Refusal refuse_dtype(std::string_view type,

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <mantissa/configs/config.h>
+#include <mantissa/configs/field_types.h>
 #include <mantissa/core/granularity.h>
 
 namespace mantissa::rules {
@@ -41,6 +42,12 @@ void check_group_or_axis(std::string_view type,
 void check_tensor_row_group(std::string_view type,
                             std::string_view field,
                             const std::optional<Granularity>& granularity);
+
+/// Int8 activations and weights: PerTensor or PerRow (of activations
+/// PerRow(-1)), a mapping that is SYMMETRIC or ASYMMETRIC.
+void check_int8_sides(std::string_view type,
+                      const GranularityPair& sides,
+                      const std::optional<EnumField<MappingType>>& mapping);
 
 /// "K = 576 is not a multiple of group_size 128", with the nearest group sizes
 /// among `sizes` that divide K.

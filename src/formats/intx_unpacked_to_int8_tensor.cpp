@@ -99,14 +99,23 @@ std::unique_ptr<Encoder> IntxEncoding::make_encoder() const {
   throw Error(ErrorKind::Usage, fmt::format("{}: {}", kName, what));
 }
 
+// The weight [N, C, H, W] of a Conv2d: groups of channels, as torchao has it.
+Shape conv2d_block(const Granularity& granularity, const Shape& shape) {
+  const auto* group = std::get_if<PerGroup>(&granularity);
+  return {1, group == nullptr ? shape[1] : group->group_size, 1, 1};
+}
+
 // torchao takes PerGroup and PerAxis(0), which means one scale a row there.
 Shape block_of(const Granularity& granularity, const Shape& shape) {
+  const bool axis = granularity == Granularity{PerAxis{0}};
+  if (shape.size() == 4 &&
+      (axis || std::holds_alternative<PerGroup>(granularity))) {
+    return conv2d_block(granularity, shape);
+  }
   if (std::holds_alternative<PerGroup>(granularity)) {
     return block_size(granularity, shape);
   }
-  if (granularity == Granularity{PerAxis{0}}) {
-    return block_size(PerRow{}, shape);
-  }
+  if (axis) return block_size(PerRow{}, shape);
   refuse("granularity: expected PerGroup or PerAxis(0), got " +
          to_string(granularity));
 }
@@ -145,6 +154,11 @@ std::shared_ptr<const Encoding> make_intx_encoding(const Shape& shape,
                                                    DType dtype,
                                                    const IntxSpec& spec) {
   check_spec(spec);
+  if (shape.size() == 4 &&
+      spec.algorithm != IntxChooseQParamsAlgorithm::Affine) {
+    refuse("algorithm: expected AFFINE for the weight of a Conv2d, got " +
+           std::string(spelling(spec.algorithm).member));
+  }
   AffineLayout layout;
   layout.block_size = block_of(spec.granularity, shape);
   layout.scale_dtype = spec.scale_dtype.value_or(dtype);

@@ -54,7 +54,13 @@ std::string chosen(std::string_view words,
 TEST(ValidateTest, DefaultsOfAvailableConfigsAreValid) {
   for (const ConfigInfo& info : configs()) {
     const std::string text = message(*info.make());
-    if (info.availability == Availability::Later) {
+    if (info.type == "Int8StaticActivationInt8WeightConfig") {
+      EXPECT_EQ(text,
+                "Int8StaticActivationInt8WeightConfig without act_quant_scale "
+                "is not available in this version; available: act_quant_scale "
+                "from a program (what a calibration found), "
+                "int8_dynamic_activation_int8_weight");
+    } else if (info.availability == Availability::Later) {
       EXPECT_THAT(text,
                   StartsWith(std::string(info.type) +
                              " is not available in this version; available: "
@@ -71,6 +77,26 @@ TEST(ValidateTest, DefaultsOfAvailableConfigsAreValid) {
     EXPECT_NE(info.fits, "");
     EXPECT_NE(info.fits_not, "");
   }
+}
+
+TEST(ValidateTest, Int8StaticTakesAScaleFromAProgram) {
+  HostTensor scale(DType::Float32, {1, 1});
+  *scale.as<float>() = 0.25F;
+  Int8StaticActivationInt8WeightConfig config{{.act_quant_scale = scale}};
+  EXPECT_EQ(message(config), "");
+  const auto encoding = config.choose({4, 8}, DType::Float32).encoding;
+  ASSERT_NE(encoding, nullptr);
+  EXPECT_EQ(encoding->fields()[3].name, "act_quant_scale");
+  EXPECT_EQ(encoding->fields()[3].shape, (Shape{1, 1}));
+  EXPECT_THAT(encoding->attributes_json(), HasSubstr("\"PerRow\""));
+  EXPECT_THAT(config.to_json(), HasSubstr("\"act_quant_scale\":null"));
+  EXPECT_TRUE(config.act_quant_scale == TensorField(scale));
+  EXPECT_FALSE(config.act_quant_scale == TensorField());
+  config.granularity = Granularity(PerGroup{32});
+  EXPECT_THAT(message(config), HasSubstr("granularity: expected PerTensor or"));
+  config.granularity = Granularity(PerTensor{});
+  config.act_quant_scale = HostTensor(DType::Float32, {4, 1});
+  EXPECT_THROW(config.choose({4, 8}, DType::Float32), Error);
 }
 
 TEST(ValidateTest, Int4WeightOnly) {

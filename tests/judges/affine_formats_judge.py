@@ -100,6 +100,16 @@ def int8_cases(tensors):
                         value, g, mapping_type=MappingType[m]), mapping=m)
 
 
+def conv2d(w, config):
+    """What quantize_ makes of a Conv2d with this weight."""
+    n, c, h, k = w.shape
+    module = torch.nn.Sequential(torch.nn.Conv2d(c, n, (h, k), bias=False))
+    module[0].weight = torch.nn.Parameter(w.clone(), requires_grad=False)
+    quantize_(module, config,
+              filter_fn=lambda m, _: isinstance(m, torch.nn.Conv2d))
+    return module[0].weight
+
+
 def intx_case(w, g, want, bits, mapping, scale=None, algorithm="AFFINE",
               act=None):
     case = dict(format="intx", input=w, granularity=granularity_json(g),
@@ -151,6 +161,12 @@ def intx_cases(tensors):
                     bits, "SYMMETRIC", scale, "HQQ_SCALE_ONLY",
                     act="int8_asym_per_token")
         for m in MAPPINGS:
+            for g in (PerGroup(4), PerAxis(0)):
+                yield intx_case(f"c.{d}", g, conv2d(
+                    tensors[f"c.{d}"], IntxWeightOnlyConfig(
+                        weight_dtype=torch.int4, granularity=g,
+                        mapping_type=MappingType[m],
+                        scale_dtype=torch.float32)), 4, m, torch.float32)
             yield intx_case(experts, PerGroup(32),
                             IntxUnpackedToInt8Tensor.from_hp(
                                 e, [1, 1, 32], torch.int4,
@@ -235,6 +251,7 @@ def main(probe):
     for name, dtype in DTYPES.items():
         tensors[f"w.{name}"] = weight(40, 192, dtype)
         tensors[f"e.{name}"] = weight(40, 192, dtype, 1).reshape(4, 10, 192)
+        tensors[f"c.{name}"] = weight(10, 72, dtype, 2).reshape(10, 8, 3, 3)
     pairs = [*int8_cases(tensors), *intx_cases(tensors), *cut_cases(tensors)]
     cases = [dict(case, name=f"c{i}") for i, (case, _) in enumerate(pairs)]
     levels = [None, "scalar", "avx2"]

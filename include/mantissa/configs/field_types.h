@@ -1,13 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include <mantissa/core/enums.h>
 #include <mantissa/core/granularity.h>
+#include <mantissa/core/tensor_view.h>
 
 namespace mantissa {
 
@@ -44,9 +47,15 @@ GranularityPair activation_and_weight(const Granularities& granularities,
                                       const Granularity& otherwise,
                                       std::string_view field);
 
-/// A field that holds a tensor in Python; JSON knows only null for it.
+/// A field that holds a tensor, such as a scale that calibration found: None,
+/// or values that a program gives. JSON knows only null for it.
 struct TensorField {
-  bool operator==(const TensorField&) const = default;
+  std::optional<HostTensor> value = {};
+
+  TensorField() = default;
+  TensorField(HostTensor tensor) : value(std::move(tensor)) {}
+  /// The same dtype, shape and bytes.
+  bool operator==(const TensorField& other) const;
 };
 
 /// An expression such as "per_group(32)", "PerBlock(128x128)" or "per_row":
