@@ -6,6 +6,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <c10/util/accumulate.h>
 #include <torch/library.h>
 
 #include "kernels/common/element_dtype.h"
@@ -21,6 +22,11 @@ using at::Tensor;
 
 constexpr const char* kOp = "linear_int8";
 constexpr float kEps = 0x1p-23f;  // epsilon of float32, for every dtype
+
+// Rows of x [.., K], also where there are no columns.
+std::int64_t rows_of(const Tensor& x) {
+  return c10::multiply_integers(x.sizes().slice(0, x.dim() - 1));
+}
 
 IntegerRange code_range(const Int8Activation& activation) {
   return activation.reduce_range ? IntegerRange{-64, 63}
@@ -68,7 +74,7 @@ void check_arguments(const Tensor& x,
                    out_dtype);
   if (!activation.scale.defined()) return;
   check_dtype(kOp, "act_scale", activation.scale, {at::kFloat});
-  const std::int64_t rows = x.numel() / std::max<std::int64_t>(1, x.size(-1));
+  const std::int64_t rows = rows_of(x);
   for (const auto& [name, tensor] :
        {std::pair<const char*, const Tensor&>{"act_scale", activation.scale},
         {"act_zero_point", activation.zero_point}}) {
@@ -151,8 +157,8 @@ Tensor linear_int8_cpu(const Tensor& x,
                        const Tensor& bias,
                        const Int8Activation& activation,
                        c10::ScalarType out_dtype) {
-  const Tensor rows_of_x = x.reshape({-1, qdata.size(1)}).contiguous();
-  const RowCodes rows = quantized(rows_of_x, activation);
+  const Tensor matrix = x.reshape({rows_of(x), qdata.size(1)}).contiguous();
+  const RowCodes rows = quantized(matrix, activation);
   const bool asymmetric = activation.mapping == MappingType::Asymmetric;
   const std::vector<float> zero_points(rows.zero_point.begin(),
                                        rows.zero_point.end());
@@ -171,7 +177,7 @@ Tensor linear_int8_cpu(const Tensor& x,
   kernels::LinearInt8Args args;
   args.x = rows.codes.get();
   args.w = codes.const_data_ptr<std::int8_t>();
-  args.m = rows_of_x.size(0);
+  args.m = matrix.size(0);
   args.n = qdata.size(0);
   args.k = qdata.size(1);
   args.x_scale = rows.scale.data();
@@ -219,7 +225,7 @@ Tensor linear_int8(const Tensor& x,
                    const Int8Activation& activation,
                    c10::ScalarType out_dtype) {
   check_arguments(x, qdata, scale, bias, activation, out_dtype);
-  if (x.is_cpu()) {
+  if (x.is_cpu() && x.numel() > 0) {
     return linear_int8_cpu(x, qdata, scale, bias, activation, out_dtype);
   }
   if (x.is_meta()) {

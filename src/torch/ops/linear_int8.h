@@ -26,7 +26,9 @@ struct Int8Activation {
 /// `scale` (float32) has one value or one for each row, plus bias [N], which
 /// may be undefined: [.., N] of `out_dtype`. Integer sums are exact for every
 /// M, N and K; the rest is rounded as torchao rounds it (kernels/linear_int8).
-/// A row with NaN or infinity gives NaN where its scale is found in the call.
+/// Without columns (K = 0) the result is the bias or 0, as at::linear's. A row
+/// with NaN or infinity gives NaN where its scale is found in the call; with a
+/// given scale NaN has the code 0 and infinity the largest, as in torchao.
 /// Throws c10::ValueError, c10::TypeError naming the argument.
 at::Tensor linear_int8(const at::Tensor& x,
                        const at::Tensor& qdata,

@@ -5,6 +5,7 @@
 #include <ATen/ops/amin.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/maximum.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "torch/ops/linear_int8.h"
@@ -65,6 +66,15 @@ Params params_of(const Tensor& x, const Int8Activation& activation) {
           at::zeros_like(scale, at::TensorOptions(at::kChar))};
 }
 
+// What is left without rows or columns: the bias, or 0.
+Tensor empty_sum(const Tensor& x,
+                 c10::IntArrayRef sizes,
+                 const Tensor& bias,
+                 c10::ScalarType out_dtype) {
+  const Tensor y = at::zeros(sizes, x.options().dtype(out_dtype));
+  return bias.defined() ? (y + bias).to(out_dtype) : y;
+}
+
 }  // namespace
 
 Tensor linear_int8_by_aten(const Tensor& x,
@@ -73,6 +83,11 @@ Tensor linear_int8_by_aten(const Tensor& x,
                            const Tensor& bias,
                            const Int8Activation& activation,
                            c10::ScalarType out_dtype) {
+  Shape sizes = x.sizes().vec();
+  sizes.back() = qdata.size(0);
+  if (x.numel() == 0 || qdata.numel() == 0) {
+    return empty_sum(x, sizes, bias, out_dtype);
+  }
   const Tensor rows = x.reshape({-1, qdata.size(1)});
   const Params params = params_of(rows, activation);
   const double qmin = activation.reduce_range ? -64 : -128;
@@ -90,8 +105,6 @@ Tensor linear_int8_by_aten(const Tensor& x,
   }
   y = y * scale.flatten();
   if (bias.defined()) y += bias;
-  Shape sizes = x.sizes().vec();
-  sizes.back() = qdata.size(0);
   return y.to(out_dtype).reshape(sizes);
 }
 

@@ -10,6 +10,7 @@
 #include <ATen/ops/mm.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
+#include <c10/util/accumulate.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
@@ -22,8 +23,12 @@ namespace {
 using torch::autograd::SavedVariable;
 using torch::autograd::variable_list;
 
+// Rows are counted, since -1 says nothing where there are no columns.
 at::Tensor rows_of(const at::Tensor& x) {
-  return x.dim() == 2 ? x : x.reshape({-1, x.size(-1)});
+  if (x.dim() == 2) return x;
+  const std::int64_t rows =
+      c10::multiply_integers(x.sizes().slice(0, x.dim() - 1));
+  return x.reshape({rows, x.size(-1)});
 }
 
 // A wrapped weight as the right side of x * w^T: [N, K].
@@ -180,11 +185,14 @@ at::Tensor wrapped_linear(const at::Tensor& x,
       "w.set_requires_grad(false), or train it as "
       "mantissa::fake_quantized_tensor()");
   const at::Tensor input = autocast(x);
+  // One value is added to every column, as torch does.
+  const bool one = bias.defined() && bias.dim() <= 1 && bias.numel() == 1;
+  const at::Tensor b = one ? bias.expand({w.size(out_in ? 0 : 1)}) : bias;
   const bool grad = c10::GradMode::is_enabled() && !autograd_is_excluded() &&
                     (input.requires_grad() || w.requires_grad() ||
-                     (bias.defined() && bias.requires_grad()));
-  return grad ? with_history(input, w, bias, out_in)
-              : forward(input, w, bias, out_in);
+                     (b.defined() && b.requires_grad()));
+  return grad ? with_history(input, w, b, out_in)
+              : forward(input, w, b, out_in);
 }
 
 }  // namespace mantissa
