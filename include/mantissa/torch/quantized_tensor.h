@@ -43,7 +43,8 @@ MANTISSA_API const std::shared_ptr<const Encoding>& encoding_of(
     const at::Tensor& tensor);
 
 /// The fields of an inference weight, sharing its memory, in the order of
-/// encoding_of(tensor)->fields(); throws c10::TypeError for another tensor.
+/// encoding_of(tensor)->fields(), to be read: tensor.copy_() writes to them.
+/// Throws c10::TypeError for another tensor.
 MANTISSA_API std::vector<at::Tensor> fields_of(const at::Tensor& tensor);
 
 /// The plain values, in the tensor's dtype: an inference weight decoded, a

@@ -1,8 +1,10 @@
 #include <mantissa/torch/fake_quantize.h>
 
+#include <cmath>
 #include <utility>
-#include <vector>
 
+#include <ATen/ops/as_strided.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 
@@ -14,21 +16,28 @@
 namespace mantissa {
 namespace {
 
-// A part of a dimension.
-struct Slice {
-  std::int64_t dim;
-  std::int64_t begin;
-  std::int64_t end;
-};
+bool is_same_view(const at::Tensor& a, const at::Tensor& b) {
+  return a.is_alias_of(b) && a.storage_offset() == b.storage_offset() &&
+         a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
+         a.strides() == b.strides();
+}
 
-bool is_turned(const at::Tensor& w) {
-  return !w.is_contiguous() && w.t().is_contiguous();
+// Elements of memory from the first to the last one of a tensor.
+std::int64_t span_of(const at::Tensor& w) {
+  std::int64_t span = 1;
+  for (std::int64_t dim = 0; dim < w.dim(); ++dim) {
+    if (w.size(dim) == 0) return 0;
+    span += (w.size(dim) - 1) * w.stride(dim);
+  }
+  return span;
 }
 
 class FakeQuantizeOp final : public TrainingOp {
  public:
-  explicit FakeQuantizeOp(std::shared_ptr<const Encoding> encoding)
-      : encoding_(std::move(encoding)) {}
+  /// `whole` is the weight [N, K] of the encoding's shape; undefined for the
+  /// copy of a part, which has no scales.
+  FakeQuantizeOp(std::shared_ptr<const Encoding> encoding, at::Tensor whole)
+      : encoding_(std::move(encoding)), whole_(std::move(whole)) {}
 
   std::string_view name() const override { return "fake quantized"; }
 
@@ -47,41 +56,56 @@ class FakeQuantizeOp final : public TrainingOp {
     return at::mm(g.t(), x.to(g.scalar_type())).to(w.scalar_type());
   }
 
-  // A part has the values of the whole weight's grid.
-  std::shared_ptr<const TrainingOp> sliced(const at::Tensor& w,
-                                           std::int64_t dim,
-                                           std::int64_t begin,
-                                           std::int64_t end) const override {
-    auto part = std::make_shared<FakeQuantizeOp>(*this);
-    if (!part->whole_.defined()) part->whole_ = w;
-    part->slices_.push_back({dim, begin, end});
-    return part;
+  std::shared_ptr<const TrainingOp> copied(
+      const at::Tensor& w, const at::Tensor& copy) const override {
+    at::Tensor whole;
+    if (whole_.defined() && is_same_view(w, whole_)) {
+      whole = copy;
+    } else if (whole_.defined() && w.dim() == 2 &&
+               is_same_view(w.t(), whole_)) {
+      whole = copy.t();
+    }
+    return std::make_shared<FakeQuantizeOp>(encoding_, std::move(whole));
   }
 
  private:
+  // A view has the values of the whole weight's grid, those that stand where
+  // its elements stand.
   at::Tensor rounded(const at::Tensor& w) const {
-    if (!whole_.defined()) return rounded_whole(w);
-    at::Tensor view = whole_;
-    at::Tensor values = is_turned(whole_) ? rounded_whole(whole_.t()).t()
-                                          : rounded_whole(whole_);
-    for (const Slice& slice : slices_) {
-      view = view.slice(slice.dim, slice.begin, slice.end);
-      values = values.slice(slice.dim, slice.begin, slice.end);
+    const std::int64_t offset =
+        whole_.defined() ? w.storage_offset() - whole_.storage_offset() : 0;
+    TORCH_CHECK_NOT_IMPLEMENTED(
+        whole_.defined() && w.is_alias_of(whole_) &&
+            w.scalar_type() == whole_.scalar_type() && offset >= 0 &&
+            offset + span_of(w) <= span_of(whole_),
+        "fake quantized: ",
+        w.sizes(),
+        " is a copy of a part of a weight of ",
+        c10::IntArrayRef(encoding_->shape()),
+        ", whose scales belong to the whole. Multiply with the part itself, or "
+        "make a weight of the copy: mantissa::fake_quantized_tensor("
+        "mantissa::dequantize(copy), encoding)");
+    const at::Tensor values = rounded_whole();
+    if (is_same_view(w, whole_)) return values;
+    // What lies between the elements of a strided weight is none of it.
+    const at::Tensor memory =
+        whole_.is_contiguous()
+            ? values.flatten()
+            : at::full({span_of(whole_)}, std::nan(""), values.options());
+    if (!whole_.is_contiguous()) {
+      memory.as_strided(whole_.sizes(), whole_.strides()).copy_(values);
     }
-    const bool as_sliced =
-        w.sizes() == view.sizes() && w.strides() == view.strides();
-    return as_sliced ? values : values.t();
+    return memory.as_strided(w.sizes(), w.strides(), offset);
   }
 
   // After module->to(dtype) the weight is rounded in the encoding's dtype.
-  at::Tensor rounded_whole(const at::Tensor& w) const {
+  at::Tensor rounded_whole() const {
     return mantissa::dequantize(to_quantized_tensor(
-        w.to(scalar_type_of(encoding_->dtype())), encoding_));
+        whole_.to(scalar_type_of(encoding_->dtype())), encoding_));
   }
 
   std::shared_ptr<const Encoding> encoding_;
-  at::Tensor whole_;  // of a part: the weight it is cut from
-  std::vector<Slice> slices_;
+  at::Tensor whole_;  // shares the memory of the weight
 };
 
 }  // namespace
@@ -101,7 +125,7 @@ at::Tensor fake_quantized_tensor(
       describe(weight));
   WeightState state;
   state.inner = weight.detach();
-  state.op = std::make_shared<FakeQuantizeOp>(encoding);
+  state.op = std::make_shared<FakeQuantizeOp>(encoding, state.inner.alias());
   at::Tensor wrapped = wrap_weight(std::move(state), weight.scalar_type());
   wrapped.set_requires_grad(true);
   return wrapped;

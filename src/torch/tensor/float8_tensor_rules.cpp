@@ -39,8 +39,7 @@ class Float8Rule final : public ProductRule {
 
 }  // namespace
 
-std::shared_ptr<const ProductRule> float8_tensor_rule(
-    const Encoding& encoding) {
+std::shared_ptr<ProductRule> float8_tensor_rule(const Encoding& encoding) {
   const Float8Parameters* parameters = float8_parameters(encoding);
   if (parameters == nullptr) return nullptr;
   return std::make_shared<Float8Rule>(encoding, parameters->spec);

@@ -108,6 +108,10 @@ DType dtype_of(c10::ScalarType type) {
   TORCH_CHECK_TYPE(false, "mantissa: no quantized tensor holds ", type);
 }
 
+bool has_dtype(c10::ScalarType type) {
+  return std::ranges::find(kTypes, type, &TypePair::theirs) != std::end(kTypes);
+}
+
 Shape shape_of(const at::Tensor& tensor) { return tensor.sizes().vec(); }
 
 ConstTensorView host_view(const at::Tensor& tensor) {

@@ -15,6 +15,8 @@ namespace mantissa {
 c10::ScalarType scalar_type_of(DType dtype);
 /// Our word for torch's type; throws c10::TypeError where there is none.
 DType dtype_of(c10::ScalarType type);
+/// Whether there is one.
+bool has_dtype(c10::ScalarType type);
 
 Shape shape_of(const at::Tensor& tensor);
 

@@ -35,7 +35,7 @@ class Int4Float8Rule final : public ProductRule {
 
 }  // namespace
 
-std::shared_ptr<const ProductRule> int4_tensor_rule(const Encoding& encoding) {
+std::shared_ptr<ProductRule> int4_tensor_rule(const Encoding& encoding) {
   if (!is_int4_with_float8_activations(encoding)) return nullptr;
   return std::make_shared<Int4Float8Rule>(encoding);
 }

@@ -47,16 +47,27 @@ class Int8Rule final : public ProductRule {
                  std::holds_alternative<PerToken>(kwargs->granularity);
   }
 
+  // Files may hold asymmetric weights, whose sequences would lack their zero
+  // points.
+  void observe(const std::vector<Tensor>& fields) override {
+    shifted_ = false;
+    if (!zero_point_ || fields[*zero_point_].is_meta()) return;
+    const Tensor zeros = fields[*zero_point_].cpu();
+    const auto* values = zeros.const_data_ptr<std::int8_t>();
+    shifted_ = std::any_of(values,
+                           values + zeros.numel(),
+                           [](std::int8_t value) { return value != 0; });
+  }
+
   Tensor linear(const Tensor& x,
                 const QuantizedTensorImpl& w,
                 const Tensor& bias) const override {
-    const bool shifted = has_zero_points(w);
-    if (dynamic_) return quantized(x, w, bias, shifted);
+    if (dynamic_) return quantized(x, w, bias);
     const c10::ScalarType dtype = x.scalar_type();
     const Tensor input = pre_scaled(x, w).to(dtype);
     const auto& fields = w.state().fields;
     Tensor y;
-    if (scale_of_rows_ && !shifted) {
+    if (scale_of_rows_ && !shifted_) {
       y = at::mm(input, fields[kQdata].t().to(dtype)) *
           fields[kScale].to(dtype).flatten();
     } else {
@@ -69,10 +80,9 @@ class Int8Rule final : public ProductRule {
  private:
   Tensor quantized(const Tensor& x,
                    const QuantizedTensorImpl& w,
-                   const Tensor& bias,
-                   bool shifted) const {
+                   const Tensor& bias) const {
     TORCH_CHECK_NOT_IMPLEMENTED(
-        scale_of_rows_ && rows_of_x_ && !shifted,
+        scale_of_rows_ && rows_of_x_ && !shifted_,
         "linear: int8 activations go with symmetric weights that have a scale "
         "for each row or one for all, and are quantized per row or per tensor; "
         "mantissa::dequantize_(module) gives plain weights back");
@@ -91,20 +101,10 @@ class Int8Rule final : public ProductRule {
                        x.scalar_type());
   }
 
-  // Files may hold asymmetric weights, whose sequence above would lack them.
-  bool has_zero_points(const QuantizedTensorImpl& w) const {
-    const Tensor zeros = field(w, zero_point_);
-    if (!zeros.defined() || zeros.is_meta()) return false;
-    const Tensor host = zeros.is_cpu() ? zeros : zeros.cpu();
-    const auto* values = host.const_data_ptr<std::int8_t>();
-    return std::any_of(values, values + host.numel(), [](std::int8_t value) {
-      return value != 0;
-    });
-  }
-
   std::optional<std::size_t> zero_point_;
   std::optional<std::size_t> act_scale_;
   std::optional<std::size_t> act_zero_point_;
+  bool shifted_ = false;  // a zero point is not 0
   bool scale_of_rows_ = false;
   bool dynamic_ = false;
   bool rows_of_x_ = false;
@@ -113,7 +113,7 @@ class Int8Rule final : public ProductRule {
 
 }  // namespace
 
-std::shared_ptr<const ProductRule> int8_tensor_rule(const Encoding& encoding) {
+std::shared_ptr<ProductRule> int8_tensor_rule(const Encoding& encoding) {
   const auto* affine = dynamic_cast<const AffineEncoding*>(&encoding);
   if (affine == nullptr) return nullptr;
   return std::make_shared<Int8Rule>(encoding, *affine);

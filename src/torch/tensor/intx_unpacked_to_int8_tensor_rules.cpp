@@ -20,7 +20,7 @@ class IntxRule final : public ProductRule {
 
 }  // namespace
 
-std::shared_ptr<const ProductRule> intx_unpacked_to_int8_tensor_rule(
+std::shared_ptr<ProductRule> intx_unpacked_to_int8_tensor_rule(
     const Encoding& encoding) {
   if (!is_intx_with_activations(encoding)) return nullptr;
   return std::make_shared<IntxRule>(encoding);

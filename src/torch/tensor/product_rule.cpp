@@ -14,7 +14,7 @@ namespace {
 
 struct FormatRule {
   std::string_view format;
-  std::shared_ptr<const ProductRule> (*make)(const Encoding& encoding);
+  std::shared_ptr<ProductRule> (*make)(const Encoding& encoding);
 };
 
 constexpr FormatRule kRules[] = {
@@ -47,7 +47,7 @@ at::Tensor ProductRule::linear(const at::Tensor& x,
       pre_scaled(x, w).to(dtype), w.stored_values().to(dtype), bias);
 }
 
-std::shared_ptr<const ProductRule> product_rule_of(const Encoding& encoding) {
+std::shared_ptr<ProductRule> product_rule_of(const Encoding& encoding) {
   const auto row =
       std::ranges::find(kRules, encoding.format_name(), &FormatRule::format);
   if (row != std::end(kRules)) {

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -12,12 +13,17 @@ namespace mantissa {
 class QuantizedTensorImpl;
 
 /// How an inference weight takes part in x * w^T: what its format says of
-/// activations, read once from its encoding. The base decodes the weight, after
+/// activations, read once from its encoding and fields. Views of a weight,
+/// which have its fields, share its rule. The base decodes the weight, after
 /// multiplying x by an act_pre_scale if the fields hold one.
 class ProductRule {
  public:
   explicit ProductRule(const Encoding& encoding);
   virtual ~ProductRule() = default;
+
+  /// Looks at what the fields hold, once: called when they are new, and again
+  /// when copy_() has written to them.
+  virtual void observe(const std::vector<at::Tensor>& fields) { (void)fields; }
 
   /// x [M, K] * w^T + bias ([N], may be undefined): [M, N] in x's dtype. `w` is
   /// stored as [N, K], transposed or not. Autograd is off.
@@ -38,13 +44,13 @@ class ProductRule {
 };
 
 /// The rule of an encoding's format and parameters.
-std::shared_ptr<const ProductRule> product_rule_of(const Encoding& encoding);
+std::shared_ptr<ProductRule> product_rule_of(const Encoding& encoding);
 
 // One function a format with a rule of its own; null where the base does.
-std::shared_ptr<const ProductRule> float8_tensor_rule(const Encoding& encoding);
-std::shared_ptr<const ProductRule> int4_tensor_rule(const Encoding& encoding);
-std::shared_ptr<const ProductRule> int8_tensor_rule(const Encoding& encoding);
-std::shared_ptr<const ProductRule> intx_unpacked_to_int8_tensor_rule(
+std::shared_ptr<ProductRule> float8_tensor_rule(const Encoding& encoding);
+std::shared_ptr<ProductRule> int4_tensor_rule(const Encoding& encoding);
+std::shared_ptr<ProductRule> int8_tensor_rule(const Encoding& encoding);
+std::shared_ptr<ProductRule> intx_unpacked_to_int8_tensor_rule(
     const Encoding& encoding);
 
 }  // namespace mantissa

@@ -61,6 +61,7 @@ QuantizedTensorImpl::QuantizedTensorImpl(WeightState state,
       state_(std::move(state)) {
   if (!training() && state_.rule == nullptr) {
     state_.rule = product_rule_of(*state_.encoding);
+    state_.rule->observe(state_.fields);
   }
   // What torch::save(), data_ptr() and module->clone() end in.
   release_storage_and_set_meta_custom_data_ptr_error_msg_(kNoStorage);
@@ -154,6 +155,14 @@ at::Tensor wrap_weight(WeightState state, c10::ScalarType dtype) {
   const DispatchKeySet keys = keys_for(state.first().device());
   return at::Tensor(
       c10::make_intrusive<QuantizedTensorImpl>(std::move(state), dtype, keys));
+}
+
+at::Tensor wrap_copy(const at::Tensor& w, at::Tensor values) {
+  WeightState state = quantized_impl(w)->state();
+  if (auto op = state.op->copied(state.inner, values)) state.op = std::move(op);
+  const c10::ScalarType dtype = values.scalar_type();
+  state.inner = std::move(values);
+  return wrap_weight(std::move(state), dtype);
 }
 
 at::Tensor wrap_view(const at::Tensor& base, WeightState state) {

@@ -20,7 +20,7 @@ struct WeightState {
   std::vector<at::Tensor> fields = {};
   bool transposed = false;  ///< the last two dimensions are swapped
   /// How products use the fields; null until the weight is wrapped.
-  std::shared_ptr<const ProductRule> rule = {};
+  std::shared_ptr<ProductRule> rule = {};
 
   at::Tensor inner = {};
   std::shared_ptr<const TrainingOp> op = {};
@@ -76,6 +76,9 @@ inline bool is_wrapped(const at::Tensor& tensor) {
 
 /// A new weight, [sizes of the state] in this dtype.
 at::Tensor wrap_weight(WeightState state, c10::ScalarType dtype);
+/// A new training weight with the op of `w` and these values, which have its
+/// sizes.
+at::Tensor wrap_copy(const at::Tensor& w, at::Tensor values);
 /// A view of `base` that holds `state`.
 at::Tensor wrap_view(const at::Tensor& base, WeightState state);
 

@@ -71,11 +71,9 @@ at::Tensor rule_detach(const at::Tensor& w) {
 at::Tensor rule_clone(const at::Tensor& w,
                       std::optional<c10::MemoryFormat> format) {
   WeightState state = quantized_impl(w)->state();
-  if (state.training()) {
-    state.inner = state.inner.clone(format);
-  } else {
-    for (at::Tensor& field : state.fields) field = field.clone();
-  }
+  if (state.training()) return wrap_copy(w, state.inner.clone(format));
+  state.rule = nullptr;  // may come to hold other values
+  for (at::Tensor& field : state.fields) field = field.clone();
   return wrap_weight(std::move(state), w.scalar_type());
 }
 
@@ -92,11 +90,17 @@ at::Tensor rule_to_copy(const at::Tensor& w,
                    "to: a quantized weight has a floating dtype, got ",
                    type);
   if (state.training()) {
-    state.inner = at::_to_copy(
-        state.inner, dtype, layout, device, pin_memory, non_blocking, format);
-    return wrap_weight(std::move(state), type);
+    return wrap_copy(w,
+                     at::_to_copy(state.inner,
+                                  dtype,
+                                  layout,
+                                  device,
+                                  pin_memory,
+                                  non_blocking,
+                                  format));
   }
   // Another dtype is that of the values; the fields keep their bits.
+  state.rule = nullptr;
   for (at::Tensor& field : state.fields) {
     field = at::_to_copy(field,
                          std::nullopt,
@@ -154,9 +158,6 @@ at::Tensor sliced(const at::Tensor& w,
                   std::int64_t end) {
   WeightState state = quantized_impl(w)->state();
   if (state.training()) {
-    if (auto op = state.op->sliced(state.inner, dim, begin, end)) {
-      state.op = std::move(op);
-    }
     state.inner = state.inner.slice(dim, begin, end);
     return wrap_view(w, std::move(state));
   }
@@ -269,6 +270,7 @@ at::Tensor& rule_copy(at::Tensor& self,
     at::Tensor field = to->state().fields[i];
     field.copy_(source->state().fields[i], non_blocking);
   }
+  to->state().rule->observe(to->state().fields);
   return self;
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string_view>
 
@@ -9,7 +8,7 @@
 namespace mantissa {
 
 /// How a training weight takes part in products. `w` is the high-precision
-/// weight [N, K], x and g are plain and 2-D, autograd is off.
+/// weight [N, K] or a view of one, x and g are plain and 2-D, autograd is off.
 class TrainingOp {
  public:
   virtual ~TrainingOp() = default;
@@ -25,13 +24,12 @@ class TrainingOp {
   virtual at::Tensor weight_gradient(const at::Tensor& x,
                                      const at::Tensor& g,
                                      const at::Tensor& w) const = 0;
-  /// The op of rows or columns [begin, end) of dimension `dim` of `w`, which
-  /// shares its memory. Null: the same op does for any part.
-  virtual std::shared_ptr<const TrainingOp> sliced(const at::Tensor& w,
-                                                   std::int64_t dim,
-                                                   std::int64_t begin,
-                                                   std::int64_t end) const {
-    (void)w, (void)dim, (void)begin, (void)end;
+  /// The op of `copy`, which has the sizes and the values of `w` in memory of
+  /// its own. Views share the op of the weight that they view. Null: the same
+  /// op does for a copy too.
+  virtual std::shared_ptr<const TrainingOp> copied(
+      const at::Tensor& w, const at::Tensor& copy) const {
+    (void)w, (void)copy;
     return nullptr;
   }
 };

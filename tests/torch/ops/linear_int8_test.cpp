@@ -1,5 +1,6 @@
 #include "torch/ops/linear_int8.h"
 
+#include <array>
 #include <cmath>
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -144,13 +145,65 @@ TEST(LinearInt8, ARowThatIsNotFiniteBecomesNaNAlone) {
           .item<bool>());
 }
 
+// As at::linear: sums of nothing are 0, to which the bias is added.
 TEST(LinearInt8, NoRowsAndNoColumns) {
-  const Weights w = random_weights(5, 32);
-  EXPECT_EQ(
+  for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{
+           {0, 5, 32}, {3, 5, 0}, {0, 5, 0}, {3, 0, 32}, {3, 0, 0}}) {
+    const at::Tensor x = torch::randn({2, m, k});
+    const Weights w = random_weights(n, k);
+    for (const at::Tensor& bias : {w.bias, at::Tensor()}) {
+      const at::Tensor plain = at::linear(x, w.qdata.to(c10::kFloat), bias);
+      for (const bool per_tensor : {false, true}) {
+        for (const auto mapping :
+             {MappingType::Symmetric, MappingType::Asymmetric}) {
+          const Int8Activation act{per_tensor, mapping};
+          EXPECT_TRUE(torch::equal(
+              linear_int8(x, w.qdata, w.scale, bias, act, c10::kFloat), plain))
+              << m << ' ' << n << ' ' << k;
+          EXPECT_TRUE(torch::equal(
+              linear_int8_by_aten(x, w.qdata, w.scale, bias, act, c10::kFloat),
+              plain))
+              << m << ' ' << n << ' ' << k;
+        }
+      }
+    }
+  }
+  Int8Activation fixed;
+  fixed.scale = torch::full({1, 1}, 0.1);
+  const Weights w = random_weights(5, 0);
+  EXPECT_TRUE(torch::equal(
       linear_int8(
-          torch::zeros({0, 32}), w.qdata, w.scale, w.bias, {}, c10::kFloat)
-          .sizes(),
-      (std::vector<std::int64_t>{0, 5}));
+          torch::randn({3, 0}), w.qdata, w.scale, w.bias, fixed, c10::kFloat),
+      w.bias.expand({3, 5})));
+}
+
+// With a given scale NaN has the code 0 and infinity the largest one.
+TEST(LinearInt8, AStaticScaleDoesNotSeeNaN) {
+  at::Tensor x = torch::randn({3, 32});
+  x[1][4] = NAN;
+  x[1][5] = INFINITY;
+  x[2][6] = -INFINITY;
+  const Weights w = random_weights(5, 32);
+  for (const auto mapping : {MappingType::Symmetric, MappingType::Asymmetric}) {
+    for (const int zero : {0, -7}) {
+      if (mapping == MappingType::Symmetric && zero != 0) continue;
+      Int8Activation act{.mapping = mapping};
+      act.scale = torch::full({1, 1}, 0.03);
+      act.zero_point = torch::full({1, 1}, zero, c10::kChar);
+      at::Tensor codes =
+          ((x * act.scale.reciprocal()).round() + zero).clamp(-128, 127);
+      codes[1][4] = 0;
+      const at::Tensor sums =
+          (codes - zero).to(c10::kDouble).mm(w.qdata.to(c10::kDouble).t());
+      const at::Tensor truth = sums * 0.03F * w.scale.flatten();
+      const at::Tensor ours =
+          linear_int8(x, w.qdata, w.scale, {}, act, c10::kFloat);
+      EXPECT_TRUE(torch::allclose(ours.to(c10::kDouble), truth, 1e-5, 1e-4));
+      EXPECT_TRUE(
+          same(ours,
+               linear_int8_by_aten(x, w.qdata, w.scale, {}, act, c10::kFloat)));
+    }
+  }
 }
 
 TEST(LinearInt8, IsAnOperatorOfTheDispatcher) {
@@ -265,6 +318,21 @@ TEST_F(QuantizedActivationsTest, Int8DynamicRunsTheOperator) {
             0.5);
 }
 
+// As torch: one value is added to every column, through any operator.
+TEST_F(QuantizedActivationsTest, ABiasOfOneValueGoesToEveryColumn) {
+  const at::Tensor w = quantized(Int8DynamicActivationInt8WeightConfig{},
+                                 torch::randn({24, 64}));
+  const at::Tensor x = torch::randn({5, 64});
+  const at::Tensor bias = torch::full({1}, 3.0F).requires_grad_();
+  const at::Tensor truth = at::linear(x, w) + 3;
+  EXPECT_TRUE(torch::allclose(at::addmm(bias, x, w.t()), truth));
+  EXPECT_TRUE(torch::allclose(at::linear(x, w, bias), truth));
+  EXPECT_TRUE(torch::allclose(at::linear(x, w, bias.squeeze(0)), truth));
+  EXPECT_TRUE(torch::allclose(mantissa::linear(x, w, bias), truth));
+  at::addmm(bias, x, w.t()).sum().backward();
+  EXPECT_EQ(bias.grad().item<float>(), 5 * 24);
+}
+
 TEST_F(QuantizedActivationsTest, GradientsReachTheInput) {
   const at::Tensor w = quantized(Int8DynamicActivationInt8WeightConfig{},
                                  torch::randn({24, 64}));
@@ -291,6 +359,28 @@ TEST_F(QuantizedActivationsTest, AsymmetricWeightsWithActivationsAreRefused) {
   const at::Tensor x = torch::randn({2, 32});
   EXPECT_TRUE(torch::allclose(at::linear(x, alone),
                               at::linear(x, mantissa::dequantize(alone))));
+}
+
+// Zero points are looked at when a weight is made and when it is written to.
+TEST_F(QuantizedActivationsTest, ZeroPointsThatAreCopiedInCount) {
+  const at::Tensor plain = torch::rand({8, 32}) + 1;
+  const at::Tensor shifted = to_quantized_tensor(
+      plain,
+      make_int8_encoding(
+          {8, 32}, DType::Float32, {.mapping_type = MappingType::Asymmetric}));
+  const at::Tensor w = to_quantized_tensor(
+      torch::randn({8, 32}), make_int8_encoding({8, 32}, DType::Float32, {}));
+  const at::Tensor view = w.t();
+  const at::Tensor copy = w.clone();
+  const at::Tensor x = torch::randn({2, 32});
+  const at::Tensor before = at::linear(x, copy);
+  w.copy_(shifted);
+  const at::Tensor truth = at::linear(x, mantissa::dequantize(shifted));
+  EXPECT_TRUE(torch::allclose(at::linear(x, w), truth, 1e-5, 1e-5));
+  EXPECT_TRUE(torch::allclose(x.mm(view), truth, 1e-5, 1e-5));
+  EXPECT_TRUE(torch::equal(at::linear(x, copy), before));
+  copy.copy_(shifted);
+  EXPECT_TRUE(torch::allclose(at::linear(x, copy), truth, 1e-5, 1e-5));
 }
 
 TEST_F(QuantizedActivationsTest, PreScalesMultiplyTheActivations) {

@@ -87,6 +87,85 @@ TEST_F(TrainingTensorTest, PartsMultiplyWithTheValuesOfTheWhole) {
   EXPECT_EQ(w.grad()[0].abs().sum().item<float>(), 0);
 }
 
+// The product of random rows with a part is that with the same part of the
+// rounded weight.
+void expect_product(const at::Tensor& part, const at::Tensor& values) {
+  ASSERT_EQ(part.sizes(), values.sizes());
+  const at::Tensor x = torch::randn({3, part.size(1)});
+  EXPECT_TRUE(torch::allclose(at::linear(x, part), at::linear(x, values)))
+      << part.sizes();
+}
+
+TEST_F(TrainingTensorTest, ViewsOfAnyKindMultiplyWithTheValuesOfTheWhole) {
+  const at::Tensor& w = linear_->weight;
+  const at::Tensor all = rounded();
+  const auto parts = w.split_with_sizes({1, 2, 3});
+  const auto values = all.split_with_sizes({1, 2, 3});
+  for (std::size_t i = 0; i < 3; ++i) expect_product(parts[i], values[i]);
+  expect_product(w.split_with_sizes({3, 5}, 1)[1],
+                 all.split_with_sizes({3, 5}, 1)[1]);
+  expect_product(w.as_strided({3, 4}, {16, 1}, 2),
+                 all.as_strided({3, 4}, {16, 1}, 2));
+  expect_product(w.slice(0, 1, 6).as_strided({2, 3}, {1, 8}, 9),
+                 all.as_strided({2, 3}, {1, 8}, 9));
+  expect_product(w.t().slice(0, 2, 7).slice(1, 1, 3),
+                 all.t().slice(0, 2, 7).slice(1, 1, 3));
+  // Sizes do not tell which way a square lies.
+  const at::Tensor square = torch::randn({8, 8}) * torch::arange(1, 9);
+  const auto encoding = tests::int8_encoding({8, 8}, DType::Float32);
+  const at::Tensor grid =
+      mantissa::dequantize(to_quantized_tensor(square, encoding));
+  const at::Tensor wrapped = fake_quantized_tensor(square, encoding);
+  expect_product(wrapped.t(), grid.t());
+  expect_product(wrapped.detach().t().clone(), grid.t());
+  // A weight that is a view itself.
+  const at::Tensor turned = fake_quantized_tensor(square.t(), encoding);
+  const at::Tensor turned_grid =
+      mantissa::dequantize(to_quantized_tensor(square.t(), encoding));
+  expect_product(turned.slice(0, 2, 5), turned_grid.slice(0, 2, 5));
+  const at::Tensor wide = torch::randn({8, 16});
+  const at::Tensor strided =
+      fake_quantized_tensor(wide.slice(1, 4, 12), encoding);
+  expect_product(
+      strided.slice(1, 2, 6),
+      mantissa::dequantize(to_quantized_tensor(wide.slice(1, 4, 12), encoding))
+          .slice(1, 2, 6));
+}
+
+TEST_F(TrainingTensorTest, CopiesOfTheWholeAreWeightsOfTheirOwn) {
+  const at::Tensor copy = linear_->weight.detach().clone();
+  EXPECT_TRUE(is_training_tensor(copy));
+  expect_product(copy, rounded());
+  expect_product(linear_->weight.detach().t().clone().t(), rounded());
+  const at::Tensor before = linear_->forward(x_).detach();
+  {
+    const torch::NoGradGuard no_grad;
+    copy.mul_(torch::arange(1, 9));
+  }
+  EXPECT_TRUE(torch::equal(linear_->forward(x_), before));
+  const at::Tensor changed = mantissa::dequantize(
+      to_quantized_tensor(values_ * torch::arange(1, 9),
+                          tests::int8_encoding({6, 8}, DType::Float32)));
+  expect_product(copy, changed);
+  expect_product(copy.slice(0, 2, 5), changed.slice(0, 2, 5));
+  expect_product(copy.to(c10::kDouble).to(c10::kFloat), changed);
+}
+
+TEST_F(TrainingTensorTest, CopiesOfPartsAreRefusedWithTheRemedy) {
+  const at::Tensor part = linear_->weight.detach().slice(0, 1, 4);
+  for (const at::Tensor& copy :
+       {part.clone(),
+        part.to(c10::kBFloat16).to(c10::kFloat),
+        linear_->weight.detach().slice(1, 0, 8, 1).slice(1, 2, 6).contiguous(),
+        linear_->weight.detach().split_with_sizes({2, 4})[1].clone()}) {
+    const at::Tensor x = torch::randn({2, copy.size(1)});
+    EXPECT_THAT(refusal([&] { at::linear(x, copy); }),
+                ::testing::AllOf(HasSubstr("a copy of a part of a weight of "
+                                           "[6, 8]"),
+                                 HasSubstr("fake_quantized_tensor")));
+  }
+}
+
 TEST_F(TrainingTensorTest, FrozenPartsGetNoGradient) {
   linear_->weight.set_requires_grad(false);
   linear_->forward(x_).sum().backward();
