@@ -1,9 +1,9 @@
 #include <algorithm>
+#include <cstring>
 #include <set>
 #include <utility>
 
 #include <ATen/MemoryOverlap.h>
-#include <ATen/ops/equal.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
@@ -61,14 +61,22 @@ std::string difference(const Encoding& module, const Encoding& file) {
   return {};
 }
 
+// By their bytes, so that NaN is equal to itself. Both as read from the files:
+// contiguous, on the CPU.
+bool same_bytes(const at::Tensor& a, const at::Tensor& b) {
+  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
+         (a.nbytes() == 0 ||
+          std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0);
+}
+
 bool same_values(const at::Tensor& a, const at::Tensor& b) {
   if (is_wrapped(a) != is_wrapped(b)) return false;
-  if (!is_wrapped(a)) return at::equal(a, b);
+  if (!is_wrapped(a)) return same_bytes(a, b);
   if (!difference(*encoding_of(a), *encoding_of(b)).empty()) return false;
   const std::vector<at::Tensor> ours = fields_of(a);
   const std::vector<at::Tensor> theirs = fields_of(b);
   for (std::size_t i = 0; i < ours.size(); ++i) {
-    if (!at::equal(ours[i], theirs[i])) return false;
+    if (!same_bytes(ours[i], theirs[i])) return false;
   }
   return true;
 }
@@ -94,7 +102,7 @@ class Loader {
     for (Parameter& parameter : parameters_of(module_)) {
       take(std::move(parameter));
     }
-    for (const NamedBuffer& buffer : buffers_of(module_)) take(buffer);
+    for (const Buffer& buffer : buffers_of(module_)) take(buffer);
     for (const CheckpointWeight& weight : weights_.weights()) {
       if (!weight.tied && !used_.contains(weight.name)) {
         report_.unexpected.push_back(weight.name);
@@ -116,13 +124,14 @@ class Loader {
     return options_.rename ? options_.rename(name) : name;
   }
 
-  // The weights that the files have for a parameter: one of each of its names,
-  // a tied head only where there is nothing else.
-  std::vector<const CheckpointWeight*> find(const Parameter& parameter) {
+  // The weights that the files have for a tensor of the module: one of each of
+  // its names, a tied head only where there is nothing else.
+  std::vector<const CheckpointWeight*> find(
+      const std::vector<std::string>& names) {
     std::vector<const CheckpointWeight*> found;
     const CheckpointWeight* tied = nullptr;
-    for (const ParameterPlace& place : parameter.places) {
-      const CheckpointWeight* weight = weights_.find(renamed(place.name()));
+    for (const std::string& name : names) {
+      const CheckpointWeight* weight = weights_.find(renamed(name));
       if (weight == nullptr) continue;
       if (weight->tied) {
         tied = weight;
@@ -137,20 +146,13 @@ class Loader {
 
   void take(Parameter parameter) {
     const std::string name = parameter.places.front().name();
-    const auto found = find(parameter);
+    const auto found = find(parameter.names());
     if (found.empty()) {
       report_.missing.push_back(name);
       return;
     }
     at::Tensor value = read(name, parameter.tensor, *found.front());
-    for (std::size_t i = 1; i < found.size(); ++i) {
-      if (!same_values(weights_.read(*found[0]), weights_.read(*found[i]))) {
-        fail(name,
-             "it is tied in the module, but " + found[0]->name + " and " +
-                 found[i]->name +
-                 " differ; give the module two parameters to load both");
-      }
-    }
+    require_equal(name, found);
     const bool quantized = is_wrapped(value);
     (quantized ? report_.quantized : report_.plain).push_back(name);
     const at::Tensor& old = parameter.tensor;
@@ -161,6 +163,7 @@ class Loader {
     const bool replaces =
         quantized != has_fields || old.is_meta() || frozen || turned;
     if (!replaces) check_writable(name, old);
+    if (replaces && is_training_tensor(old)) value = wrap_copy(old, value);
     if (!quantized && replaces && old.requires_grad()) {
       value.set_requires_grad(true);
     }
@@ -170,30 +173,50 @@ class Loader {
     incoming_.push_back({std::move(parameter), std::move(value), replaces});
   }
 
-  void take(const NamedBuffer& buffer) {
-    const CheckpointWeight* weight = weights_.find(renamed(buffer.name));
-    if (weight == nullptr) {
-      report_.missing.push_back(buffer.name);
+  void take(const Buffer& buffer) {
+    const std::string& name = buffer.names.front();
+    const auto found = find(buffer.names);
+    if (found.empty()) {
+      report_.missing.push_back(name);
       return;
     }
-    used_.insert(weight->name);
     if (buffer.tensor.is_meta()) {
-      fail(buffer.name, "a buffer on the meta device; move the module first");
+      fail(name, "a buffer on the meta device; move the module first");
     }
     if (buffer.tensor.is_inference() && !c10::InferenceMode::is_enabled()) {
       fail(
-          buffer.name,
+          name,
           "a buffer that was made in InferenceMode; load in InferenceMode too");
     }
-    check_writable(buffer.name, buffer.tensor);
-    at::Tensor value = read(buffer.name, buffer.tensor, *weight);
-    if (is_wrapped(value)) fail(buffer.name, "a buffer cannot be quantized");
-    report_.plain.push_back(buffer.name);
+    check_writable(name, buffer.tensor);
+    at::Tensor value = read(name, buffer.tensor, *found.front());
+    if (is_wrapped(value)) fail(name, "a buffer cannot be quantized");
+    require_equal(name, found);
+    report_.plain.push_back(name);
     incoming_.push_back({{buffer.tensor, {}}, std::move(value)});
+  }
+
+  // One tensor of the module cannot hold two.
+  void require_equal(const std::string& name,
+                     const std::vector<const CheckpointWeight*>& found) const {
+    for (std::size_t i = 1; i < found.size(); ++i) {
+      if (same_values(weights_.read(*found[0]), weights_.read(*found[i]))) {
+        continue;
+      }
+      fail(name,
+           "it is tied in the module, but " + found[0]->name + " and " +
+               found[i]->name +
+               " differ; give the module two tensors to load both");
+    }
   }
 
   void check_writable(const std::string& name, const at::Tensor& old) const {
     if (is_wrapped(old)) return;
+    if (old.layout() != c10::kStrided) {
+      fail(name,
+           c10::str("expected a dense tensor, the module's has layout ",
+                    old.layout()));
+    }
     if (at::has_internal_overlap(old) == at::MemOverlap::Yes) {
       fail(name,
            "its elements share memory, as after expand(); give the module a "

@@ -25,6 +25,7 @@ std::size_t ModuleSource::add_part(const std::string& name,
        .stored_type = std::string(safetensors_name(dtype)),
        .stored_bytes = static_cast<std::int64_t>(part.nbytes())});
   parts_.push_back(part);
+  owners_.push_back(new_tensors_.size());
   return parts_.size() - 1;
 }
 
@@ -51,11 +52,11 @@ at::Tensor ModuleSource::host(std::size_t index) const {
   const at::Tensor& part = parts_[index];
   if (part.is_cpu() && part.is_contiguous() && !part.is_neg()) return part;
   const std::lock_guard lock(mutex_);
-  if (!copied_.defined() || copied_index_ != index) {
-    copied_ = part.cpu().resolve_neg().contiguous();
-    copied_index_ = index;
-  }
-  return copied_;
+  if (copied_owner_ != owners_[index]) copied_.clear();
+  copied_owner_ = owners_[index];
+  at::Tensor& copy = copied_[index];
+  if (!copy.defined()) copy = part.cpu().resolve_neg().contiguous();
+  return copy;
 }
 
 void ModuleSource::read_rows(std::size_t index,

@@ -55,10 +55,12 @@ class ModuleSource final : public CheckpointSource {
   std::vector<at::Tensor> parts_;  // parallel to tensors_
   std::vector<NewTensor> new_tensors_;
   std::map<std::string, std::string> metadata_;
-  // The last part that had to be copied to the host.
+  std::vector<std::size_t> owners_;  // tensor of each part, in new_tensors_
+  // Parts of one tensor that had to be copied to the host: its encoder reads
+  // them by turns, and never comes back to an earlier tensor.
   mutable std::mutex mutex_;
-  mutable std::size_t copied_index_ = 0;
-  mutable at::Tensor copied_;
+  mutable std::size_t copied_owner_ = 0;
+  mutable std::map<std::size_t, at::Tensor> copied_;
 };
 
 }  // namespace mantissa

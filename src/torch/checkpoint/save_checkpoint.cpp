@@ -6,6 +6,7 @@
 #include <mantissa/torch/quantized_tensor.h>
 
 #include "checkpoint/dialects/dialect.h"
+#include "checkpoint/output_directory.h"
 #include "checkpoint/write_checkpoint.h"
 #include "torch/checkpoint/module_source.h"
 #include "torch/quantize/module_parameters.h"
@@ -32,6 +33,28 @@ const Dialect& dialect_named(const std::string& name) {
   return *dialect;
 }
 
+// Before anything is touched.
+void check_place(const std::filesystem::path& directory,
+                 const SaveOptions& options) {
+  std::error_code ignored;
+  TORCH_CHECK_VALUE(options.overwrite || !std::filesystem::exists(
+                                             std::filesystem::symlink_status(
+                                                 directory, ignored)),
+                    "save_checkpoint: ",
+                    directory.string(),
+                    " exists; SaveOptions::overwrite replaces it");
+  if (options.like.empty()) return;
+  for (const auto& place : {directory, partial_path(directory)}) {
+    TORCH_CHECK_VALUE(!is_within(options.like, place),
+                      "save_checkpoint: options.like: ",
+                      options.like.string(),
+                      " lies in ",
+                      place.string(),
+                      ", which is replaced; copy it elsewhere, or save beside "
+                      "it");
+  }
+}
+
 std::unique_ptr<CheckpointSource> open_like(const std::filesystem::path& path) {
   return path.empty() ? nullptr : open_checkpoint(path);
 }
@@ -54,15 +77,11 @@ class Saver {
       : options_(options), source_(open_like(options.like)) {}
 
   void add(const Parameter& parameter) {
-    const std::vector<ParameterPlace>& places = parameter.places;
-    NewTensor out;
-    out.stored.name = renamed(places.front().name());
-    out.role = role_of(places.front());
-    for (std::size_t i = 1; i < places.size(); ++i) {
-      out.tied.push_back(renamed(places[i].name()));
-    }
+    const std::vector<std::string> names = parameter.names();
+    NewTensor out = named(names);
+    out.role = role_of(parameter.places.front());
     const at::Tensor& tensor = parameter.tensor;
-    require_data(places.front().name(), tensor);
+    require_data(names.front(), tensor);
     const QuantizedTensorImpl* impl = quantized_impl(tensor);
     if (impl == nullptr || impl->training()) {
       source_.add(std::move(out),
@@ -72,28 +91,19 @@ class Saver {
     const WeightState& state = impl->state();
     TORCH_CHECK_VALUE(!state.transposed,
                       "save_checkpoint: ",
-                      places.front().name(),
+                      names.front(),
                       ": a transposed view of a quantized weight has no stored "
                       "form; register the weight itself");
-    warn_of_dtype(places.front().name(), tensor, *state.encoding);
+    warn_of_dtype(names.front(), tensor, *state.encoding);
     source_.add(std::move(out), state.encoding, state.fields);
   }
 
-  void add(const NamedBuffer& buffer) {
-    require_data(buffer.name, buffer.tensor);
-    NewTensor out;
-    out.stored.name = renamed(buffer.name);
-    source_.add(std::move(out), buffer.tensor.detach());
+  void add(const Buffer& buffer) {
+    require_data(buffer.names.front(), buffer.tensor);
+    source_.add(named(buffer.names), buffer.tensor.detach());
   }
 
   SaveReport write(const std::filesystem::path& directory) {
-    std::error_code ignored;
-    TORCH_CHECK_VALUE(options_.overwrite || !std::filesystem::exists(
-                                                std::filesystem::symlink_status(
-                                                    directory, ignored)),
-                      "save_checkpoint: ",
-                      directory.string(),
-                      " exists; SaveOptions::overwrite replaces it");
     WrittenCheckpoint written =
         write_checkpoint(source_,
                          source_.new_tensors(),
@@ -112,11 +122,32 @@ class Saver {
     return options_.rename ? options_.rename(name) : name;
   }
 
+  // One tensor of the file, and its further names.
+  NewTensor named(const std::vector<std::string>& names) const {
+    NewTensor out;
+    out.stored.name = renamed(names.front());
+    for (std::size_t i = 1; i < names.size(); ++i) {
+      out.tied.push_back(renamed(names[i]));
+    }
+    return out;
+  }
+
   static void require_data(const std::string& name, const at::Tensor& tensor) {
     TORCH_CHECK_VALUE(!tensor.is_meta(),
                       "save_checkpoint: ",
                       name,
                       ": it is on the meta device and has no values");
+    TORCH_CHECK_VALUE(tensor.layout() == c10::kStrided,
+                      "save_checkpoint: ",
+                      name,
+                      ": expected a dense tensor, got layout ",
+                      tensor.layout(),
+                      "; to_dense() makes one");
+    TORCH_CHECK_VALUE(has_dtype(tensor.scalar_type()),
+                      "save_checkpoint: ",
+                      name,
+                      ": files cannot hold ",
+                      tensor.scalar_type());
   }
 
   // Fields keep their bits when a module is cast.
@@ -144,11 +175,12 @@ SaveReport save_checkpoint(Module& module,
                            const std::filesystem::path& directory,
                            const SaveOptions& options) {
   return with_torch_errors([&] {
+    check_place(directory, options);
     Saver saver(options);
     for (const Parameter& parameter : parameters_of(module)) {
       saver.add(parameter);
     }
-    for (const NamedBuffer& buffer : buffers_of(module)) saver.add(buffer);
+    for (const Buffer& buffer : buffers_of(module)) saver.add(buffer);
     return saver.write(directory);
   });
 }

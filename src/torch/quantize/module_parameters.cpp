@@ -1,6 +1,7 @@
 #include "torch/quantize/module_parameters.h"
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include <torch/nn/modules/conv.h>
@@ -78,21 +79,33 @@ bool Parameter::held_elsewhere() const {
   const bool all_known = std::ranges::all_of(
       places, [](const auto& place) { return place.member() != nullptr; });
   if (all_known) return false;
-  std::size_t known = 1;  // ours
+  std::size_t known = 1;                // ours
+  std::set<const at::Tensor*> entries;  // a shared module has each place twice
   for (const ParameterPlace& place : places) {
+    if (!entries.insert(&place.entry()).second) continue;
     known += place.member() == nullptr ? 1 : 2;
   }
   return tensor.use_count() > known;
 }
 
-std::vector<NamedBuffer> buffers_of(Module& root) {
-  std::vector<NamedBuffer> buffers;
+std::vector<std::string> Parameter::names() const {
+  std::vector<std::string> names;
+  for (const ParameterPlace& place : places) names.push_back(place.name());
+  return names;
+}
+
+std::vector<Buffer> buffers_of(Module& root) {
+  std::vector<Buffer> buffers;
+  std::unordered_map<const c10::TensorImpl*, std::size_t> known;
   const auto add = [&](const Module& module, const std::string& prefix) {
     for (const auto& item : module.named_buffers(/*recurse=*/false)) {
-      if (!item.value().defined()) continue;
-      buffers.push_back(
-          {prefix.empty() ? item.key() : prefix + "." + item.key(),
-           item.value()});
+      const at::Tensor& tensor = item.value();
+      if (!tensor.defined()) continue;
+      const auto [entry, fresh] =
+          known.emplace(tensor.unsafeGetTensorImpl(), buffers.size());
+      if (fresh) buffers.push_back({tensor, {}});
+      buffers[entry->second].names.push_back(
+          prefix.empty() ? item.key() : prefix + "." + item.key());
     }
   };
   add(root, "");
@@ -115,7 +128,6 @@ std::vector<ParameterPlace> places_of(Module& module,
 
 std::vector<Parameter> parameters_of(Module& root) {
   std::vector<ParameterPlace> places = places_of(root, "");
-  // named_modules() lists a shared module once, under its first name.
   for (const auto& item : root.named_modules("", /*include_self=*/false)) {
     for (ParameterPlace& place : places_of(*item.value(), item.key())) {
       places.push_back(std::move(place));

@@ -36,6 +36,7 @@ struct Parameter {
   at::Tensor tensor;
   std::vector<ParameterPlace> places;
 
+  std::vector<std::string> names() const;
   /// True when put() at all places would leave the old tensor in use: more
   /// handles than the registry's, this one and those of known members. Somebody
   /// beside the module (a graph, an optimizer) counts only where a place has no
@@ -43,18 +44,20 @@ struct Parameter {
   bool held_elsewhere() const;
 };
 
-/// The defined parameters of a module tree, in its order. Each module is
-/// visited once, a tied parameter is one.
+/// The defined parameters of a module tree, in its order. A tied parameter is
+/// one, and so is that of a module that stands in the tree under several names.
 std::vector<Parameter> parameters_of(torch::nn::Module& root);
 
-/// A defined buffer of a module tree.
-struct NamedBuffer {
-  std::string name;
+/// A defined buffer of a module tree and all of its names; the first one names
+/// it.
+struct Buffer {
   at::Tensor tensor;
+  std::vector<std::string> names;
 };
 
-/// The buffers of a module tree, in its order, each module visited once.
-std::vector<NamedBuffer> buffers_of(torch::nn::Module& root);
+/// The buffers of a module tree, in its order; one that is registered in
+/// several places, or in a shared module, is one.
+std::vector<Buffer> buffers_of(torch::nn::Module& root);
 
 /// The places of one module's own parameters.
 std::vector<ParameterPlace> places_of(torch::nn::Module& module,

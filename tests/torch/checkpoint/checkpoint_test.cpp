@@ -457,6 +457,65 @@ TEST_F(CheckpointTest, MetaModulesAreFilled) {
   EXPECT_TRUE(meta.named_parameters()["a.weight"].requires_grad());
 }
 
+TEST_F(CheckpointTest, MetaTrainingWeightsStayTrainingWeights) {
+  const auto encoding = tests::int8_encoding({32, 64}, DType::Float32);
+  torch::nn::Sequential net(torch::nn::Linear(64, 32));
+  save_checkpoint(*net, out());
+  torch::nn::Sequential meta(torch::nn::Linear(64, 32));
+  auto& linear = *meta[0]->as<torch::nn::Linear>();
+  replace_parameter(linear,
+                    linear.weight,
+                    fake_quantized_tensor(linear.weight.detach(), encoding));
+  linear.weight.set_data(linear.weight.to(c10::kMeta));
+  load_checkpoint(*meta, out());
+  ASSERT_TRUE(is_training_tensor(linear.weight));
+  EXPECT_TRUE(linear.weight.requires_grad());
+  const at::Tensor plain = net[0]->as<torch::nn::Linear>()->weight.detach();
+  EXPECT_TRUE(torch::equal(mantissa::dequantize(linear.weight), plain));
+  const at::Tensor x = torch::randn({3, 64});
+  const at::Tensor grid =
+      mantissa::dequantize(to_quantized_tensor(plain, encoding));
+  EXPECT_TRUE(torch::allclose(
+      linear.forward(x), at::linear(x, grid, linear.bias), 1e-5, 1e-6));
+  EXPECT_FALSE(torch::equal(plain, grid));
+}
+
+TEST_F(CheckpointTest, TiedNaNIsEqualToItself) {
+  const at::Tensor w = torch::randn({8, 4});
+  w[1][2] = NAN;
+  TreeModule apart;
+  apart.add("embed.weight", w);
+  apart.add("head.weight", w.clone());
+  save_checkpoint(apart, out());
+  TreeModule tied;
+  tied.add("embed.weight", torch::zeros({8, 4}));
+  tied.add("head.weight", tied.named_parameters()["embed.weight"]);
+  load_checkpoint(tied, out());
+  EXPECT_TRUE(
+      tied.named_parameters()["head.weight"][1][2].isnan().item<bool>());
+}
+
+TEST_F(CheckpointTest, Conv2dAndStaticActivationsRoundTrip) {
+  HostTensor scale(DType::Float32, {1, 1});
+  *scale.as<float>() = 0.02F;
+  const FqnToConfig config{
+      {{"0", IntxWeightOnlyConfig{}},
+       {"1",
+        Int8StaticActivationInt8WeightConfig{{.act_quant_scale = scale}}}}};
+  const auto make = [] {
+    return torch::nn::Sequential(torch::nn::Conv2d(8, 16, 3),
+                                 torch::nn::Linear(32, 16));
+  };
+  auto net = make();
+  EXPECT_EQ(quantize_(*net, config).count(ParameterAction::Quantized), 2);
+  save_checkpoint(*net, out());
+  auto plain = make();
+  EXPECT_EQ(load_checkpoint(*plain, out()).quantized.size(), 2u);
+  expect_same(*net, *plain);
+  load_checkpoint(*plain, out());
+  expect_same(*net, *plain);
+}
+
 TEST_F(CheckpointTest, ACastModuleSavesItsFieldsDType) {
   auto net = make_net();
   quantize_(*net, Int8WeightOnlyConfig{});

@@ -172,6 +172,86 @@ TEST(QuantizeModules, SharedModulesAndTiedWeightsStayOne) {
   EXPECT_TRUE(is_quantized_tensor(tied->embed->weight));
 }
 
+// A shared module stands in the tree twice; its member is still one more
+// handle.
+TEST(QuantizeModules, AMemberOfASharedModuleIsReported) {
+  struct Owner : torch::nn::Module {
+    Owner() { w = register_parameter("w", torch::randn({32, 64})); }
+    at::Tensor w;
+  };
+  torch::nn::Module root;
+  const auto owner = std::make_shared<Owner>();
+  root.register_module("a", owner);
+  root.register_module("b", owner);
+  const QuantizeReport report =
+      quantize_(root, FqnToConfig{{{"a.w", Int8WeightOnlyConfig{}}}});
+  EXPECT_EQ(find(report, "a.w").action, ParameterAction::RegistryOnly);
+  EXPECT_THAT(find(report, "a.w").tied, ::testing::ElementsAre("b.w"));
+}
+
+TEST(QuantizeModules, Conv2dRunsWithIntxWeights) {
+  torch::manual_seed(6);
+  torch::nn::Sequential net(
+      torch::nn::Conv2d(torch::nn::Conv2dOptions(8, 16, 3).padding(1)),
+      torch::nn::Conv3d(4, 4, 3));
+  IntxWeightOnlyConfig config;
+  config.weight_dtype = DType::Int4;
+  config.granularity = PerGroup{4};
+  const QuantizeReport report = quantize_(
+      *net, FqnToConfig{{{"0", config}, {"1", IntxWeightOnlyConfig{}}}});
+  EXPECT_EQ(find(report, "0.weight").action, ParameterAction::Quantized)
+      << report.text();
+  EXPECT_EQ(find(report, "1.weight").action, ParameterAction::Skipped);
+  const auto& conv = *net[0]->as<torch::nn::Conv2d>();
+  ASSERT_TRUE(is_quantized_tensor(conv.weight));
+  EXPECT_EQ(fields_of(conv.weight)[1].sizes(),
+            (std::vector<std::int64_t>{16, 2, 3, 3}));
+  const at::Tensor x = torch::randn({2, 8, 5, 5}).requires_grad_();
+  const at::Tensor y = net[0]->as<torch::nn::Conv2d>()->forward(x);
+  const at::Tensor values = mantissa::dequantize(conv.weight);
+  const at::Tensor plain_x = x.detach().clone().requires_grad_();
+  const at::Tensor truth = torch::conv2d(plain_x, values, conv.bias, 1, 1);
+  EXPECT_TRUE(torch::allclose(y, truth, 1e-5, 1e-5));
+  y.sum().backward();
+  truth.sum().backward();
+  EXPECT_TRUE(torch::allclose(x.grad(), plain_x.grad(), 1e-4, 1e-5));
+  // Others say what there is.
+  torch::nn::Sequential other(torch::nn::Conv2d(8, 16, 3));
+  EXPECT_THAT(
+      find(quantize_(*other, FqnToConfig{{{"0", Int8WeightOnlyConfig{}}}}),
+           "0.weight")
+          .reason,
+      HasSubstr("choose intx_weight_only, which takes the weight [N, C, H, W] "
+                "of a Conv2d"));
+}
+
+TEST(QuantizeModules, StaticActivationsTakeAScaleFromTheProgram) {
+  torch::manual_seed(7);
+  torch::nn::Sequential net(torch::nn::Linear(32, 16));
+  const at::Tensor x = torch::randn({5, 32});
+  HostTensor scale(DType::Float32, {1, 1});
+  *scale.as<float>() = 0.02F;
+  HostTensor zero(DType::Int8, {1, 1});
+  *zero.as<std::int8_t>() = -9;
+  Int8StaticActivationInt8WeightConfig config{
+      {.act_quant_scale = scale,
+       .act_quant_zero_point = zero,
+       .granularity = Granularity(PerTensor{}),
+       .act_mapping_type = MappingType::Asymmetric}};
+  quantize_(*net, config);
+  const auto& linear = *net[0]->as<torch::nn::Linear>();
+  const auto fields = fields_of(linear.weight);
+  ASSERT_EQ(fields.size(), 5u);
+  const at::Tensor codes = ((x * (1 / 0.02F)).round() - 9).clamp(-128, 127);
+  const at::Tensor truth =
+      ((codes + 9) * 0.02F).mm(mantissa::dequantize(linear.weight).t()) +
+      linear.bias;
+  EXPECT_TRUE(torch::allclose(net->forward(x), truth, 1e-4, 1e-4));
+  config.act_quant_scale = {};
+  EXPECT_THAT(refusal([&] { quantize_(*net, config); }),
+              HasSubstr("without act_quant_scale"));
+}
+
 TEST(QuantizeModules, AWeightWithoutElementsIsSkipped) {
   torch::nn::Linear empty(4, 0);
   const QuantizeReport report = quantize_(*empty, Int8WeightOnlyConfig{});
