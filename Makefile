@@ -16,7 +16,7 @@ configure = cmake --preset $(1) -DMANTISSA_JUDGE=$(MANTISSA_JUDGE) \
 ctest := ctest --test-dir build -j $(JOBS) --output-on-failure --no-tests=error
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly build bench fuzz lint docs install clean \
+.PHONY: help demo test nightly build bench fuzz tsan lint docs install clean \
   setup-build setup-test
 
 help:
@@ -28,6 +28,8 @@ help:
 	@echo "make build    the tool at build/bin/mantissa"
 	@echo "make bench    build and run the benchmarks"
 	@echo "make fuzz     build the fuzz targets and run each for a minute"
+	@echo "make tsan     build the torch half's threaded test under ThreadSanitizer"
+	@echo "              and run it"
 	@echo "make lint     format, clang-tidy on changed files, layers, sizes"
 	@echo "make docs     the documentation in docs/_build/html"
 	@echo "make install  build and install into PREFIX ($(PREFIX)); with the torch"
@@ -73,6 +75,15 @@ bench: setup-build
 	@$(call configure,bench) -DMANTISSA_TORCH=$(torch) --log-level=WARNING
 	cmake --build --preset bench -j $(JOBS)
 	@tools/bench.sh
+
+# libtorch and its OpenMP are not instrumented: tests/tsan.supp says what is
+# left out and why.
+tsan: setup-test
+	@$(call configure,tsan) -DMANTISSA_TORCH=$(MANTISSA_TORCH) \
+	  --log-level=WARNING
+	cmake --build --preset tsan -j $(JOBS) --target torch_threads_test
+	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp \
+	  build-tsan/tests/torch/torch_threads_test
 
 fuzz: setup-build
 	@$(setup) --lint

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstring>
-#include <thread>
 
 #include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
@@ -377,24 +376,6 @@ TEST(QuantizedTensorFormats, EveryFormatMultiplies) {
     EXPECT_LT(noise.norm().item<double>(),
               0.2 * w.to(c10::kFloat).norm().item<double>());
   }
-}
-
-TEST(QuantizedTensorThreads, ManyRunOneWeight) {
-  const Int8Weight w({32, 64});
-  const at::Tensor x = torch::randn({4, 64});
-  const at::Tensor expected = at::linear(x, w.quantized);
-  std::vector<std::thread> threads;
-  std::atomic<int> wrong = 0;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] {
-      for (int n = 0; n < 20; ++n) {
-        const c10::InferenceMode inference;
-        if (!torch::equal(at::linear(x, w.quantized), expected)) ++wrong;
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace
