@@ -1,12 +1,15 @@
 #include "kernels/absmax_runs.h"
 #include "kernels/convert.h"
+#include "kernels/decode_ops.h"
 #include "kernels/dequantize_affine.h"
 #include "kernels/error_sums.h"
 #include "kernels/group_minmax.h"
 #include "kernels/linear_int8.h"
+#include "kernels/linear_lowbit.h"
 #include "kernels/quantize_affine.h"
 #include "kernels/quantize_float8.h"
 #include "kernels/quantize_int4.h"
+#include "kernels/quantize_panels.h"
 #include "kernels/select.h"
 
 namespace mantissa::kernels {
@@ -15,14 +18,17 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   std::vector<KernelInfo> out;
   list_absmax_runs(caps, out);
   list_convert(caps, out);
+  list_decode_ops(caps, out);
   list_dequantize_affine(caps, out);
   list_error_sums(caps, out);
   list_find_nonfinite(caps, out);
   list_group_minmax(caps, out);
   list_linear_int8(caps, out);
+  list_linear_lowbit(caps, out);
   list_quantize_affine(caps, out);
   list_quantize_float8(caps, out);
   list_quantize_int4(caps, out);
+  list_quantize_panels(caps, out);
   return out;
 }
 

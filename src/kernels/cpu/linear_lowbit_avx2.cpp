@@ -1,0 +1,475 @@
+#include <immintrin.h>
+
+#include "kernels/cpu/lowbit_segments.h"
+
+namespace mantissa::kernels {
+namespace {
+
+// A code is split in its low 4 bits and the rest, so that the 16-bit sums of
+// vpmaddubsw cannot saturate: 8 units x 2 x 15 x 128 = 30720.
+
+constexpr int kUnits = 8;
+constexpr int kUnitBytes = 64;
+constexpr int64_t kBlock = 512;  // values of K in the unpacked buffer
+constexpr int64_t kRows = 256;   // rows with partial sums in the workspace
+
+inline __m256i load(const void* p) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+
+// Half `h` (8 columns) of unit `u` of a plane of kWidth bits.
+template <int kWidth>
+inline __m256i plane_unit(const uint8_t* plane, int u, int h) {
+  constexpr int kEach = 8 / kWidth;
+  const __m256i row = load(plane + u / kEach * kUnitBytes + h * 32);
+  return _mm256_and_si256(_mm256_srli_epi16(row, u % kEach * kWidth),
+                          _mm256_set1_epi8((1 << kWidth) - 1));
+}
+
+// 1, 2 or 3 bits, 2-bit plane first.
+template <int kBits>
+inline __m256i small_unit(const uint8_t* planes, int u, int h) {
+  if constexpr (kBits == 3) {
+    return _mm256_or_si256(
+        plane_unit<2>(planes, u, h),
+        _mm256_slli_epi16(plane_unit<1>(planes + 2 * kUnitBytes, u, h), 2));
+  } else {
+    return plane_unit<kBits>(planes, u, h);
+  }
+}
+
+template <int kBits>
+inline __m256i low_unit(const uint8_t* chunk, int u, int h) {
+  if constexpr (kBits == 8) {
+    return _mm256_and_si256(load(chunk + u * kUnitBytes + h * 32),
+                            _mm256_set1_epi8(15));
+  } else if constexpr (kBits >= 4) {
+    return plane_unit<4>(chunk, u, h);
+  } else {
+    return small_unit<kBits>(chunk, u, h);
+  }
+}
+
+template <int kBits>
+inline __m256i high_unit(const uint8_t* chunk, int u, int h) {
+  if constexpr (kBits == 8) {
+    return _mm256_and_si256(
+        _mm256_srli_epi16(load(chunk + u * kUnitBytes + h * 32), 4),
+        _mm256_set1_epi8(15));
+  } else {
+    return small_unit<kBits - 4>(chunk + 4 * kUnitBytes, u, h);
+  }
+}
+
+// Keeps GCC from summing all products at the end, which takes more registers
+// than there are.
+inline void pin(__m256i& sum) { __asm__("" : "+x"(sum)); }
+
+inline __m256i broadcast(const int8_t* four) {
+  return _mm256_set1_epi32(load_i32(four));
+}
+
+inline __m256 scales_of(const LowbitWeightView& w, int64_t at) {
+  if (w.scale_type == LowbitScale::F32) {
+    return _mm256_loadu_ps(static_cast<const float*>(w.scales) + at);
+  }
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(
+      static_cast<const uint16_t*>(w.scales) + at));
+  if (w.scale_type == LowbitScale::F16) return _mm256_cvtph_ps(half);
+  return _mm256_castsi256_ps(
+      _mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
+// zero + 2^(bits-1) of 8 columns.
+inline __m256i zeros_of(const LowbitWeightView& w, int64_t at) {
+  const __m256i offset = _mm256_set1_epi32(1 << (w.bits - 1));
+  if (w.zeros == nullptr) return offset;
+  return _mm256_add_epi32(_mm256_cvtepi8_epi32(_mm_loadl_epi64(
+                              reinterpret_cast<const __m128i*>(w.zeros + at))),
+                          offset);
+}
+
+// -(sum of x) * (zero + 2^(bits-1)) of 8 columns: what a sum begins with.
+inline __m256i start(const LowbitWeightView& w, int64_t at, int32_t sum) {
+  if (w.zeros == nullptr) return _mm256_set1_epi32(-sum * (1 << (w.bits - 1)));
+  return _mm256_mullo_epi32(zeros_of(w, at), _mm256_set1_epi32(-sum));
+}
+
+// acc [8 columns] of row i, columns j ..: scaled, shifted, stored.
+inline void finish(const LinearLowbitArgs& args,
+                   int64_t panel,
+                   int64_t row,
+                   int64_t j,
+                   __m256 acc) {
+  const LowbitActivations& x = args.x;
+  const int64_t i = panel * x.panel + row;
+  if (i >= x.m || j >= args.w.n) return;
+  const int64_t count = least(8, args.w.n - j);
+  float bias[8] = {};
+  if (args.bias != nullptr) {
+    memcpy(bias, args.bias + j, static_cast<size_t>(count) * sizeof(float));
+  }
+  const __m256 b = _mm256_loadu_ps(bias);
+  if (x.group == 0) {
+    if (x.zeros != nullptr) {
+      acc = _mm256_fnmadd_ps(
+          _mm256_set1_ps(x.zeros[i]), _mm256_loadu_ps(args.w.sums + j), acc);
+    }
+    const __m256 scale = _mm256_set1_ps(x.scales[i]);
+    acc = args.bias != nullptr ? _mm256_fmadd_ps(acc, scale, b)
+                               : _mm256_mul_ps(acc, scale);
+  } else if (args.bias != nullptr) {
+    acc = _mm256_add_ps(acc, b);
+  }
+  float* y = args.y + i * args.y_stride + j;
+  if (count == 8) {
+    _mm256_storeu_ps(y, acc);
+  } else {
+    float out[8];
+    _mm256_storeu_ps(out, acc);
+    memcpy(y, out, static_cast<size_t>(count) * sizeof(float));
+  }
+}
+
+// One tile against kRowsOf rows, which are a panel: weights stay in registers.
+template <int kBits, int kRowsOf>
+void rows_by_tile(const LinearLowbitArgs& args,
+                  const LowbitWalk& walk,
+                  int64_t tile) {
+  const LowbitWeightView& w = args.w;
+  const LowbitActivations& x = args.x;
+  const uint8_t* chunk = w.codes + tile * walk.chunks * kBits * kUnitBytes;
+  const int8_t* codes = x.codes;
+  const __m256i ones = _mm256_set1_epi16(1);
+  const __m256i sixteens = _mm256_set1_epi16(16);
+  __m256 acc[kRowsOf][2];
+  for (auto& row : acc) row[0] = row[1] = _mm256_setzero_ps();
+  for (int64_t k = 0; k < w.k;) {
+    const int64_t end = walk.end(k);
+    const int64_t at = (tile * walk.groups + walk.group(k)) * kLowbitTile;
+    __m256i sum[kRowsOf][2];
+    for (int r = 0; r < kRowsOf; ++r) {
+      const int32_t total = code_sum(x, 0, r, k, end);
+      sum[r][0] = start(w, at, total);
+      sum[r][1] = start(w, at + 8, total);
+    }
+    for (int64_t c = k; c < end; c += kLowbitChunk) {
+      _mm_prefetch(reinterpret_cast<const char*>(chunk + 4096), _MM_HINT_T0);
+      __m256i low[kRowsOf][2];
+      __m256i high[kRowsOf][2];
+#pragma GCC unroll 8
+      for (int u = 0; u < kUnits; ++u) {
+#pragma GCC unroll 2
+        for (int h = 0; h < 2; ++h) {
+          const __m256i wl = low_unit<kBits>(chunk, u, h);
+          __m256i wh = wl;
+          if constexpr (kBits > 4) wh = high_unit<kBits>(chunk, u, h);
+#pragma GCC unroll 2
+          for (int r = 0; r < kRowsOf; ++r) {
+            const __m256i a = broadcast(codes + (u * kRowsOf + r) * 4);
+            const __m256i l = _mm256_maddubs_epi16(wl, a);
+            low[r][h] = u == 0 ? l : _mm256_add_epi16(low[r][h], l);
+            pin(low[r][h]);
+            if constexpr (kBits > 4) {
+              const __m256i g = _mm256_maddubs_epi16(wh, a);
+              high[r][h] = u == 0 ? g : _mm256_add_epi16(high[r][h], g);
+              pin(high[r][h]);
+            }
+          }
+        }
+      }
+      for (int r = 0; r < kRowsOf; ++r) {
+        for (int h = 0; h < 2; ++h) {
+          sum[r][h] =
+              _mm256_add_epi32(sum[r][h], _mm256_madd_epi16(low[r][h], ones));
+          if constexpr (kBits > 4) {
+            sum[r][h] = _mm256_add_epi32(
+                sum[r][h], _mm256_madd_epi16(high[r][h], sixteens));
+          }
+        }
+      }
+      chunk += kBits * kUnitBytes;
+      codes += kLowbitChunk * kRowsOf;
+    }
+    for (int h = 0; h < 2; ++h) {
+      const __m256 scale = scales_of(w, at + 8 * h);
+      for (int r = 0; r < kRowsOf; ++r) {
+        const __m256 s =
+            x.group == 0
+                ? scale
+                : _mm256_mul_ps(
+                      scale,
+                      _mm256_set1_ps(x.scales[walk.x_group(k) * kRowsOf + r]));
+        acc[r][h] =
+            _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][h]), s, acc[r][h]);
+      }
+    }
+    k = end;
+  }
+  for (int r = 0; r < kRowsOf; ++r) {
+    for (int h = 0; h < 2; ++h) {
+      finish(args, 0, r, tile * kLowbitTile + 8 * h, acc[r][h]);
+    }
+  }
+}
+
+// Unpacked codes of one tile and kBlock values of K, and the partial sums of
+// kRows rows.
+struct Workspace {
+  uint8_t low[kBlock / 4 * kUnitBytes];
+  uint8_t high[kBlock / 4 * kUnitBytes];
+  float acc[kRows][kLowbitTile];
+  int32_t sum[kRows][kLowbitTile];  // of a segment longer than kBlock
+  // Of the segments of a block.
+  float scales[kBlock / kLowbitChunk][kLowbitTile];
+  int32_t zeros[kBlock / kLowbitChunk][kLowbitTile];
+};
+static_assert(sizeof(Workspace) <= kLowbitWorkspace);
+
+template <int kBits>
+void unpack(const uint8_t* chunk, int64_t chunks, Workspace& to) {
+  for (int64_t c = 0; c < chunks; ++c) {
+    const int64_t at = c * kUnits * kUnitBytes;
+#pragma GCC unroll 8
+    for (int u = 0; u < kUnits; ++u) {
+      for (int h = 0; h < 2; ++h) {
+        const int64_t place = at + u * kUnitBytes + h * 32;
+        _mm256_store_si256(reinterpret_cast<__m256i*>(to.low + place),
+                           low_unit<kBits>(chunk, u, h));
+        if constexpr (kBits > 4) {
+          _mm256_store_si256(reinterpret_cast<__m256i*>(to.high + place),
+                             high_unit<kBits>(chunk, u, h));
+        }
+      }
+    }
+    chunk += kBits * kUnitBytes;
+  }
+}
+
+// 4 rows times one plane of unpacked chunks: sum += (codes * x) * factor.
+inline void four_rows(const uint8_t* units,
+                      const int8_t* x,
+                      int64_t stride,  // bytes from one unit of x to the next
+                      int64_t chunks,
+                      __m256i factor,
+                      __m256i (&sum)[4][2]) {
+  for (int64_t c = 0; c < chunks; ++c) {
+    __m256i part[4][2];
+#pragma GCC unroll 8
+    for (int u = 0; u < kUnits; ++u) {
+      const __m256i w0 = load(units + u * kUnitBytes);
+      const __m256i w1 = load(units + u * kUnitBytes + 32);
+#pragma GCC unroll 4
+      for (int r = 0; r < 4; ++r) {
+        const __m256i a = broadcast(x + r * 4);
+        const __m256i p0 = _mm256_maddubs_epi16(w0, a);
+        const __m256i p1 = _mm256_maddubs_epi16(w1, a);
+        part[r][0] = u == 0 ? p0 : _mm256_add_epi16(part[r][0], p0);
+        part[r][1] = u == 0 ? p1 : _mm256_add_epi16(part[r][1], p1);
+        pin(part[r][0]);
+        pin(part[r][1]);
+      }
+      x += stride;
+    }
+    for (int r = 0; r < 4; ++r) {
+      for (int h = 0; h < 2; ++h) {
+        sum[r][h] =
+            _mm256_add_epi32(sum[r][h], _mm256_madd_epi16(part[r][h], factor));
+      }
+    }
+    units += kUnits * kUnitBytes;
+  }
+}
+
+struct Block {
+  int64_t tile;
+  int64_t begin;  // of K
+  int64_t end;
+};
+
+// Scales and zero points of the block's segments as the loops take them.
+void read_metadata(const LowbitWeightView& w,
+                   const LowbitWalk& walk,
+                   const Block& block,
+                   Workspace& space) {
+  int64_t segment = 0;
+  for (int64_t k = block.begin; k < block.end; ++segment) {
+    const int64_t at = (block.tile * walk.groups + walk.group(k)) * kLowbitTile;
+    for (int h = 0; h < 2; ++h) {
+      _mm256_storeu_ps(space.scales[segment] + 8 * h, scales_of(w, at + 8 * h));
+      _mm256_storeu_si256(
+          reinterpret_cast<__m256i*>(space.zeros[segment] + 8 * h),
+          zeros_of(w, at + 8 * h));
+    }
+    k = walk.end(k);
+  }
+}
+
+// Rows row .. row + 3 of a panel against the unpacked block; `slot` is their
+// place in the workspace.
+template <bool kHigh, bool kZeros>
+void block_rows(const LinearLowbitArgs& args,
+                const LowbitWalk& shared_walk,
+                const Block& block,
+                int64_t panel,
+                int64_t row,
+                int64_t slot,
+                Workspace& space) {
+  // Copies: the stores below could change what a reference names.
+  const LowbitWalk walk = shared_walk;
+  const LowbitActivations x = args.x;
+  const int32_t offset = 1 << (args.w.bits - 1);
+  const int64_t stride = int64_t{x.panel} * 4;
+  const int8_t* codes =
+      x.codes + (panel * x.k + block.begin) * x.panel + row * 4;
+  const float* x_scales = x.scales + panel * walk.x_groups * x.panel + row;
+  const uint8_t* low = space.low;
+  const uint8_t* high = space.high;
+  int64_t segment = 0;
+  for (int64_t k = block.begin; k < block.end; ++segment) {
+    const int64_t last = walk.end(k);
+    const int64_t stop = least(last, block.end);
+    __m256i sum[4][2];
+    if (k == walk.begin(k)) {
+      const __m256i z0 = load(space.zeros[segment]);
+      const __m256i z1 = load(space.zeros[segment] + 8);
+#pragma GCC unroll 4
+      for (int r = 0; r < 4; ++r) {
+        const int32_t total = -code_sum(x, panel, row + r, k, last);
+        if constexpr (kZeros) {
+          const __m256i t = _mm256_set1_epi32(total);
+          sum[r][0] = _mm256_mullo_epi32(z0, t);
+          sum[r][1] = _mm256_mullo_epi32(z1, t);
+        } else {
+          sum[r][0] = sum[r][1] = _mm256_set1_epi32(offset * total);
+        }
+      }
+    } else {
+#pragma GCC unroll 4
+      for (int r = 0; r < 4; ++r) {
+        sum[r][0] = load(space.sum[slot + r]);
+        sum[r][1] = load(space.sum[slot + r] + 8);
+      }
+    }
+    const int64_t chunks = (stop - k) >> kLowbitChunkShift;
+    four_rows(low, codes, stride, chunks, _mm256_set1_epi16(1), sum);
+    if constexpr (kHigh) {
+      four_rows(high, codes, stride, chunks, _mm256_set1_epi16(16), sum);
+    }
+    low += chunks * kUnits * kUnitBytes;
+    high += chunks * kUnits * kUnitBytes;
+    codes += chunks * kUnits * stride;
+    if (stop < last) {
+      for (int r = 0; r < 4; ++r) {
+        for (int h = 0; h < 2; ++h) {
+          _mm256_storeu_si256(
+              reinterpret_cast<__m256i*>(space.sum[slot + r] + 8 * h),
+              sum[r][h]);
+        }
+      }
+      return;
+    }
+    const __m256 s0 = _mm256_loadu_ps(space.scales[segment]);
+    const __m256 s1 = _mm256_loadu_ps(space.scales[segment] + 8);
+    const float* of_x = x_scales + walk.x_group(k) * x.panel;
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r) {
+      const __m256 by = _mm256_set1_ps(x.group == 0 ? 1.0f : of_x[r]);
+      float* acc = space.acc[slot + r];
+      _mm256_storeu_ps(acc,
+                       _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][0]),
+                                       _mm256_mul_ps(s0, by),
+                                       _mm256_loadu_ps(acc)));
+      _mm256_storeu_ps(acc + 8,
+                       _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][1]),
+                                       _mm256_mul_ps(s1, by),
+                                       _mm256_loadu_ps(acc + 8)));
+    }
+    k = stop;
+  }
+}
+
+// One tile against panels of 4 or 8 rows.
+template <int kBits>
+void panels_by_tile(const LinearLowbitArgs& args,
+                    const LowbitWalk& walk,
+                    int64_t tile,
+                    Workspace& space) {
+  const LowbitActivations& x = args.x;
+  const int64_t panels = (x.m + x.panel - 1) / x.panel;
+  const int64_t at_once = kRows / x.panel;
+  for (int64_t p0 = 0; p0 < panels; p0 += at_once) {
+    const int64_t p1 = least(p0 + at_once, panels);
+    memset(space.acc, 0, sizeof(space.acc));
+    for (int64_t k = 0; k < args.w.k; k += kBlock) {
+      const Block block = {tile, k, least(k + kBlock, args.w.k)};
+      unpack<kBits>(args.w.codes + (tile * walk.chunks + k / kLowbitChunk) *
+                                       kBits * kUnitBytes,
+                    (block.end - k) / kLowbitChunk,
+                    space);
+      read_metadata(args.w, walk, block, space);
+      const auto rows_of = args.w.zeros != nullptr
+                               ? block_rows<(kBits > 4), true>
+                               : block_rows<(kBits > 4), false>;
+      for (int64_t p = p0; p < p1; ++p) {
+        for (int64_t row = 0; row < x.panel; row += 4) {
+          if (p * x.panel + row >= x.m) break;
+          rows_of(args, walk, block, p, row, (p - p0) * x.panel + row, space);
+        }
+      }
+    }
+    for (int64_t p = p0; p < p1; ++p) {
+      for (int64_t row = 0; row < x.panel; ++row) {
+        const float* acc = space.acc[(p - p0) * x.panel + row];
+        for (int h = 0; h < 2; ++h) {
+          finish(args,
+                 p,
+                 row,
+                 tile * kLowbitTile + 8 * h,
+                 _mm256_loadu_ps(acc + 8 * h));
+        }
+      }
+    }
+  }
+}
+
+template <int kBits>
+void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
+  const LowbitWalk walk(args);
+  auto& space = *static_cast<Workspace*>(tiles.workspace);
+  for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
+    if (args.x.panel == 1) {
+      rows_by_tile<kBits, 1>(args, walk, tile);
+    } else if (args.x.panel == 2) {
+      rows_by_tile<kBits, 2>(args, walk, tile);
+    } else {
+      panels_by_tile<kBits>(args, walk, tile, space);
+    }
+  }
+}
+
+}  // namespace
+
+void run_linear_lowbit_avx2(const LinearLowbitArgs& args,
+                            const LinearLowbitTiles& tiles) {
+  switch (args.w.bits) {
+    case 1:
+      return run<1>(args, tiles);
+    case 2:
+      return run<2>(args, tiles);
+    case 3:
+      return run<3>(args, tiles);
+    case 4:
+      return run<4>(args, tiles);
+    case 5:
+      return run<5>(args, tiles);
+    case 6:
+      return run<6>(args, tiles);
+    case 7:
+      return run<7>(args, tiles);
+    default:
+      return run<8>(args, tiles);
+  }
+}
+
+}  // namespace mantissa::kernels

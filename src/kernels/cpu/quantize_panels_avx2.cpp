@@ -1,0 +1,158 @@
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels/linear_lowbit_args.h"
+#include "kernels/quantize_panels_args.h"
+
+namespace mantissa::kernels {
+namespace {
+
+constexpr int32_t kInfinity = 0x7f800000;
+
+inline float as_float(int32_t bits) {
+  float out;
+  memcpy(&out, &bits, sizeof(out));
+  return out;
+}
+
+inline int32_t highest(__m256i v) {
+  __m128i m =
+      _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
+  return _mm_cvtsi128_si32(m);
+}
+
+inline int32_t total(__m256i v) {
+  __m128i s =
+      _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
+  return _mm_cvtsi128_si32(s);
+}
+
+// Values [k, k + 32) of a row, 0 behind its end.
+inline const float* chunk_of(const float* x,
+                             int64_t k,
+                             int64_t end,
+                             float (&padded)[kLowbitChunk]) {
+  if (k + kLowbitChunk <= end) return x + k;
+  memset(padded, 0, sizeof(padded));
+  memcpy(padded, x + k, static_cast<size_t>(end - k) * sizeof(float));
+  return padded;
+}
+
+// The largest bits of |x|: above kInfinity - 1 where one is not finite.
+inline int32_t magnitude(const float* x) {
+  const __m256i mask = _mm256_set1_epi32(0x7fffffff);
+  __m256i most = _mm256_setzero_si256();
+  for (int i = 0; i < 4; ++i) {
+    most = _mm256_max_epi32(
+        most,
+        _mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(x + 8 * i)),
+                         mask));
+  }
+  return highest(most);
+}
+
+// 32 codes in order.
+inline __m256i codes_of(const float* x, float inverse) {
+  const __m256 by = _mm256_set1_ps(inverse);
+  __m256i q[4];
+  for (int i = 0; i < 4; ++i) {
+    q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), by));
+  }
+  // The packs work on halves of registers; groups of 4 codes are put in order.
+  const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]),
+                                            _mm256_packs_epi32(q[2], q[3]));
+  return _mm256_permutevar8x32_epi32(packed,
+                                     _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+inline void put_units(__m256i codes, int64_t panel, int8_t* to) {
+  if (panel == 1) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), codes);
+    return;
+  }
+  int32_t units[8];
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(units), codes);
+  for (int u = 0; u < 8; ++u) {
+    memcpy(to + u * panel * 4, &units[u], sizeof(int32_t));
+  }
+}
+
+struct Row {
+  const float* x;  // null behind m
+  int8_t* codes;
+  int32_t* sums;
+  float* scales;
+};
+
+void fill(const QuantizePanelsArgs& args, const Row& row, float scale) {
+  const int64_t chunks = (args.k + kLowbitChunk - 1) / kLowbitChunk;
+  const int64_t groups = (args.k + args.group - 1) / args.group;
+  for (int64_t g = 0; g < groups; ++g) row.scales[g * args.panel] = scale;
+  for (int64_t c = 0; c < chunks; ++c) {
+    row.sums[c * args.panel] = 0;
+    put_units(_mm256_setzero_si256(),
+              args.panel,
+              row.codes + c * kLowbitChunk * args.panel);
+  }
+}
+
+void set_row(const QuantizePanelsArgs& args, const Row& row) {
+  const __m256i ones = _mm256_set1_epi8(1);
+  float padded[kLowbitChunk];  // only the last chunk of a row is short
+  for (int64_t k = 0; k < args.k; k += args.group) {
+    const int64_t last = k + args.group < args.k ? k + args.group : args.k;
+    const float* x[2];
+    int32_t most = 0;
+    int count = 0;
+    for (int64_t c = k; c < last; c += kLowbitChunk) {
+      x[count] = chunk_of(row.x, c, args.k, padded);
+      const int32_t here = magnitude(x[count++]);
+      most = here > most ? here : most;
+    }
+    if (most >= kInfinity) {
+      fill(args, row, as_float(0x7fc00000));
+      return;
+    }
+    const float scaled = as_float(most) / 127.0f;
+    const float scale = scaled > kLeastPanelScale ? scaled : kLeastPanelScale;
+    row.scales[k / args.group * args.panel] = scale;
+    for (int i = 0; i < count; ++i) {
+      const int64_t chunk = k / kLowbitChunk + i;
+      const __m256i codes = codes_of(x[i], 1.0f / scale);
+      row.sums[chunk * args.panel] = total(_mm256_madd_epi16(
+          _mm256_maddubs_epi16(ones, codes), _mm256_set1_epi16(1)));
+      put_units(
+          codes, args.panel, row.codes + chunk * kLowbitChunk * args.panel);
+    }
+  }
+}
+
+}  // namespace
+
+void run_quantize_panels_avx2(const QuantizePanelsArgs& args,
+                              int64_t begin,
+                              int64_t end) {
+  const int64_t chunks = (args.k + kLowbitChunk - 1) / kLowbitChunk;
+  const int64_t groups = (args.k + args.group - 1) / args.group;
+  for (int64_t i = begin * args.panel; i < end * args.panel; ++i) {
+    const int64_t panel = i / args.panel;
+    const int64_t row = i % args.panel;
+    const Row out = {
+        i < args.m ? args.x + i * args.x_stride : nullptr,
+        args.codes + panel * chunks * kLowbitChunk * args.panel + row * 4,
+        args.sums + panel * chunks * args.panel + row,
+        args.scales + panel * groups * args.panel + row};
+    if (out.x == nullptr) {
+      fill(args, out, 0.0f);
+    } else {
+      set_row(args, out);
+    }
+  }
+}
+
+}  // namespace mantissa::kernels

@@ -1,0 +1,39 @@
+#include "kernels/linear_lowbit.h"
+
+#include "kernels/common/refusals.h"
+
+namespace mantissa::kernels {
+namespace {
+
+constexpr const char* kOp = "linear_lowbit";
+
+const char* refuses_avx512vnni(const LinearLowbitProblem&, const Caps& caps) {
+  return caps.avx512vnni ? nullptr : "needs AVX-512 VNNI";
+}
+
+constexpr LinearLowbitKernel kCpu[] = {
+    {"linear_i8dyn_ixg_avx512vnni",
+     refuses_avx512vnni,
+     run_linear_lowbit_avx512vnni},
+    {"linear_i8dyn_ixg_avx2",
+     needs_avx2<LinearLowbitProblem>,
+     run_linear_lowbit_avx2},
+    {"linear_i8dyn_ixg_ref",
+     accepts_any<LinearLowbitProblem>,
+     run_linear_lowbit_ref},
+};
+
+}  // namespace
+
+std::span<const LinearLowbitKernel> linear_lowbit_kernels() { return kCpu; }
+
+const LinearLowbitKernel& select_linear_lowbit(
+    const LinearLowbitProblem& problem) {
+  return select(kOp, linear_lowbit_kernels(), problem, host_caps());
+}
+
+void list_linear_lowbit(const Caps& caps, std::vector<KernelInfo>& out) {
+  list_kernels(kOp, linear_lowbit_kernels(), LinearLowbitProblem{}, caps, out);
+}
+
+}  // namespace mantissa::kernels

@@ -1,0 +1,75 @@
+#pragma once
+
+// Only C headers here: instruction-set files include this.
+#include <stdint.h>
+
+namespace mantissa::kernels {
+
+/// Columns (output features) of a tile, and values of K in a chunk: the units
+/// of the runtime layout (lowbit_layout.h).
+inline constexpr int64_t kLowbitTile = 16;
+inline constexpr int64_t kLowbitChunk = 32;
+/// Values of K whose integer sum is exact in 32 bits.
+inline constexpr int64_t kLowbitExact = 32768;
+/// Bytes that a thread's call of a linear_lowbit kernel may use.
+inline constexpr int64_t kLowbitWorkspace = 160 * 1024;
+
+enum class LowbitScale : uint8_t { Bf16, F16, F32 };
+
+/// A weight [n, k] of codes u in [0, 2^bits): (u - 2^(bits-1) - zero) * scale.
+/// k is a multiple of kLowbitChunk; what lies behind the weight's own K is
+/// multiplied with activations of 0.
+struct LowbitWeightView {
+  int32_t bits = 4;
+  int64_t n = 0;
+  int64_t k = 0;
+  int64_t group = 0;  ///< values of K a scale: k, or 32, 64, 128, 256 ..
+  const uint8_t* codes = nullptr;  ///< [tiles][chunks][bits * 64]
+  LowbitScale scale_type = LowbitScale::Bf16;
+  const void* scales = nullptr;   ///< [tiles][groups][16]
+  const int8_t* zeros = nullptr;  ///< [tiles][groups][16]; null: 0
+  /// [tiles * 16]: sum of a column's values; for activations with a zero point.
+  const float* sums = nullptr;
+};
+
+/// Activations [m, k] as int8 codes, in panels of rows; rows behind m are 0.
+struct LowbitActivations {
+  int64_t m = 0;
+  int64_t k = 0;      ///< a multiple of kLowbitChunk
+  int32_t panel = 1;  ///< rows a panel: 1, 2, 4 or 8
+  int64_t group = 0;  ///< values of K a scale (32, 64); 0: a scale each row
+  const int8_t* codes = nullptr;  ///< [panels][k / 4][panel][4]
+  const int32_t* sums = nullptr;  ///< [panels][k / 32][panel] of the codes
+  const float* scales = nullptr;  ///< [panels][groups or 1][panel]
+  const float* zeros = nullptr;   ///< [panels][panel], or null: symmetric
+};
+
+/// y[i, j] = sum over k of scale_x * (x - zero_x) * w + bias.
+/// In segments of K with one scale of each kind: the integer sum is exact, then
+/// acc = fma(float(sum), scale [* scale_x of a group], acc) in ascending order;
+/// with a scale each row at last fma(-zero_x, sums, acc) and * scale_x, the
+/// bias in the same fma. So every kernel gives the same bits.
+struct LinearLowbitArgs {
+  LowbitWeightView w;
+  LowbitActivations x;
+  const float* bias = nullptr;  ///< [n], or null
+  float* y = nullptr;           ///< [m, n]
+  int64_t y_stride = 0;         ///< floats from one row to the next
+};
+
+/// Tiles [begin, end) of columns for all rows. `workspace`:
+/// kLowbitWorkspace bytes of this thread alone, 64-byte aligned.
+struct LinearLowbitTiles {
+  int64_t begin = 0;
+  int64_t end = 0;
+  void* workspace = nullptr;
+};
+
+void run_linear_lowbit_ref(const LinearLowbitArgs& args,
+                           const LinearLowbitTiles& tiles);
+void run_linear_lowbit_avx2(const LinearLowbitArgs& args,
+                            const LinearLowbitTiles& tiles);
+void run_linear_lowbit_avx512vnni(const LinearLowbitArgs& args,
+                                  const LinearLowbitTiles& tiles);
+
+}  // namespace mantissa::kernels

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/linear_lowbit_args.h"
+
+namespace mantissa::kernels {
+
+/// The runtime layout of low-bit weights on x86 (project, after the plane
+/// layouts of kernels_and_qat A13): tiles of 16 columns (output features), each
+/// one contiguous stream of chunks of 32 values of K, a chunk `bits` x 64
+/// bytes. A chunk has 8 units of 4 values of K: byte 4 * column + j of a unit
+/// is value 4 * unit + j. The bits of the codes stand in planes, one behind the
+/// other, for each bit of `bits`, the widest first: 8 bits: 8 x 64 bytes, the
+/// units; 4 bits: 4 x 64, byte r has unit 2r in its low half and 2r + 1 in its
+/// high half; 2 bits: 2 x 64, byte r has units 4r .. 4r + 3 from the low end;
+/// 1 bit: 64, units 0 .. 7 from the low end. The 4-bit plane holds the lowest
+/// bits of a code, then the 2-bit plane, then the 1-bit plane.
+struct LowbitLayout {
+  int bits = 4;
+  std::int64_t n = 0;
+  std::int64_t k = 0;      ///< of the weight
+  std::int64_t group = 0;  ///< values of K a scale; k: one a row
+
+  std::int64_t tiles() const { return (n + kLowbitTile - 1) / kLowbitTile; }
+  std::int64_t chunks() const { return (k + kLowbitChunk - 1) / kLowbitChunk; }
+  std::int64_t stored_k() const { return chunks() * kLowbitChunk; }
+  std::int64_t groups() const { return group == k ? 1 : k / group; }
+  /// Values of K a scale as the kernels count them.
+  std::int64_t stored_group() const { return group == k ? stored_k() : group; }
+  std::int64_t code_bytes() const { return tiles() * chunks() * bits * 64; }
+  /// Values of [tiles][groups][16].
+  std::int64_t metadata_values() const {
+    return tiles() * groups() * kLowbitTile;
+  }
+};
+
+/// Null, or the rule that a layout breaks: bits 1 .. 8, group k, or a power of
+/// two of at least 32 that divides k.
+const char* lowbit_layout_error(const LowbitLayout& layout);
+
+/// Codes [n, k] (signed, code + 2^(bits-1) in [0, 2^bits)) of tiles
+/// [begin, end) into `out` [code_bytes()]. Rows behind n and values behind k
+/// become 0.
+void pack_lowbit(const LowbitLayout& layout,
+                 const std::int8_t* codes,
+                 std::int64_t begin,
+                 std::int64_t end,
+                 std::uint8_t* out);
+
+/// The way back, for all tiles.
+void unpack_lowbit(const LowbitLayout& layout,
+                   const std::uint8_t* packed,
+                   std::int8_t* codes);
+
+/// Row `row` alone, [k].
+void unpack_lowbit_row(const LowbitLayout& layout,
+                       const std::uint8_t* packed,
+                       std::int64_t row,
+                       std::int8_t* codes);
+
+/// Metadata [n, groups] of `bytes` bytes each into [tiles][groups][16] for
+/// tiles [begin, end), 0 behind n; and the way back for all.
+void pack_lowbit_metadata(const LowbitLayout& layout,
+                          const void* values,
+                          std::int64_t bytes,
+                          std::int64_t begin,
+                          std::int64_t end,
+                          void* out);
+void unpack_lowbit_metadata(const LowbitLayout& layout,
+                            const void* packed,
+                            std::int64_t bytes,
+                            void* values);
+
+/// LowbitWeightView::sums of tiles [begin, end): fma over the groups in
+/// ascending order of float(sum of (code - zero)) * scale.
+void lowbit_sums(const LowbitLayout& layout,
+                 const std::int8_t* codes,
+                 const LowbitWeightView& packed,
+                 std::int64_t begin,
+                 std::int64_t end,
+                 float* sums);
+
+/// Scale i of packed metadata as float32.
+float lowbit_scale(LowbitScale type, const void* scales, std::int64_t i);
+
+}  // namespace mantissa::kernels

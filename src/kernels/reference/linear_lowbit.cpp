@@ -1,0 +1,92 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/linear_lowbit_args.h"
+#include "kernels/lowbit_layout.h"
+
+namespace mantissa::kernels {
+namespace {
+
+// Code u of value k (below the stored K) of column `lane` of a tile.
+int code_at(const LowbitWeightView& w,
+            std::int64_t tile,
+            std::int64_t lane,
+            std::int64_t k) {
+  const std::int64_t chunk_bytes = w.bits * 64;
+  const std::uint8_t* at =
+      w.codes + (tile * (w.k / kLowbitChunk) + k / kLowbitChunk) * chunk_bytes;
+  const auto unit = static_cast<int>(k % kLowbitChunk / 4);
+  const std::int64_t byte = 4 * lane + k % 4;
+  if (w.bits == 8) return at[unit * 64 + byte];
+  int code = 0;
+  int low = 0;
+  for (const int width : {4, 2, 1}) {
+    if ((w.bits & width) == 0) continue;
+    const int each = 8 / width;
+    const int bits = at[unit / each * 64 + byte] >> (unit % each * width);
+    code |= (bits & ((1 << width) - 1)) << low;
+    low += width;
+    at += width * 64;
+  }
+  return code;
+}
+
+struct Segment {
+  std::int64_t begin;
+  std::int64_t end;
+};
+
+float column(const LinearLowbitArgs& args, std::int64_t i, std::int64_t j) {
+  const LowbitWeightView& w = args.w;
+  const LowbitActivations& x = args.x;
+  const std::int64_t panel = i / x.panel;
+  const std::int64_t row = i % x.panel;
+  const std::int64_t tile = j / kLowbitTile;
+  const std::int64_t lane = j % kLowbitTile;
+  const std::int64_t groups = w.k / w.group;
+  const std::int64_t x_groups =
+      x.group == 0 ? 1 : (x.k + x.group - 1) / x.group;
+  const std::int64_t step =
+      std::min({w.group, x.group == 0 ? w.group : x.group, kLowbitExact});
+  float acc = 0;
+  for (std::int64_t begin = 0; begin < w.k;) {
+    const std::int64_t group = begin / w.group;
+    const std::int64_t end = std::min(begin + step, (group + 1) * w.group);
+    const std::int64_t at = (tile * groups + group) * kLowbitTile + lane;
+    const int zero =
+        (w.zeros == nullptr ? 0 : w.zeros[at]) + (1 << (w.bits - 1));
+    std::int32_t sum = 0;
+    for (std::int64_t k = begin; k < end; ++k) {
+      const std::int8_t* codes =
+          x.codes + ((panel * x.k + k / 4 * 4) * x.panel + row * 4);
+      sum += codes[k % 4] * (code_at(w, tile, lane, k) - zero);
+    }
+    float scale = lowbit_scale(w.scale_type, w.scales, at);
+    if (x.group != 0) {
+      scale *= x.scales[(panel * x_groups + begin / x.group) * x.panel + row];
+    }
+    acc = std::fma(static_cast<float>(sum), scale, acc);
+    begin = end;
+  }
+  const float bias = args.bias == nullptr ? 0.0f : args.bias[j];
+  if (x.group != 0) return args.bias == nullptr ? acc : acc + bias;
+  const std::int64_t r = panel * x.panel + row;
+  if (x.zeros != nullptr) acc = std::fma(-x.zeros[r], w.sums[j], acc);
+  return args.bias == nullptr ? acc * x.scales[r]
+                              : std::fma(acc, x.scales[r], bias);
+}
+
+}  // namespace
+
+void run_linear_lowbit_ref(const LinearLowbitArgs& args,
+                           const LinearLowbitTiles& tiles) {
+  const std::int64_t end = std::min(tiles.end * kLowbitTile, args.w.n);
+  for (std::int64_t j = tiles.begin * kLowbitTile; j < end; ++j) {
+    for (std::int64_t i = 0; i < args.x.m; ++i) {
+      args.y[i * args.y_stride + j] = column(args, i, j);
+    }
+  }
+}
+
+}  // namespace mantissa::kernels

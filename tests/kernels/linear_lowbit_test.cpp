@@ -1,0 +1,336 @@
+#include "kernels/linear_lowbit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <mantissa/primitives/float_casts.h>
+
+#include "kernels/lowbit_activations.h"
+#include "kernels/lowbit_layout.h"
+#include "kernels/quantize_panels.h"
+
+namespace mantissa::kernels {
+namespace {
+
+struct Case {
+  int bits;
+  std::int64_t m;
+  std::int64_t n;
+  std::int64_t k;
+  std::int64_t group;    // of the weight; k: a scale each row
+  std::int64_t x_group;  // 0: a scale each row
+  bool zeros;            // of the weight
+  bool x_zeros;
+  bool bias;
+  LowbitScale type;
+};
+
+std::string name(const Case& c) {
+  return "bits " + std::to_string(c.bits) + " m " + std::to_string(c.m) +
+         " n " + std::to_string(c.n) + " k " + std::to_string(c.k) + " group " +
+         std::to_string(c.group) + " x_group " + std::to_string(c.x_group) +
+         (c.zeros ? " zeros" : "") + (c.x_zeros ? " x_zeros" : "") +
+         (c.bias ? " bias" : "") + " scale type " +
+         std::to_string(static_cast<int>(c.type));
+}
+
+// A weight, activations and what they hold in plain numbers.
+class Problem {
+ public:
+  explicit Problem(const Case& c, bool extreme = false)
+      : case_(c), layout_{c.bits, c.n, c.k, c.group} {
+    EXPECT_EQ(lowbit_layout_error(layout_), nullptr) << name(c);
+    std::mt19937 random(static_cast<unsigned>(
+        c.bits * 7919 + c.m * 31 + c.n * 17 + c.k + c.group + c.x_group));
+    const int low = -(1 << (c.bits - 1));
+    const int high = -low - 1;
+    std::uniform_int_distribution<int> code(low, high);
+    codes_.resize(static_cast<std::size_t>(c.n * c.k));
+    for (std::int8_t& v : codes_) {
+      v = static_cast<std::int8_t>(extreme ? (random() % 2 ? low : high)
+                                           : code(random));
+    }
+    const auto groups = static_cast<std::size_t>(c.n * layout_.groups());
+    std::uniform_real_distribution<float> real(-0.02f, 0.05f);
+    for (std::size_t i = 0; i < groups; ++i) {
+      scales_.push_back(real(random));
+      zeros_.push_back(static_cast<std::int8_t>(code(random)));
+    }
+    pack();
+    make_activations(random, extreme);
+    for (std::int64_t j = 0; j < c.n; ++j) bias_.push_back(real(random));
+  }
+
+  LinearLowbitArgs args(std::vector<float>& y) const {
+    LinearLowbitArgs out;
+    out.w = weight_;
+    out.x = x_.view();
+    out.bias = case_.bias ? bias_.data() : nullptr;
+    y.assign(static_cast<std::size_t>(case_.m * case_.n), -77.0f);
+    out.y = y.data();
+    out.y_stride = case_.n;
+    return out;
+  }
+
+  std::vector<float> result(const LinearLowbitKernel& kernel) const {
+    std::vector<float> y;
+    const LinearLowbitArgs all = args(y);
+    AlignedBytes workspace(kLowbitWorkspace);
+    // In two parts, the first of an odd number of tiles.
+    const std::int64_t half = layout_.tiles() / 4 * 2 + 1;
+    kernel.run(all, {0, std::min(half, layout_.tiles()), workspace.data()});
+    if (half < layout_.tiles()) {
+      kernel.run(all, {half, layout_.tiles(), workspace.data()});
+    }
+    return y;
+  }
+
+  // The formula in fp64, and the sum of the magnitudes of its terms.
+  void oracle(std::int64_t i, std::int64_t j, double& y, double& terms) const {
+    y = terms = 0;
+    for (std::int64_t k = 0; k < case_.k; ++k) {
+      const std::int64_t g = j * layout_.groups() + k / case_.group;
+      const double w =
+          (codes_[static_cast<std::size_t>(j * case_.k + k)] -
+           (case_.zeros ? zeros_[static_cast<std::size_t>(g)] : 0)) *
+          static_cast<double>(stored_scale(g));
+      y += w * x_value(i, k);
+      terms += std::fabs(w) * x_magnitude(i, k);
+    }
+    if (!case_.bias) return;
+    y += bias_[static_cast<std::size_t>(j)];
+    terms += std::fabs(bias_[static_cast<std::size_t>(j)]);
+  }
+
+  const std::vector<std::int8_t>& codes() const { return codes_; }
+  const LowbitLayout& layout() const { return layout_; }
+  const std::vector<std::uint8_t>& packed() const { return packed_; }
+
+ private:
+  float stored_scale(std::int64_t g) const {
+    const float scale = scales_[static_cast<std::size_t>(g)];
+    if (case_.type == LowbitScale::Bf16) {
+      return bfloat16_to_float(float_to_bfloat16(scale));
+    }
+    if (case_.type == LowbitScale::F16) {
+      return float16_to_float(float_to_float16(scale));
+    }
+    return scale;
+  }
+
+  void pack() {
+    packed_.resize(static_cast<std::size_t>(layout_.code_bytes()));
+    pack_lowbit(layout_, codes_.data(), 0, layout_.tiles(), packed_.data());
+    const auto values = static_cast<std::size_t>(layout_.metadata_values());
+    std::vector<std::uint16_t> narrow;
+    for (const float scale : scales_) {
+      narrow.push_back(case_.type == LowbitScale::F16
+                           ? float_to_float16(scale)
+                           : float_to_bfloat16(scale));
+    }
+    const bool wide = case_.type == LowbitScale::F32;
+    packed_scales_.resize(values * 4);
+    pack_lowbit_metadata(
+        layout_,
+        wide ? static_cast<const void*>(scales_.data()) : narrow.data(),
+        wide ? 4 : 2,
+        0,
+        layout_.tiles(),
+        packed_scales_.data());
+    packed_zeros_.resize(values);
+    pack_lowbit_metadata(
+        layout_, zeros_.data(), 1, 0, layout_.tiles(), packed_zeros_.data());
+    weight_ = {case_.bits,
+               case_.n,
+               layout_.stored_k(),
+               layout_.stored_group(),
+               packed_.data(),
+               case_.type,
+               packed_scales_.data(),
+               case_.zeros ? packed_zeros_.data() : nullptr,
+               nullptr};
+    sums_.resize(static_cast<std::size_t>(layout_.tiles() * kLowbitTile));
+    lowbit_sums(
+        layout_, codes_.data(), weight_, 0, layout_.tiles(), sums_.data());
+    weight_.sums = sums_.data();
+  }
+
+  void make_activations(std::mt19937& random, bool extreme) {
+    const Case& c = case_;
+    x_.resize(c.m, c.k, c.x_group, c.x_zeros);
+    std::uniform_int_distribution<int> code(-128, 127);
+    const auto count = static_cast<std::size_t>(c.m * c.k);
+    if (c.x_group == 0) {
+      for (std::size_t i = 0; i < count; ++i) {
+        x_codes_.push_back(
+            static_cast<std::int8_t>(extreme ? -128 : code(random)));
+      }
+      for (std::int64_t i = 0; i < c.m; ++i) {
+        x_scales_.push_back(0.01f + 0.001f * static_cast<float>(i));
+        x_zero_.push_back(code(random));
+      }
+      x_.take_rows(
+          x_codes_.data(), x_scales_.data(), x_zero_.data(), 0, x_.panels());
+      return;
+    }
+    std::normal_distribution<float> real(0.0f, 3.0f);
+    std::vector<float> x(count);
+    for (float& v : x) v = real(random);
+    const auto kernels = quantize_panels_kernels();
+    kernels.back().run(x_.fill_from(x.data(), c.k), 0, x_.panels());
+  }
+
+  double x_scale(std::int64_t i, std::int64_t k) const {
+    const LowbitActivations x = x_.view();
+    const std::int64_t groups =
+        x.group == 0 ? 1 : (x.k + x.group - 1) / x.group;
+    const std::int64_t g = x.group == 0 ? 0 : k / x.group;
+    return x.scales[(i / x.panel * groups + g) * x.panel + i % x.panel];
+  }
+  int x_code(std::int64_t i, std::int64_t k) const {
+    const LowbitActivations x = x_.view();
+    return x.codes[(i / x.panel * x.k + k / 4 * 4) * x.panel + i % x.panel * 4 +
+                   k % 4];
+  }
+  double x_value(std::int64_t i, std::int64_t k) const {
+    const int zero = case_.x_zeros ? x_zero_[static_cast<std::size_t>(i)] : 0;
+    return (x_code(i, k) - zero) * x_scale(i, k);
+  }
+  // What rounding acts on: the zero point is subtracted from a rounded sum.
+  double x_magnitude(std::int64_t i, std::int64_t k) const {
+    const int zero = case_.x_zeros ? x_zero_[static_cast<std::size_t>(i)] : 0;
+    return (std::abs(x_code(i, k)) + std::abs(zero)) * x_scale(i, k);
+  }
+
+  Case case_;
+  LowbitLayout layout_;
+  std::vector<std::int8_t> codes_;
+  std::vector<float> scales_;
+  std::vector<std::int8_t> zeros_;
+  std::vector<std::uint8_t> packed_;
+  std::vector<std::uint8_t> packed_scales_;
+  std::vector<std::int8_t> packed_zeros_;
+  std::vector<float> sums_;
+  LowbitWeightView weight_;
+  LowbitActivationBuffer x_;
+  std::vector<std::int8_t> x_codes_;
+  std::vector<float> x_scales_;
+  std::vector<std::int32_t> x_zero_;
+  std::vector<float> bias_;
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> out;
+  const std::int64_t rows[] = {1, 2, 3, 4, 5, 6, 8, 9, 16, 17, 33};
+  int i = 0;
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const std::int64_t m : rows) {
+      for (const auto& [k, group] :
+           std::vector<std::pair<std::int64_t, std::int64_t>>{{64, 32},
+                                                              {576, 64},
+                                                              {576, 576},
+                                                              {1536, 256},
+                                                              {1280, 128},
+                                                              {100, 100},
+                                                              {7, 7},
+                                                              {1100, 1100}}) {
+        const std::int64_t x_group = std::int64_t{i % 3} * 32;
+        const std::int64_t n[] = {16, 1, 48, 75, 33};
+        out.push_back({bits,
+                       m,
+                       n[i % 5],
+                       k,
+                       group,
+                       x_group,
+                       i % 2 == 0,
+                       x_group == 0 && i % 4 < 2,
+                       i % 7 < 3,
+                       static_cast<LowbitScale>(i / 3 % 3)});
+        ++i;
+      }
+    }
+  }
+  return out;
+}
+
+TEST(LinearLowbitTest, ReferenceIsTheFormulaWithinItsRounding) {
+  for (const Case& c : cases()) {
+    const Problem problem(c);
+    const auto y = problem.result(linear_lowbit_kernels().back());
+    // An fma a segment, each of at most the sum of the terms' magnitudes.
+    const double steps = 4 + static_cast<double>(c.k) / 32;
+    for (std::int64_t i = 0; i < c.m; ++i) {
+      for (std::int64_t j = 0; j < c.n; ++j) {
+        double expected = 0;
+        double terms = 0;
+        problem.oracle(i, j, expected, terms);
+        ASSERT_NEAR(y[static_cast<std::size_t>(i * c.n + j)],
+                    expected,
+                    steps * terms * 0x1p-24 + 1e-30)
+            << name(c) << " at " << i << ", " << j;
+      }
+    }
+  }
+}
+
+TEST(LinearLowbitTest, EveryKernelGivesTheBitsOfTheReference) {
+  const auto kernels = linear_lowbit_kernels();
+  for (const LinearLowbitKernel& kernel : kernels) {
+    const char* refusal = kernel.refuses({}, host_caps());
+    if (refusal != nullptr) {
+      std::printf("%s: %s\n", kernel.name, refusal);
+      continue;
+    }
+    for (const Case& c : cases()) {
+      const Problem problem(c);
+      ASSERT_EQ(problem.result(kernel), problem.result(kernels.back()))
+          << kernel.name << ": " << name(c);
+    }
+  }
+}
+
+TEST(LinearLowbitTest, LargestCodesDoNotSaturate) {
+  const auto kernels = linear_lowbit_kernels();
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const std::int64_t m : {1, 2, 4, 8}) {
+      const Case c = {
+          bits, m, 16, 4096, 4096, 0, true, true, false, LowbitScale::F32};
+      const Problem problem(c, /*extreme=*/true);
+      const auto expected = problem.result(kernels.back());
+      for (const LinearLowbitKernel& kernel : kernels) {
+        if (kernel.refuses({}, host_caps()) != nullptr) continue;
+        ASSERT_EQ(problem.result(kernel), expected)
+            << kernel.name << ": " << name(c);
+      }
+    }
+  }
+}
+
+TEST(LinearLowbitTest, LayoutHoldsTheCodesInTheirBits) {
+  for (const Case& c : cases()) {
+    const Problem problem(c);
+    const LowbitLayout& layout = problem.layout();
+    EXPECT_EQ(static_cast<std::int64_t>(problem.packed().size()),
+              layout.tiles() * 16 * layout.stored_k() * c.bits / 8);
+    std::vector<std::int8_t> back(problem.codes().size());
+    unpack_lowbit(layout, problem.packed().data(), back.data());
+    ASSERT_EQ(back, problem.codes()) << name(c);
+  }
+}
+
+TEST(LinearLowbitTest, LayoutNamesTheRuleThatIsBroken) {
+  EXPECT_STREQ(lowbit_layout_error({4, 8, 576, 128}),
+               "group_size must divide in_features");
+  EXPECT_NE(lowbit_layout_error({4, 8, 96, 96 / 2}), nullptr);
+  EXPECT_NE(lowbit_layout_error({9, 8, 64, 64}), nullptr);
+  EXPECT_NE(lowbit_layout_error({0, 8, 64, 64}), nullptr);
+  EXPECT_EQ(lowbit_layout_error({4, 8, 576, 576}), nullptr);
+}
+
+}  // namespace
+}  // namespace mantissa::kernels

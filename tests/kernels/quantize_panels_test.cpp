@@ -1,0 +1,116 @@
+#include "kernels/quantize_panels.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "kernels/lowbit_activations.h"
+
+namespace mantissa::kernels {
+namespace {
+
+struct Result {
+  std::vector<std::int8_t> codes;
+  std::vector<std::int32_t> sums;
+  std::vector<std::uint32_t> scale_bits;
+
+  bool operator==(const Result&) const = default;
+};
+
+Result quantized(const QuantizePanelsKernel& kernel,
+                 const std::vector<float>& x,
+                 std::int64_t m,
+                 std::int64_t k,
+                 std::int64_t group) {
+  LowbitActivationBuffer buffer;
+  buffer.resize(m, k, group, false);
+  kernel.run(buffer.fill_from(x.data(), k), 0, buffer.panels());
+  const LowbitActivations view = buffer.view();
+  const std::int64_t rows = buffer.panels() * view.panel;
+  const std::int64_t groups = (view.k + group - 1) / group;
+  Result out;
+  out.codes.assign(view.codes, view.codes + rows * view.k);
+  out.sums.assign(view.sums, view.sums + rows * view.k / kLowbitChunk);
+  out.scale_bits.resize(static_cast<std::size_t>(rows * groups));
+  std::memcpy(out.scale_bits.data(),
+              view.scales,
+              out.scale_bits.size() * sizeof(float));
+  return out;
+}
+
+std::vector<float> samples(std::int64_t count, float spread) {
+  std::mt19937 random(static_cast<unsigned>(count));
+  std::normal_distribution<float> real(0.1f, spread);
+  std::vector<float> out(static_cast<std::size_t>(count));
+  for (float& v : out) v = real(random);
+  return out;
+}
+
+TEST(QuantizePanelsTest, ReferenceRoundsEachValueToTheNearestCode) {
+  const std::int64_t k = 100;
+  const std::vector<float> x = samples(3 * k, 2.0f);
+  LowbitActivationBuffer buffer;
+  buffer.resize(3, k, 32, false);
+  quantize_panels_kernels().back().run(
+      buffer.fill_from(x.data(), k), 0, buffer.panels());
+  const LowbitActivations view = buffer.view();
+  ASSERT_EQ(view.panel, 4);
+  for (std::int64_t i = 0; i < 3; ++i) {
+    for (std::int64_t j = 0; j < k; ++j) {
+      const double scale = view.scales[j / 32 * 4 + i];
+      const int code = view.codes[j / 4 * 16 + i * 4 + j % 4];
+      const double value = x[static_cast<std::size_t>(i * k + j)];
+      EXPECT_NEAR(code * scale, value, scale * 0.5001) << i << ", " << j;
+    }
+  }
+}
+
+TEST(QuantizePanelsTest, EveryKernelGivesTheBitsOfTheReference) {
+  const auto kernels = quantize_panels_kernels();
+  for (const QuantizePanelsKernel& kernel : kernels) {
+    if (kernel.refuses({}, host_caps()) != nullptr) continue;
+    for (const std::int64_t m : {1, 2, 3, 5, 8, 9, 17}) {
+      for (const std::int64_t k : {1, 31, 32, 33, 64, 100, 576}) {
+        for (const std::int64_t group : {32, 64}) {
+          for (const float spread : {1.0f, 1e-38f, 1e37f, 0.0f}) {
+            const auto x = samples(m * k, spread);
+            ASSERT_EQ(quantized(kernel, x, m, k, group),
+                      quantized(kernels.back(), x, m, k, group))
+                << kernel.name << " m " << m << " k " << k << " group " << group
+                << " spread " << spread;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(QuantizePanelsTest, NonFiniteValuesSpoilTheirRowAlone) {
+  const std::int64_t k = 96;
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
+                          std::numeric_limits<float>::infinity(),
+                          -std::numeric_limits<float>::infinity()}) {
+    std::vector<float> x = samples(3 * k, 1.0f);
+    x[k + 70] = bad;
+    for (const QuantizePanelsKernel& kernel : quantize_panels_kernels()) {
+      if (kernel.refuses({}, host_caps()) != nullptr) continue;
+      LowbitActivationBuffer buffer;
+      buffer.resize(3, k, 32, false);
+      kernel.run(buffer.fill_from(x.data(), k), 0, buffer.panels());
+      const LowbitActivations view = buffer.view();
+      for (int g = 0; g < 3; ++g) {
+        EXPECT_TRUE(std::isfinite(view.scales[g * 4]));
+        EXPECT_TRUE(std::isnan(view.scales[g * 4 + 1]));
+        EXPECT_TRUE(std::isfinite(view.scales[g * 4 + 2]));
+        EXPECT_EQ(view.sums[g * 4 + 1], 0);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mantissa::kernels
