@@ -34,5 +34,9 @@ else
 fi
 python3 bench/peers/models.py build-bench/bin/mantissa "$gguf" \
   tests/golden/wikitext-2/test.txt "${llama[@]:0:2}"
+if [ -x "$peers" ]; then
+  python3 bench/peers/lowbit.py build-bench/bin/mantissa "$gguf" \
+    tests/golden/wikitext-2/test.txt --judge "$judge" --llama "$peers"
+fi
 python3 bench/peers/quantize.py build-bench/bin/mantissa "$scratch/bf16" \
   "$judge" "${llama[@]}"

@@ -29,6 +29,7 @@ void add_configs_command(CLI::App& app, Run& run);
 void add_eval_command(CLI::App& app, Run& run);
 void add_generate_command(CLI::App& app, Run& run);
 void add_embed_command(CLI::App& app, Run& run);
+void add_bench_command(CLI::App& app, Run& run);
 void add_kernels_command(CLI::App& app, Run& run);
 void add_doctor_command(CLI::App& app, Run& run);
 void add_completion_command(CLI::App& app, Run& run);

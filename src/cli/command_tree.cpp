@@ -54,14 +54,35 @@ OptionWords words_of(const CLI::Option& option) {
   return words;
 }
 
-std::string without_value(const std::string& word) {
-  return word.substr(0, word.find('='));
-}
-
 bool knows(const CommandWords& command, const std::string& name) {
   return std::ranges::any_of(command.options, [&](const OptionWords& option) {
     return std::ranges::find(option.names, name) != option.names.end();
   });
+}
+
+// A command of commands ("bench model") as one that takes their names first,
+// then the words of any: shells and manuals need no second level.
+void merge_commands(CommandWords& words) {
+  if (words.commands.empty()) return;
+  OptionWords what;
+  what.positional = "WHAT";
+  what.required = true;
+  for (CommandWords& command : words.commands) {
+    what.choices.push_back(command.name);
+    what.help += fmt::format(
+        "{}{}: {}", what.help.empty() ? "" : "; ", command.name, command.help);
+    for (OptionWords& option : command.options) {
+      if (option.names.empty() || !knows(words, option.names.back())) {
+        words.options.push_back(std::move(option));
+      }
+    }
+  }
+  words.options.insert(words.options.begin() + 1, std::move(what));
+  words.commands.clear();
+}
+
+std::string without_value(const std::string& word) {
+  return word.substr(0, word.find('='));
 }
 
 std::string did_you_mean(const std::string& word,
@@ -105,6 +126,7 @@ CommandWords command_words(const CLI::App& app) {
   for (const CLI::App* command : app.get_subcommands(
            [](const CLI::App* a) { return !a->get_name().empty(); })) {
     words.commands.push_back(command_words(*command));
+    merge_commands(words.commands.back());
   }
   return words;
 }

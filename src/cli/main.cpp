@@ -17,6 +17,7 @@ constexpr AddCommand kCommands[] = {
     add_eval_command,
     add_generate_command,
     add_embed_command,
+    add_bench_command,
     add_kernels_command,
     add_doctor_command,
     add_completion_command,

@@ -14,8 +14,7 @@ namespace {
 constexpr std::int64_t kMostPositions = 1 << 24;
 constexpr double kMostTemperature = 100;
 
-void add_model_words(CLI::App& command, ModelWords& words) {
-  words.threads = default_workers();
+void add_loading_words(CLI::App& command, ModelWords& words) {
   command
       .add_option("MODEL",
                   words.model,
@@ -24,12 +23,25 @@ void add_model_words(CLI::App& command, ModelWords& words) {
   command
       .add_option("--compute-dtype",
                   words.compute_dtype,
-                  "Dtype of the activations; quantized weights decode to it")
-      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
+                  "Dtype of the activations, to which quantized weights "
+                  "decode; int8-...: integer codes are multiplied by int8 "
+                  "activations, a scale each token or each 32 or 64 values, "
+                  "all else is float32")
+      ->check(CLI::IsMember({"float32",
+                             "bfloat16",
+                             "float16",
+                             "int8-token",
+                             "int8-g32",
+                             "int8-g64"}))
       ->capture_default_str();
   command.add_option("--max-memory",
                      words.max_memory,
                      "Refuse a model that needs more, such as 8GB (exit 7)");
+}
+
+void add_model_words(CLI::App& command, ModelWords& words) {
+  add_loading_words(command, words);
+  words.threads = default_workers();
   expect_workers(
       *command.add_option("-j,--threads",
                           words.threads,
@@ -111,6 +123,7 @@ CLI::App& add_eval_words(CLI::App& app, EvalOptions& options) {
 CLI::App& add_generate_words(CLI::App& app, GenerateOptions& options) {
   CLI::App& command =
       *app.add_subcommand("generate", "Continue a prompt, or chat");
+  options.model.compute_dtype = "int8-g32";
   add_model_words(command, options.model);
   command.add_option(
       "--prompt", options.prompt, "The text to continue, or the first turn");
@@ -159,6 +172,53 @@ CLI::App& add_embed_words(CLI::App& app, EmbedOptions& options) {
            ->capture_default_str(),
       1,
       4096);
+  return command;
+}
+
+CLI::App& add_bench_model_words(CLI::App& app, BenchModelOptions& options) {
+  CLI::App& bench = *app.add_subcommand("bench", "Measure speed here");
+  bench.require_subcommand(1);
+  CLI::App& command = *bench.add_subcommand(
+      "model", "Tokens a second of a model, as llama-bench counts them");
+  options.model.compute_dtype = "int8-g32";
+  add_loading_words(command, options.model);
+  expect_workers(*command
+                      .add_option("-j,--threads",
+                                  options.threads,
+                                  "Threads that compute, each number a row "
+                                  "(default: 1 and all processors)")
+                      ->delimiter(','));
+  expect_integer(*command
+                      .add_option("--prompt-tokens",
+                                  options.prompt_tokens,
+                                  "Random tokens read in one go")
+                      ->capture_default_str(),
+                 1,
+                 kMostPositions);
+  expect_integer(*command
+                      .add_option("--decode-tokens",
+                                  options.decode_tokens,
+                                  "Random tokens read one by one")
+                      ->capture_default_str(),
+                 1,
+                 kMostPositions);
+  expect_integer(*command
+                      .add_option("--depths",
+                                  options.depths,
+                                  "Positions that are filled before decoding, "
+                                  "each number a row")
+                      ->delimiter(',')
+                      ->capture_default_str(),
+                 0,
+                 kMostPositions);
+  expect_integer(*command
+                      .add_option("--repetitions",
+                                  options.repetitions,
+                                  "Of each measurement; the median counts")
+                      ->capture_default_str(),
+                 1,
+                 1000);
+  command.add_flag("--json", options.json, "Machine-readable output");
   return command;
 }
 

@@ -10,7 +10,7 @@ class App;
 
 namespace mantissa::cli {
 
-/// How `eval`, `generate` and `embed` load and run a model.
+/// How `eval`, `generate`, `embed` and `bench model` load and run a model.
 struct ModelWords {
   std::string model;
   std::string compute_dtype = "float32";
@@ -61,10 +61,23 @@ struct EmbedOptions {
   std::int64_t batch = 32;
 };
 
+/// The words of `bench model`.
+struct BenchModelOptions {
+  ModelWords model;
+  std::vector<int> threads;  ///< empty: one, and all processors
+  std::vector<std::int64_t> depths = {0};
+  std::int64_t prompt_tokens = 512;
+  std::int64_t decode_tokens = 128;
+  std::int64_t repetitions = 5;
+  bool json = false;
+};
+
 /// Adds a subcommand whose words go to `options`, which must outlive the
 /// parsing.
 CLI::App& add_eval_words(CLI::App& app, EvalOptions& options);
 CLI::App& add_generate_words(CLI::App& app, GenerateOptions& options);
 CLI::App& add_embed_words(CLI::App& app, EmbedOptions& options);
+
+CLI::App& add_bench_model_words(CLI::App& app, BenchModelOptions& options);
 
 }  // namespace mantissa::cli

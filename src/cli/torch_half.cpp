@@ -70,4 +70,8 @@ void add_embed_command(CLI::App& app, Run& run) {
   add(app, run, add_embed_words);
 }
 
+void add_bench_command(CLI::App& app, Run& run) {
+  add(app, run, add_bench_model_words);
+}
+
 }  // namespace mantissa::cli

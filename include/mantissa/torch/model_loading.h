@@ -12,6 +12,7 @@
 #include <mantissa/checkpoint/source.h>
 #include <mantissa/core/api.h>
 #include <mantissa/torch/decoder.h>
+#include <mantissa/torch/int8_compute.h>
 
 namespace mantissa {
 
@@ -20,6 +21,9 @@ struct ModelOptions {
   /// float32, bfloat16 or float16: the dtype of activations and of plain
   /// weights; quantized weights decode to it.
   c10::ScalarType compute_dtype = c10::ScalarType::Float;
+  /// How products with quantized weights take activations on the CPU, where the
+  /// weight's format allows it (pack_lowbit_()); None: weights decode.
+  Int8Compute int8_compute = Int8Compute::None;
   c10::Device device = c10::Device(c10::DeviceType::CPU);
   /// Positions of the key-value cache in the plan; 0: the trained context.
   std::int64_t context = 0;

@@ -158,18 +158,18 @@ class Session {
   }
 
   void print_speed() const {
-    fmt::print(
-        stderr,
-        "prompt {} tokens at {:.1f} tok/s, {} new at {:.1f} tok/s ({}); KV "
-        "cache {:.1f} MB for {} positions, {} used\n",
-        last_.prompt_tokens,
-        per_second(last_.prompt_tokens, last_.prompt_seconds),
-        last_.tokens.size(),
-        per_second(last_.decode_steps, last_.decode_seconds),
-        name(last_.end),
-        static_cast<double>(cache_->nbytes()) / 1e6,
-        cache_->capacity(),
-        cache_->length());
+    fmt::print(stderr,
+               "prompt {} tokens at {:.1f} tok/s, {} new at {:.1f} tok/s ({}), "
+               "computed in {}; KV cache {:.1f} MB for {} positions, {} used\n",
+               last_.prompt_tokens,
+               per_second(last_.prompt_tokens, last_.prompt_seconds),
+               last_.tokens.size(),
+               per_second(last_.decode_steps, last_.decode_seconds),
+               name(last_.end),
+               options_.model.compute_dtype,
+               static_cast<double>(cache_->nbytes()) / 1e6,
+               cache_->capacity(),
+               cache_->length());
   }
 
   const GenerateOptions& options_;

@@ -10,6 +10,7 @@ constexpr AddCommand kCommands[] = {
     add_eval_command,
     add_generate_command,
     add_embed_command,
+    add_bench_command,
 };
 
 }  // namespace

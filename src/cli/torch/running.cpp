@@ -10,9 +10,14 @@ namespace mantissa::cli {
 ModelOptions model_options(const ModelWords& words) {
   at::set_num_threads(words.threads);
   ModelOptions options;
-  options.compute_dtype = words.compute_dtype == "bfloat16"  ? at::kBFloat16
-                          : words.compute_dtype == "float16" ? at::kHalf
-                                                             : at::kFloat;
+  const std::string& compute = words.compute_dtype;
+  options.compute_dtype = compute == "bfloat16"  ? at::kBFloat16
+                          : compute == "float16" ? at::kHalf
+                                                 : at::kFloat;
+  options.int8_compute = compute == "int8-token" ? Int8Compute::Token
+                         : compute == "int8-g32" ? Int8Compute::Group32
+                         : compute == "int8-g64" ? Int8Compute::Group64
+                                                 : Int8Compute::None;
   if (!words.max_memory.empty()) {
     options.max_memory = parse_size("--max-memory", words.max_memory);
   }

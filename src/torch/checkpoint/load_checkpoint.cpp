@@ -159,9 +159,12 @@ class Loader {
     // An inference tensor cannot be written to outside InferenceMode.
     const bool frozen = old.is_inference() && !c10::InferenceMode::is_enabled();
     const bool has_fields = is_wrapped(old) && !is_training_tensor(old);
-    const bool turned = has_fields && quantized_impl(old)->state().transposed;
+    // Neither a transposed view nor a packed weight takes fields.
+    const bool closed =
+        has_fields && (quantized_impl(old)->state().transposed ||
+                       quantized_impl(old)->state().packed != nullptr);
     const bool replaces =
-        quantized != has_fields || old.is_meta() || frozen || turned;
+        quantized != has_fields || old.is_meta() || frozen || closed;
     if (!replaces) check_writable(name, old);
     if (replaces && is_training_tensor(old)) value = wrap_copy(old, value);
     if (!quantized && replaces && old.requires_grad()) {

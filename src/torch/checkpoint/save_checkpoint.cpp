@@ -88,7 +88,7 @@ class Saver {
                   (impl == nullptr ? tensor : impl->dense()).detach());
       return;
     }
-    const WeightState& state = impl->state();
+    const WeightState state = impl->state().unpacked();
     TORCH_CHECK_VALUE(!state.transposed,
                       "save_checkpoint: ",
                       names.front(),

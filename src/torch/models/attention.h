@@ -25,6 +25,15 @@ class Attention : public torch::nn::Module {
                      const KvCache::Layer* cache,
                      std::int64_t past);
 
+  // The parts, for decode_step().
+  const LinearPtr& q() const { return q_; }
+  const LinearPtr& k() const { return k_; }
+  const LinearPtr& v() const { return v_; }
+  const LinearPtr& o() const { return o_; }
+  const RmsNorm* q_norm() const { return q_norm_.get(); }
+  const RmsNorm* k_norm() const { return k_norm_.get(); }
+  std::int64_t window() const { return window_; }
+
  private:
   at::Tensor heads(const LinearPtr& projection,
                    const std::shared_ptr<RmsNorm>& norm,

@@ -4,7 +4,9 @@
 
 #include <c10/util/Exception.h>
 
+#include "torch/models/decode_step.h"
 #include "torch/models/decoder_stack.h"
+#include "torch/ops/linear_plain.h"
 #include "torch/quantize/module_parameters.h"
 
 namespace mantissa {
@@ -57,13 +59,14 @@ void Decoder::check_ids(const at::Tensor& ids, const KvCache* cache) const {
 at::Tensor Decoder::hidden_states(const at::Tensor& ids, KvCache* cache) {
   check_ids(ids, cache);
   const std::int64_t past = cache == nullptr ? 0 : cache->length();
-  const at::Tensor hidden = stack_->forward(ids, cache, past);
+  at::Tensor hidden = decode_step(config_, *stack_, ids, cache, past);
+  if (!hidden.defined()) hidden = stack_->forward(ids, cache, past);
   if (cache != nullptr) cache->length_ = past + ids.size(1);
   return hidden;
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) {
-  at::Tensor out = head_->forward(hidden);
+  at::Tensor out = linear_plain(hidden, head_->weight);
   if (config_.final_cap > 0) {
     out = out.div(config_.final_cap).tanh().mul(config_.final_cap);
   }

@@ -85,15 +85,20 @@ std::vector<RopeAngles> DecoderStack::angles(std::int64_t past,
   return out;
 }
 
-at::Tensor DecoderStack::forward(const at::Tensor& ids,
-                                 const KvCache* cache,
-                                 std::int64_t past) {
+at::Tensor DecoderStack::embed(const at::Tensor& ids) const {
   at::Tensor x =
       embedding_->forward(ids.to(embedding_->weight.device())).to(dtype_);
   if (embedding_scale_ != 1) {
     // Rounded to the dtype first, as the checkpoints were trained.
     x = x * at::scalar_tensor(embedding_scale_, x.options());
   }
+  return x;
+}
+
+at::Tensor DecoderStack::forward(const at::Tensor& ids,
+                                 const KvCache* cache,
+                                 std::int64_t past) {
+  at::Tensor x = embed(ids);
   const std::vector<RopeAngles> turned = angles(past, x);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     x = layers_[i]->forward(std::move(x),

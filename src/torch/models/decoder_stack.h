@@ -21,6 +21,12 @@ class DecoderLayer : public torch::nn::Module {
                      const KvCache::Layer* cache,
                      std::int64_t past);
 
+  // The parts, for decode_step().
+  const RmsNorm& input_norm() const { return *input_norm_; }
+  const Attention& attention() const { return *attention_; }
+  const RmsNorm& attention_norm() const { return *attention_norm_; }
+  const FeedForward& feed_forward() const { return *feed_forward_; }
+
  private:
   std::shared_ptr<RmsNorm> input_norm_;
   std::shared_ptr<Attention> attention_;
@@ -40,9 +46,19 @@ class DecoderStack : public torch::nn::Module {
                      const KvCache* cache,
                      std::int64_t past);
 
- private:
+  /// Hidden states before the first layer: [B, T, hidden].
+  at::Tensor embed(const at::Tensor& ids) const;
   std::vector<RopeAngles> angles(std::int64_t past, const at::Tensor& x) const;
+  // The parts, for decode_step().
+  const std::vector<std::shared_ptr<DecoderLayer>>& layers() const {
+    return layers_;
+  }
+  std::size_t rope_of_layer(std::size_t layer) const {
+    return rope_of_layer_[layer];
+  }
+  const RmsNorm& norm() const { return *norm_; }
 
+ private:
   double embedding_scale_;
   c10::ScalarType dtype_;
   EmbeddingPtr embedding_;

@@ -24,6 +24,11 @@ class GatedMlp : public FeedForward {
   GatedMlp(const DecoderConfig& config, c10::ScalarType dtype);
   at::Tensor forward(const at::Tensor& x) override;
 
+  // The parts, for decode_step().
+  const LinearPtr& gate() const { return gate_; }
+  const LinearPtr& up() const { return up_; }
+  const LinearPtr& down() const { return down_; }
+
  private:
   Activation activation_;
   LinearPtr gate_;

@@ -91,8 +91,11 @@ const CheckpointSource& DecoderCheckpoint::source() const {
 
 std::shared_ptr<Decoder> DecoderCheckpoint::load() const {
   auto model = std::make_shared<Decoder>(config_, options_.compute_dtype);
-  load_parameters(
-      *model, files_->weights, options_.compute_dtype, options_.device);
+  load_parameters(*model,
+                  files_->weights,
+                  options_.compute_dtype,
+                  options_.device,
+                  options_.int8_compute);
   model->eval();
   return model;
 }

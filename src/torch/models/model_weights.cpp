@@ -15,6 +15,7 @@
 #include "core/quoted.h"
 #include "torch/quantize/module_parameters.h"
 #include "torch/tensor/host_tensors.h"
+#include "torch/tensor/lowbit_rule.h"
 
 namespace mantissa {
 namespace {
@@ -87,6 +88,14 @@ void check_weight(const CheckpointWeight& weight,
   throw Error(ErrorKind::Input, label + what);
 }
 
+// The embedding or the output head.
+bool is_token_table(const Parameter& parameter) {
+  return std::ranges::any_of(parameter.places, [](const ParameterPlace& place) {
+    return place.kind() == WeightKind::Embedding ||
+           place.name() == "lm_head.weight";
+  });
+}
+
 // Both sides of a tie that the file stores are one tensor here.
 void require_equal(const CheckpointWeights& weights,
                    const CheckpointWeight& kept,
@@ -144,14 +153,24 @@ void check_names(torch::nn::Module& module,
 void load_parameters(torch::nn::Module& module,
                      const CheckpointWeights& weights,
                      c10::ScalarType dtype,
-                     c10::Device device) {
+                     c10::Device device,
+                     Int8Compute int8) {
   for (const Parameter& parameter : parameters_of(module)) {
     const auto found = stored(parameter, weights);
     const CheckpointWeight& kept = *found.front();
     for (std::size_t i = 1; i < found.size(); ++i) {
       require_equal(weights, kept, *found[i]);
     }
-    const at::Tensor value = weights.read(kept).to(dtype).to(device);
+    at::Tensor value = weights.read(kept);
+    // A table for tokens is read once a token: in its own dtype.
+    const bool table = int8 != Int8Compute::None && device.is_cpu() &&
+                       value.scalar_type() == at::kBFloat16 &&
+                       is_token_table(parameter);
+    if (!table) value = value.to(dtype);
+    value = value.to(device);
+    if (int8 != Int8Compute::None && packing_refusal(value).empty()) {
+      value = packed_weight(value, int8);
+    }
     for (const ParameterPlace& place : parameter.places) place.put(value);
   }
 }

@@ -7,6 +7,8 @@
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 
+#include <mantissa/torch/int8_compute.h>
+
 #include "torch/checkpoint/checkpoint_weights.h"
 
 namespace mantissa {
@@ -33,11 +35,13 @@ void check_names(torch::nn::Module& module,
 
 /// Puts the weights of a checkpoint in the place of a module's parameters, tied
 /// ones once: plain ones cast to `dtype`, quantized ones with values of
-/// `dtype`. The names were checked. Throws Error(Input) for a tie whose two
+/// `dtype`, on the CPU packed for `int8` where that is possible. The names were
+/// checked. Throws Error(Input) for a tie whose two
 /// sides differ.
 void load_parameters(torch::nn::Module& module,
                      const CheckpointWeights& weights,
                      c10::ScalarType dtype,
-                     c10::Device device);
+                     c10::Device device,
+                     Int8Compute int8 = Int8Compute::None);
 
 }  // namespace mantissa

@@ -15,14 +15,11 @@ RmsNorm::RmsNorm(std::int64_t size,
 }
 
 at::Tensor RmsNorm::forward(const at::Tensor& x) {
-  // The registry is the one place of the weight: quantize_() and loaders
-  // replace it there.
-  const at::Tensor& weight = parameters_["weight"];
   const at::Tensor wide = x.to(at::kFloat);
   const at::Tensor norm =
       wide * wide.square().mean(-1, /*keepdim=*/true).add(eps_).rsqrt();
-  if (!one_plus_) return weight * norm.to(x.scalar_type());
-  return (norm * weight.to(at::kFloat).add(1)).to(x.scalar_type());
+  if (!one_plus_) return weight() * norm.to(x.scalar_type());
+  return (norm * weight().to(at::kFloat).add(1)).to(x.scalar_type());
 }
 
 }  // namespace mantissa

@@ -15,6 +15,11 @@ class RmsNorm : public torch::nn::Module {
 
   at::Tensor forward(const at::Tensor& x);
 
+  /// The registry is the one place of the weight: quantize_() and loaders
+  /// replace it there.
+  const at::Tensor& weight() const { return parameters_["weight"]; }
+  double eps() const { return eps_; }
+
  private:
   double eps_;
   bool one_plus_;

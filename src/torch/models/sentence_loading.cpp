@@ -201,7 +201,11 @@ std::shared_ptr<SentenceEncoder> load_sentence_encoder(
       bert, read_sentence(source, bert), options.compute_dtype);
   BertStack& stack = model->stack();
   check_names(stack, weights, path.string(), "pooler.");
-  load_parameters(stack, weights, options.compute_dtype, options.device);
+  load_parameters(stack,
+                  weights,
+                  options.compute_dtype,
+                  options.device,
+                  options.int8_compute);
   model->eval();
   return model;
 }

@@ -22,17 +22,14 @@ namespace {
 using at::Tensor;
 
 constexpr const char* kOp = "fake_quantize_rows_int8";
-constexpr IntegerRange kRange = {-128, 127};
 
 Tensor on_cpu(const Tensor& x) {
   const DType dtype = dtype_of(x.scalar_type());
   const Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
   RowCodes codes(rows.size(0), rows.size(1));
-  choose_row_params(
-      rows,
-      {MappingType::Asymmetric, kRange, smallest_normal(dtype), false},
-      codes);
-  quantize_rows(rows, kRange, dtype, codes);
+  const RowRule rule = int8_asym_per_token(dtype);
+  choose_row_params(rows, rule, codes);
+  quantize_rows(rows, rule.range, dtype, codes);
   const std::vector<float> zero_points(codes.zero_point.begin(),
                                        codes.zero_point.end());
   Tensor out = at::empty(x.sizes(), x.options());

@@ -57,6 +57,10 @@ RowCodes::RowCodes(std::int64_t rows, std::int64_t columns)
       reciprocal(scale.size()),
       zero_point(scale.size()) {}
 
+RowRule int8_asym_per_token(DType dtype) {
+  return {MappingType::Asymmetric, {-128, 127}, smallest_normal(dtype), false};
+}
+
 void choose_row_params(const at::Tensor& x,
                        const RowRule& rule,
                        RowCodes& out) {

@@ -29,6 +29,9 @@ struct RowRule {
   bool per_tensor = false;  ///< one scale for all rows
 };
 
+/// torchao's int8_asym_per_token, for x of this dtype.
+RowRule int8_asym_per_token(DType dtype);
+
 /// Scales and zero points of x [rows, columns] (contiguous, on the CPU), all
 /// arithmetic in its dtype. Rows with NaN or infinity get the scale NaN.
 void choose_row_params(const at::Tensor& x, const RowRule& rule, RowCodes& out);

@@ -21,6 +21,7 @@
 
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/linear_node.h"
+#include "torch/tensor/lowbit_rule.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
@@ -182,8 +183,11 @@ Tensor rule_embedding(DispatchKeySet keys,
   const WeightState& state = quantized_impl(w)->state();
   if (!state.training() && !state.transposed && w.device().is_cpu() &&
       indices.numel() < w.size(0)) {
-    return decode_rows(*state.encoding, state.fields, indices)
-        .to(w.scalar_type());
+    const Tensor rows =
+        state.packed != nullptr
+            ? decode_packed_rows(*state.packed, indices)
+            : decode_rows(*state.encoding, state.fields, indices);
+    return rows.to(w.scalar_type());
   }
   return at::embedding_symint(mantissa::dequantize(w),
                               indices,

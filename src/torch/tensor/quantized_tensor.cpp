@@ -122,7 +122,7 @@ const std::shared_ptr<const Encoding>& encoding_of(const at::Tensor& tensor) {
 }
 
 std::vector<at::Tensor> fields_of(const at::Tensor& tensor) {
-  return inference_state(tensor, "fields_of").fields;
+  return inference_state(tensor, "fields_of").unpacked().fields;
 }
 
 at::Tensor dequantize(const at::Tensor& tensor) {
@@ -150,6 +150,7 @@ std::string describe(const at::Tensor& tensor) {
                         1, numel(state.encoding->shape())));
   out.precision(2);
   out << std::fixed << ", " << bits << " bits a weight";
+  if (state.packed != nullptr) out << ", packed for low-bit kernels";
   const char* separator = ": ";
   for (const FieldLayout& field : state.encoding->fields()) {
     out << separator << field.name << ' ' << name(field.dtype) << ' '

@@ -53,11 +53,27 @@ Shape logical_strides(const WeightState& state) {
 
 }  // namespace
 
+c10::Device WeightState::device() const {
+  if (packed != nullptr) return c10::Device(c10::kCPU);
+  return (training() ? inner : fields.front()).device();
+}
+
+WeightState WeightState::unpacked() const {
+  WeightState out = *this;
+  if (packed == nullptr) return out;
+  for (HostTensor& field : packed->fields()) {
+    out.fields.push_back(from_host(std::move(field)));
+  }
+  out.packed = nullptr;
+  out.packed_for = Int8Compute::None;
+  out.rule = nullptr;
+  return out;
+}
+
 QuantizedTensorImpl::QuantizedTensorImpl(WeightState state,
                                          c10::ScalarType dtype,
                                          DispatchKeySet keys)
-    : c10::TensorImpl(
-          keys, c10::scalarTypeToTypeMeta(dtype), state.first().device()),
+    : c10::TensorImpl(keys, c10::scalarTypeToTypeMeta(dtype), state.device()),
       state_(std::move(state)) {
   if (!training() && state_.rule == nullptr) {
     state_.rule = product_rule_of(*state_.encoding);
@@ -79,7 +95,7 @@ QuantizedTensorImpl::QuantizedTensorImpl(WeightState state,
 }
 
 at::Tensor QuantizedTensorImpl::stored_values() const {
-  return decode_fields(*state_.encoding, state_.fields)
+  return decode_fields(*state_.encoding, state_.unpacked().fields)
       .to(c10::typeMetaToScalarType(dtype()));
 }
 
@@ -152,7 +168,7 @@ QuantizedTensorImpl* quantized_impl(const at::Tensor& tensor) {
 }
 
 at::Tensor wrap_weight(WeightState state, c10::ScalarType dtype) {
-  const DispatchKeySet keys = keys_for(state.first().device());
+  const DispatchKeySet keys = keys_for(state.device());
   return at::Tensor(
       c10::make_intrusive<QuantizedTensorImpl>(std::move(state), dtype, keys));
 }

@@ -7,7 +7,9 @@
 #include <c10/core/TensorImpl.h>
 
 #include <mantissa/formats/encoding.h>
+#include <mantissa/torch/int8_compute.h>
 
+#include "formats/lowbit_weight.h"
 #include "torch/tensor/product_rule.h"
 #include "torch/tensor/training_op.h"
 
@@ -21,14 +23,18 @@ struct WeightState {
   bool transposed = false;  ///< the last two dimensions are swapped
   /// How products use the fields; null until the weight is wrapped.
   std::shared_ptr<ProductRule> rule = {};
+  /// In place of `fields`, on the CPU: the runtime layout of linear_lowbit,
+  /// which `rule` multiplies with activations quantized as `packed_for` says.
+  std::shared_ptr<const LowbitWeight> packed = {};
+  Int8Compute packed_for = Int8Compute::None;
 
   at::Tensor inner = {};
   std::shared_ptr<const TrainingOp> op = {};
 
   bool training() const { return op != nullptr; }
-  const at::Tensor& first() const {
-    return training() ? inner : fields.front();
-  }
+  c10::Device device() const;
+  /// The same weight with its fields, not packed.
+  WeightState unpacked() const;
 };
 
 /// A weight without dense storage in libtorch's dispatcher: keys DeferredInit

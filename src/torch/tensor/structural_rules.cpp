@@ -70,7 +70,7 @@ at::Tensor rule_detach(const at::Tensor& w) {
 
 at::Tensor rule_clone(const at::Tensor& w,
                       std::optional<c10::MemoryFormat> format) {
-  WeightState state = quantized_impl(w)->state();
+  WeightState state = quantized_impl(w)->state().unpacked();
   if (state.training()) return wrap_copy(w, state.inner.clone(format));
   state.rule = nullptr;  // may come to hold other values
   for (at::Tensor& field : state.fields) field = field.clone();
@@ -84,7 +84,7 @@ at::Tensor rule_to_copy(const at::Tensor& w,
                         std::optional<bool> pin_memory,
                         bool non_blocking,
                         std::optional<c10::MemoryFormat> format) {
-  WeightState state = quantized_impl(w)->state();
+  WeightState state = quantized_impl(w)->state().unpacked();
   const c10::ScalarType type = dtype.value_or(w.scalar_type());
   TORCH_CHECK_TYPE(c10::isFloatingType(type),
                    "to: a quantized weight has a floating dtype, got ",
@@ -133,7 +133,7 @@ at::Tensor rule_select(const at::Tensor& w,
                     " of a quantized weight of ",
                     w.sizes());
   if (i < 0) i += w.size(at);
-  WeightState state = quantized_impl(w)->state();
+  WeightState state = quantized_impl(w)->state().unpacked();
   if (state.training()) {
     state.inner = state.inner.select(at, i);
     return wrap_view(w, std::move(state));
@@ -156,7 +156,7 @@ at::Tensor sliced(const at::Tensor& w,
                   std::int64_t dim,
                   std::int64_t begin,
                   std::int64_t end) {
-  WeightState state = quantized_impl(w)->state();
+  WeightState state = quantized_impl(w)->state().unpacked();
   if (state.training()) {
     state.inner = state.inner.slice(dim, begin, end);
     return wrap_view(w, std::move(state));
@@ -265,10 +265,14 @@ at::Tensor& rule_copy(at::Tensor& self,
                     "copied into a quantized weight; "
                     "mantissa::to_quantized_tensor(values, encoding) encodes "
                     "plain values");
-  require_same_layout(to->state(), source->state());
+  TORCH_CHECK_VALUE(to->state().packed == nullptr,
+                    "copy_: a packed weight is read-only; "
+                    "mantissa::replace_parameter() takes another one");
+  const WeightState other = source->state().unpacked();
+  require_same_layout(to->state(), other);
   for (std::size_t i = 0; i < to->state().fields.size(); ++i) {
     at::Tensor field = to->state().fields[i];
-    field.copy_(source->state().fields[i], non_blocking);
+    field.copy_(other.fields[i], non_blocking);
   }
   to->state().rule->observe(to->state().fields);
   return self;

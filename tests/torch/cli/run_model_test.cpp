@@ -125,6 +125,98 @@ TEST_F(RunModelTest, ASeedRepeatsAnAnswer) {
   EXPECT_NE(answer("7"), answer("8"));
 }
 
+// Weights of 4 bits are multiplied as they are, with int8 activations.
+class LowBitModelTest : public RunModelTest {
+ protected:
+  void SetUp() override {
+    RunModelTest::SetUp();
+    if (IsSkipped()) return;
+    model_ = (dir_.path() / "int4").string();
+    const ToolResult made = run_tool({"quantize",
+                                      kGguf,
+                                      "--scheme",
+                                      "W4A16_ASYM",
+                                      "--group-size",
+                                      "32",
+                                      "--tensor-type",
+                                      "embed_tokens=int8_weight_only",
+                                      "--allow-unloadable",
+                                      "--no-report",
+                                      "--quiet",
+                                      "-o",
+                                      model_});
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+  }
+
+  double perplexity(const std::string& compute) const {
+    const ToolResult result = run_tool({"eval",
+                                        model_,
+                                        "--text",
+                                        kText,
+                                        "--context",
+                                        "128",
+                                        "--windows",
+                                        "3",
+                                        "--compute-dtype",
+                                        compute,
+                                        "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const Json json = Json::parse(result.out);
+    EXPECT_EQ(json["compute_dtype"], compute);
+    return json["perplexity"];
+  }
+
+  TempDir dir_;
+  std::string model_;
+};
+
+TEST_F(LowBitModelTest, PerplexityStaysWithInt8Activations) {
+  const double plain = perplexity("float32");
+  const double groups = perplexity("int8-g32");
+  EXPECT_NE(groups, plain);
+  EXPECT_NEAR(groups / plain, 1, 0.015);
+  EXPECT_NEAR(perplexity("int8-token") / plain, 1, 0.06);
+}
+
+TEST_F(LowBitModelTest, GenerateComputesInInt8Groups) {
+  const ToolResult answer = run_tool({"generate",
+                                      model_,
+                                      "--chat",
+                                      "--prompt",
+                                      "What is the capital of France?",
+                                      "--max-tokens",
+                                      "20"});
+  ASSERT_EQ(answer.exit_code, 0) << answer.err;
+  EXPECT_THAT(answer.out, HasSubstr("Paris"));
+  EXPECT_THAT(answer.err, HasSubstr("computed in int8-g32"));
+}
+
+TEST_F(LowBitModelTest, BenchModelHasARowForEachThreadCount) {
+  const ToolResult bench = run_tool({"bench",
+                                     "model",
+                                     model_,
+                                     "--threads",
+                                     "1,2",
+                                     "--prompt-tokens",
+                                     "32",
+                                     "--decode-tokens",
+                                     "4",
+                                     "--depths",
+                                     "0,16",
+                                     "--repetitions",
+                                     "2",
+                                     "--json"});
+  ASSERT_EQ(bench.exit_code, 0) << bench.err;
+  const Json json = Json::parse(bench.out);
+  ASSERT_EQ(json["results"].size(), 2U);
+  for (const Json& row : json["results"]) {
+    EXPECT_GT(row["prompt_tok_s"].get<double>(), 1);
+    EXPECT_GT(row["decode_tok_s"].get<double>(), 1);
+    EXPECT_EQ(row["depths"].size(), 2U);
+    EXPECT_EQ(row["samples"]["prompt_tok_s"].size(), 2U);
+  }
+}
+
 TEST_F(RunModelTest, EmbedPrintsUnitVectors) {
   const ToolResult result =
       run_tool({"embed", kMiniLm, "a cat", "a kitten", "the stock market"});

@@ -1,0 +1,162 @@
+"""Models of few bits, ours beside llama.cpp: bytes, perplexity, tokens a second.
+
+All files are made from one model whose weights lie on no 4-bit grid (offgrid.py).
+A row's figures come from one file and one way to compute. Speed as llama-bench
+counts: random tokens, no sampling, a prompt of 512, then 64 one by one; runs of
+ours and llama.cpp's alternate, medians. Perplexity: windows of 512, the second
+half scored.
+
+usage: lowbit.py MANTISSA MODEL.gguf TEXT --judge PYTHON --llama PYTHON
+                 [--threads 1,2] [--runs N] [--windows N]
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PROMPT, NEW = 512, 64
+HEAD = "embed_tokens=int8_weight_only"
+# Ours, its words for `quantize`, how it computes, and the peer of its size.
+PAIRS = [
+    (
+        "int4 g32, zero points, int8 head",
+        ["--scheme", "W4A16_ASYM", "--group-size", 32, "--tensor-type", HEAD,
+         "--allow-unloadable"],
+        "int8-g32",
+        "Q4_0",
+    ),
+    (
+        "int8 per row, int8 head",
+        ["-c", "int8_weight_only", "--format", "compressed-tensors",
+         "--tensor-type", HEAD],
+        "int8-g32",
+        "Q8_0",
+    ),
+]
+
+
+def run(*command):
+    done = subprocess.run([str(word) for word in command], capture_output=True,
+                          text=True)
+    if done.returncode:
+        sys.exit(f"{command}: exit {done.returncode}\n{done.stderr}")
+    return done.stdout
+
+
+def answer(*command):
+    return json.loads(run(*command).strip().splitlines()[-1])
+
+
+def make_models(options, scratch):
+    """The permuted model as a directory and as a GGUF file of F32."""
+    plain, moved = scratch / "bf16", scratch / "offgrid"
+    f32, moved_f32 = scratch / "f32.gguf", scratch / "offgrid-f32.gguf"
+    run(options.mantissa, "convert", options.gguf, "-o", plain, "--quiet")
+    run(options.llama, HERE / "llama_quantize.py", options.gguf, f32, "F32", 2)
+    run(options.judge, HERE / "offgrid.py", plain, moved, f32, moved_f32)
+    f32.unlink()
+    return moved, moved_f32
+
+
+class Ours:
+    def __init__(self, options, model, name, words, compute, scratch):
+        self.options, self.name, self.compute = options, name, compute
+        self.path = scratch / name.replace(" ", "-").replace(",", "")
+        run(options.mantissa, "quantize", model, *words, "-o", self.path, "--quiet",
+            "--no-report")
+        self.bytes = (self.path / "model.safetensors").stat().st_size
+
+    def speed(self, threads):
+        row = json.loads(
+            run(self.options.mantissa, "bench", "model", self.path, "--json",
+                "--threads", threads, "--compute-dtype", self.compute,
+                "--prompt-tokens", PROMPT, "--decode-tokens", NEW,
+                "--repetitions", 1))["results"][0]
+        return row["prompt_tok_s"], row["decode_tok_s"]
+
+    def perplexity(self, windows):
+        return json.loads(
+            run(self.options.mantissa, "eval", self.path, "--text",
+                self.options.text, "--windows", windows, "--compute-dtype",
+                self.compute, "--json", "-q"))
+
+
+class Theirs:
+    def __init__(self, options, model, kind, scratch):
+        self.options, self.name, self.compute = options, f"llama.cpp {kind}", ""
+        self.path = scratch / f"{kind}.gguf"
+        run(options.llama, HERE / "llama_quantize.py", model, self.path, kind, 2)
+        self.bytes = self.path.stat().st_size
+
+    def speed(self, threads):
+        row = answer(self.options.llama, HERE / "llama_model.py", self.path,
+                     "--speed", f"{PROMPT},{NEW},1", "--threads", threads)
+        return row["prompt_tokens_per_second"], row["decode_tokens_per_second"]
+
+    def perplexity(self, windows):
+        return answer(self.options.llama, HERE / "llama_model.py", self.path,
+                      "--text", self.options.text, "--windows", windows)
+
+
+def measured(sides, threads, runs):
+    """Medians of (prompt, decode) for both sides, run in turn."""
+    taken = [[], []]
+    for _ in range(runs):
+        for samples, side in zip(taken, sides):
+            samples.append(side.speed(threads))
+    return [
+        tuple(statistics.median(column) for column in zip(*samples))
+        for samples in taken
+    ]
+
+
+def show(sides, options):
+    scores = [side.perplexity(options.windows) for side in sides]
+    rates = [score["seconds"] for score in scores]
+    speeds = {
+        threads: measured(sides, threads, options.runs)
+        for threads in options.threads
+    }
+    for i, side in enumerate(sides):
+        line = f"  {side.name:34}{side.compute:>9}{side.bytes / 1e6:8.1f}"
+        line += f"{scores[i]['perplexity']:9.3f}{rates[i]:8.1f}"
+        for threads in options.threads:
+            for j in range(2):
+                value, peer = speeds[threads][i][j], speeds[threads][1][j]
+                line += f"{value:9.1f}"
+                line += f" {value / peer:5.2f}x" if i == 0 else " " * 7
+        print(line, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mantissa")
+    parser.add_argument("gguf")
+    parser.add_argument("text")
+    parser.add_argument("--judge", required=True)
+    parser.add_argument("--llama", required=True)
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--windows", type=int, default=40)
+    options = parser.parse_args()
+    options.threads = [int(word) for word in options.threads.split(",")]
+    columns = "".join(
+        f"{f'prompt {n}T':>9}{'':7}{f'decode {n}T':>9}{'':7}" for n in options.threads
+    )
+    print(f"low-bit models off the grid: MB, perplexity of {options.windows} windows, "
+          f"seconds for it, tok/s and the ratio to llama.cpp")
+    print(f"  {'':34}{'compute':>9}{'MB':>8}{'ppl':>9}{'s':>8}{columns}")
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        model, gguf = make_models(options, scratch)
+        for name, words, compute, kind in PAIRS:
+            show([Ours(options, model, name, words, compute, scratch),
+                  Theirs(options, gguf, kind, scratch)], options)
+
+
+main()

@@ -1,0 +1,222 @@
+#include "formats/lowbit_weight.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include <mantissa/core/error.h>
+#include <mantissa/primitives/convert.h>
+
+#include "formats/affine_encoding.h"
+#include "formats/compressed_tensor.h"
+
+namespace mantissa {
+namespace {
+
+using kernels::LowbitLayout;
+using kernels::LowbitScale;
+
+// Codes, scales and zero points of a weight, each in its stored dtype.
+struct Grid {
+  HostTensor codes;  // int8 [N, K]
+  HostTensor scale;  // [N, G]
+  HostTensor zero;   // int8 [N, G]; empty: there is none
+};
+
+int bits_of(const IntegerRange& range) {
+  return std::bit_width(static_cast<std::uint64_t>(-range.min));
+}
+
+// The layout of an affine weight, whose blocks are parts of one row.
+std::string affine_layout(const AffineEncoding& encoding, LowbitLayout& out) {
+  const AffineLayout& stored = encoding.layout();
+  if (stored.zero_point_dtype.value_or(DType::Int8) != DType::Int8) {
+    return "its zero points are not integers";
+  }
+  if (!stored.extra.empty()) return "it holds activation fields";
+  if (stored.block_size[0] != 1) return "rows share a scale";
+  // Int8Tensor's codes may be narrower than its dtype says.
+  out.bits = encoding.format_name() == "Int8Tensor" ? 8 : bits_of(stored.range);
+  out.group = stored.block_size[1];
+  return {};
+}
+
+std::string compressed_layout(const CompressedEncoding& encoding,
+                              LowbitLayout& out) {
+  const CompressedSpec& spec = encoding.spec();
+  if (spec.floating) return "its codes are not integers";
+  if (encoding.scale_rows() != 1) return "rows share a scale";
+  if (spec.layout != CodeLayout::Dense) return "its codes are padded";
+  out.bits = spec.num_bits;
+  out.group = encoding.scale_columns();
+  return {};
+}
+
+std::string layout_of(const Encoding& encoding, LowbitLayout& out) {
+  if (encoding.shape().size() != 2) return "it is not a matrix";
+  out.n = encoding.shape()[0];
+  out.k = encoding.shape()[1];
+  std::string refusal = "its format has no integer codes with scales";
+  if (const auto* affine = dynamic_cast<const AffineEncoding*>(&encoding)) {
+    refusal = affine_layout(*affine, out);
+  } else if (const auto* compressed =
+                 dynamic_cast<const CompressedEncoding*>(&encoding)) {
+    refusal = compressed_layout(*compressed, out);
+  }
+  if (!refusal.empty()) return refusal;
+  if (out.k == 0) return "it has no columns";
+  const char* error = kernels::lowbit_layout_error(out);
+  return error == nullptr ? std::string() : std::string(error);
+}
+
+Grid grid_of(const Encoding& encoding,
+             std::span<const ConstTensorView> fields) {
+  const auto copy = [](const ConstTensorView& view) {
+    HostTensor out(view.dtype, view.shape);
+    std::memcpy(out.data(), view.data, view.bytes().size());
+    return out;
+  };
+  if (const auto* compressed =
+          dynamic_cast<const CompressedEncoding*>(&encoding)) {
+    return {compressed->codes(fields),
+            copy(fields[CompressedFields::kScale]),
+            compressed->spec().symmetric ? HostTensor()
+                                         : compressed->zero_points(fields)};
+  }
+  return {copy(fields[0]),
+          copy(fields[1]),
+          fields.size() > 2 ? copy(fields[2]) : HostTensor()};
+}
+
+bool all_zero(const HostTensor& zero) {
+  const std::int8_t* values = zero.as<std::int8_t>();
+  return std::all_of(values, values + zero.numel(), [](std::int8_t value) {
+    return value == 0;
+  });
+}
+
+// The scales in 16 bits if that is exact.
+std::pair<HostTensor, LowbitScale> narrowest(HostTensor scale) {
+  if (scale.dtype() == DType::BFloat16) {
+    return {std::move(scale), LowbitScale::Bf16};
+  }
+  if (scale.dtype() == DType::Float16) {
+    return {std::move(scale), LowbitScale::F16};
+  }
+  HostTensor narrow = converted(scale.view(), DType::BFloat16);
+  const HostTensor back = converted(narrow.view(), DType::Float32);
+  if (std::memcmp(back.data(), scale.data(), scale.view().bytes().size()) ==
+      0) {
+    return {std::move(narrow), LowbitScale::Bf16};
+  }
+  return {std::move(scale), LowbitScale::F32};
+}
+
+std::int64_t scale_bytes(LowbitScale type) {
+  return type == LowbitScale::F32 ? 4 : 2;
+}
+
+DType scale_dtype(LowbitScale type) {
+  return type == LowbitScale::Bf16  ? DType::BFloat16
+         : type == LowbitScale::F16 ? DType::Float16
+                                    : DType::Float32;
+}
+
+}  // namespace
+
+std::string LowbitWeight::refusal(const Encoding& encoding) {
+  LowbitLayout layout;
+  return layout_of(encoding, layout);
+}
+
+LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
+                           std::span<const ConstTensorView> fields,
+                           const Parallel& parallel)
+    : encoding_(std::move(encoding)) {
+  const std::string refused = layout_of(*encoding_, layout_);
+  if (!refused.empty()) {
+    throw Error(ErrorKind::Usage,
+                std::string(encoding_->format_name()) +
+                    ": no runtime layout: " + refused);
+  }
+  Grid grid = grid_of(*encoding_, fields);
+  const auto [scale, type] = narrowest(std::move(grid.scale));
+  const bool zeros = grid.zero.numel() != 0 && !all_zero(grid.zero);
+  const auto values = static_cast<std::size_t>(layout_.metadata_values());
+  codes_.reserve(static_cast<std::size_t>(layout_.code_bytes()));
+  scales_.reserve(values * static_cast<std::size_t>(scale_bytes(type)));
+  if (zeros) zeros_.reserve(values);
+  sums_.reserve(static_cast<std::size_t>(layout_.tiles()) *
+                kernels::kLowbitTile * sizeof(float));
+  view_ = {layout_.bits,
+           layout_.n,
+           layout_.stored_k(),
+           layout_.stored_group(),
+           codes_.as<std::uint8_t>(),
+           type,
+           scales_.data(),
+           zeros ? zeros_.as<std::int8_t>() : nullptr,
+           sums_.as<float>()};
+  parallel(layout_.tiles(), [&](std::int64_t begin, std::int64_t end) {
+    const auto* codes = grid.codes.as<std::int8_t>();
+    kernels::pack_lowbit(layout_, codes, begin, end, codes_.as<std::uint8_t>());
+    kernels::pack_lowbit_metadata(
+        layout_, scale.data(), scale_bytes(type), begin, end, scales_.data());
+    if (zeros) {
+      kernels::pack_lowbit_metadata(
+          layout_, grid.zero.data(), 1, begin, end, zeros_.data());
+    }
+    kernels::lowbit_sums(layout_, codes, view_, begin, end, sums_.as<float>());
+  });
+}
+
+std::int64_t LowbitWeight::bytes() const {
+  return layout_.code_bytes() +
+         layout_.metadata_values() *
+             (scale_bytes(view_.scale_type) + (view_.zeros != nullptr ? 1 : 0));
+}
+
+std::vector<HostTensor> LowbitWeight::fields() const {
+  const Shape grid = {layout_.n, layout_.groups()};
+  HostTensor codes(DType::Int8, {layout_.n, layout_.k});
+  kernels::unpack_lowbit(layout_, view_.codes, codes.as<std::int8_t>());
+  HostTensor scale(scale_dtype(view_.scale_type), grid);
+  kernels::unpack_lowbit_metadata(
+      layout_, view_.scales, scale_bytes(view_.scale_type), scale.data());
+  HostTensor zero(DType::Int8, grid);
+  std::memset(zero.data(), 0, static_cast<std::size_t>(zero.numel()));
+  if (view_.zeros != nullptr) {
+    kernels::unpack_lowbit_metadata(layout_, view_.zeros, 1, zero.data());
+  }
+  const auto* compressed =
+      dynamic_cast<const CompressedEncoding*>(encoding_.get());
+  const std::vector<FieldLayout> layouts = encoding_->fields();
+  const DType stored = layouts[1].dtype;
+  if (stored != scale.dtype()) scale = converted(scale.view(), stored);
+  if (compressed != nullptr) {
+    return compressed->assemble(codes.view(), scale.view(), zero.view());
+  }
+  std::vector<HostTensor> out;
+  out.push_back(std::move(codes));
+  out.push_back(std::move(scale));
+  if (layouts.size() > 2) out.push_back(std::move(zero));
+  return out;
+}
+
+void LowbitWeight::decode_row(std::int64_t row, float* values) const {
+  std::vector<std::int8_t> codes(static_cast<std::size_t>(layout_.k));
+  kernels::unpack_lowbit_row(layout_, view_.codes, row, codes.data());
+  for (std::int64_t k = 0; k < layout_.k; ++k) {
+    const std::int64_t at =
+        (row / kernels::kLowbitTile * layout_.groups() + k / layout_.group) *
+            kernels::kLowbitTile +
+        row % kernels::kLowbitTile;
+    const int zero = view_.zeros == nullptr ? 0 : view_.zeros[at];
+    values[k] = static_cast<float>(codes[static_cast<std::size_t>(k)] - zero) *
+                kernels::lowbit_scale(view_.scale_type, view_.scales, at);
+  }
+}
+
+}  // namespace mantissa

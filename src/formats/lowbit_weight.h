@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <mantissa/formats/encoding.h>
+
+#include "core/aligned_bytes.h"
+#include "kernels/lowbit_layout.h"
+
+namespace mantissa {
+
+/// A quantized weight [N, K] in the runtime layout of linear_lowbit
+/// (kernels/lowbit_layout.h), in place of its fields: b bits a code, scales of
+/// 16 bits where that is exact, zero points where one is not 0.
+class LowbitWeight {
+ public:
+  /// run(begin, end) for parts of [0, count), from several threads if it likes.
+  using Parallel = std::function<void(
+      std::int64_t count,
+      const std::function<void(std::int64_t, std::int64_t)>& run)>;
+
+  /// "" or why a weight of this encoding has no runtime layout.
+  static std::string refusal(const Encoding& encoding);
+
+  /// Throws Error(Usage) with the refusal.
+  LowbitWeight(std::shared_ptr<const Encoding> encoding,
+               std::span<const ConstTensorView> fields,
+               const Parallel& parallel);
+
+  const std::shared_ptr<const Encoding>& encoding() const { return encoding_; }
+  const kernels::LowbitLayout& layout() const { return layout_; }
+  kernels::LowbitWeightView view() const { return view_; }
+  /// Bytes that a product reads.
+  std::int64_t bytes() const;
+  /// The stored fields, bit for bit.
+  std::vector<HostTensor> fields() const;
+  /// The K values of row `row`, (code - zero point) * scale in float32.
+  void decode_row(std::int64_t row, float* values) const;
+
+ private:
+  std::shared_ptr<const Encoding> encoding_;
+  kernels::LowbitLayout layout_;
+  AlignedBytes codes_;
+  AlignedBytes scales_;
+  AlignedBytes zeros_;
+  AlignedBytes sums_;
+  kernels::LowbitWeightView view_;
+};
+
+}  // namespace mantissa

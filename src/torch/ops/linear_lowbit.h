@@ -1,0 +1,28 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <mantissa/torch/int8_compute.h>
+
+#include "formats/lowbit_weight.h"
+
+namespace mantissa {
+
+/// x [.., K] (float32, bfloat16 or float16, on the CPU), quantized to int8 as
+/// `activation` says, times the transposed weight [N, K] in its runtime layout,
+/// plus bias [N], which may be undefined: [.., N] in x's dtype. Sums of codes
+/// are exact, the scales are applied in float32 (kernels/linear_lowbit_args.h).
+/// A row with NaN or infinity gives a row of NaN. Throws c10::ValueError,
+/// c10::TypeError naming the argument.
+at::Tensor linear_lowbit(const at::Tensor& x,
+                         const LowbitWeight& weight,
+                         const at::Tensor& bias,
+                         Int8Compute activation);
+
+/// A weight's fields on the CPU in the runtime layout, packed by the threads of
+/// ATen's pool.
+std::shared_ptr<const LowbitWeight> pack_lowbit_weight(
+    const std::shared_ptr<const Encoding>& encoding,
+    const std::vector<at::Tensor>& fields);
+
+}  // namespace mantissa

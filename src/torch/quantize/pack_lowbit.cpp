@@ -1,0 +1,26 @@
+#include <mantissa/torch/lowbit.h>
+
+#include "torch/quantize/module_parameters.h"
+#include "torch/tensor/lowbit_rule.h"
+#include "torch/tensor/quantized_tensor_impl.h"
+
+namespace mantissa {
+
+std::vector<PackedWeight> pack_lowbit_(torch::nn::Module& module,
+                                       Int8Compute compute) {
+  std::vector<PackedWeight> out;
+  if (compute == Int8Compute::None) return out;
+  for (const Parameter& parameter : parameters_of(module)) {
+    if (!is_wrapped(parameter.tensor)) continue;
+    PackedWeight& report = out.emplace_back();
+    report.name = parameter.places.front().name();
+    report.refusal = packing_refusal(parameter.tensor);
+    if (!report.refusal.empty()) continue;
+    const at::Tensor packed = packed_weight(parameter.tensor, compute);
+    report.bytes = quantized_impl(packed)->state().packed->bytes();
+    for (const ParameterPlace& place : parameter.places) place.put(packed);
+  }
+  return out;
+}
+
+}  // namespace mantissa

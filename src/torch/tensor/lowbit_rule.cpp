@@ -1,0 +1,89 @@
+#include "torch/tensor/lowbit_rule.h"
+
+#include <utility>
+
+#include <ATen/ops/empty.h>
+#include <c10/util/Exception.h>
+
+#include "formats/int8_tensor.h"
+#include "formats/intx_unpacked_to_int8_tensor.h"
+#include "torch/ops/linear_lowbit.h"
+#include "torch/tensor/host_tensors.h"
+#include "torch/tensor/quantized_tensor_impl.h"
+
+namespace mantissa {
+namespace {
+
+class LowbitRule final : public ProductRule {
+ public:
+  LowbitRule(const Encoding& encoding,
+             std::shared_ptr<const LowbitWeight> weight,
+             Int8Compute compute)
+      : ProductRule(encoding), weight_(std::move(weight)), compute_(compute) {}
+
+  at::Tensor linear(const at::Tensor& x,
+                    const QuantizedTensorImpl&,
+                    const at::Tensor& bias) const override {
+    return linear_lowbit(x, *weight_, bias, compute_);
+  }
+
+ private:
+  std::shared_ptr<const LowbitWeight> weight_;
+  Int8Compute compute_;
+};
+
+}  // namespace
+
+std::shared_ptr<ProductRule> lowbit_rule(
+    const Encoding& encoding,
+    std::shared_ptr<const LowbitWeight> weight,
+    Int8Compute compute) {
+  return std::make_shared<LowbitRule>(encoding, std::move(weight), compute);
+}
+
+at::Tensor decode_packed_rows(const LowbitWeight& weight,
+                              const at::Tensor& indices) {
+  const at::Tensor rows = indices.to(at::kLong).contiguous();
+  const auto* row = rows.const_data_ptr<std::int64_t>();
+  Shape sizes = indices.sizes().vec();
+  const std::int64_t k = weight.layout().k;
+  sizes.push_back(k);
+  at::Tensor out = at::empty(sizes, at::TensorOptions(at::kFloat));
+  auto* values = out.mutable_data_ptr<float>();
+  for (std::int64_t i = 0; i < rows.numel(); ++i) {
+    TORCH_CHECK_INDEX(row[i] >= 0 && row[i] < weight.layout().n,
+                      "embedding: index ",
+                      row[i],
+                      " is outside [0, ",
+                      weight.layout().n,
+                      ")");
+    weight.decode_row(row[i], values + i * k);
+  }
+  return out;
+}
+
+std::string packing_refusal(const at::Tensor& weight) {
+  const QuantizedTensorImpl* impl = quantized_impl(weight);
+  if (impl == nullptr) return "it is not quantized";
+  if (impl->training()) return "it trains";
+  const WeightState& state = impl->state();
+  if (!state.device().is_cpu()) return "it is not on the CPU";
+  if (state.transposed) return "it is a transposed view";
+  if (int8_activation(*state.encoding) != nullptr) {
+    return "its config names int8 activations with a scale each row";
+  }
+  return LowbitWeight::refusal(*state.encoding);
+}
+
+at::Tensor packed_weight(const at::Tensor& weight, Int8Compute compute) {
+  WeightState state = quantized_impl(weight)->state().unpacked();
+  state.packed = pack_lowbit_weight(state.encoding, state.fields);
+  state.fields.clear();
+  // A config that names an activation scheme keeps it.
+  state.packed_for =
+      is_intx_with_activations(*state.encoding) ? Int8Compute::Token : compute;
+  state.rule = lowbit_rule(*state.encoding, state.packed, state.packed_for);
+  return wrap_weight(std::move(state), weight.scalar_type());
+}
+
+}  // namespace mantissa

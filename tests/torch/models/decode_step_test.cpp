@@ -1,0 +1,161 @@
+#include "torch/models/decode_step.h"
+
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
+#include <mantissa/torch/lowbit.h>
+#include <mantissa/torch/quantized_tensor.h>
+
+#include "torch/models/decoder_stack.h"
+#include "torch/quantize/module_parameters.h"
+
+namespace mantissa {
+namespace {
+
+// A random decoder whose linears are int4 with groups of 32, packed.
+class DecodeStepTest : public ::testing::Test {
+ protected:
+  static DecoderConfig small() {
+    DecoderConfig config;
+    config.vocabulary = 50;
+    config.hidden = 96;
+    config.intermediate = 160;
+    config.heads = 6;
+    config.kv_heads = 2;
+    config.head_dim = 16;
+    config.positions = 64;
+    config.attention_scale = 0.25;
+    config.ropes.resize(1);
+    config.layers.resize(3);
+    return config;
+  }
+
+  // Random values; weights of linears int4 in groups of 32, packed.
+  static void fill(torch::nn::Module& module, Int8Compute compute) {
+    torch::manual_seed(11);
+    for (const Parameter& parameter : parameters_of(module)) {
+      const auto sizes = parameter.tensor.sizes();
+      at::Tensor value = torch::randn(sizes) * (sizes.size() == 2 ? 0.15 : 0.1);
+      if (sizes.size() == 1) value = value + 1;
+      if (parameter.places.front().kind() == WeightKind::Linear) {
+        value = to_quantized_tensor(
+            value,
+            make_intx_encoding(sizes.vec(),
+                               DType::Float32,
+                               {.target_dtype = DType::Int4,
+                                .granularity = PerGroup{32},
+                                .mapping_type = MappingType::Asymmetric}));
+      }
+      for (const ParameterPlace& place : parameter.places) place.put(value);
+    }
+    pack_lowbit_(module, compute);
+  }
+
+  // One token behind a prompt by the step and by the modules: they differ where
+  // rounding moves an int8 code by one.
+  static void compare(const DecoderConfig& config) {
+    const c10::InferenceMode inference;
+    DecoderStack stack(config, at::kFloat);
+    fill(stack, Int8Compute::Group32);
+    KvCache ours(config, 1, 40, at::TensorOptions(at::kFloat));
+    stack.forward(torch::randint(0, 50, {1, 21}), &ours, 0);
+    const KvCache theirs = copy(config, ours);
+    for (std::int64_t past = 21; past < 25; ++past) {
+      const at::Tensor id = torch::randint(0, 50, {1, 1});
+      const at::Tensor step = decode_step(config, stack, id, &ours, past);
+      ASSERT_TRUE(step.defined());
+      const at::Tensor modules = stack.forward(id, &theirs, past);
+      ASSERT_EQ(step.sizes(), modules.sizes());
+      EXPECT_LT((step - modules).abs().max().item<double>(),
+                kFlips * modules.abs().max().item<double>());
+      for (std::size_t i = 0; i < config.layers.size(); ++i) {
+        const at::Tensor keys = ours.layer(i).keys.narrow(2, 0, past + 1);
+        const at::Tensor other = theirs.layer(i).keys.narrow(2, 0, past + 1);
+        EXPECT_LT((keys - other).abs().max().item<double>(),
+                  kFlips * other.abs().max().item<double>());
+        EXPECT_TRUE(
+            torch::equal(keys.narrow(2, 0, 21), other.narrow(2, 0, 21)));
+      }
+    }
+  }
+
+  static KvCache copy(const DecoderConfig& config, const KvCache& from) {
+    KvCache out(config, 1, from.capacity(), at::TensorOptions(at::kFloat));
+    for (std::size_t i = 0; i < config.layers.size(); ++i) {
+      out.layer(i).keys.copy_(from.layer(i).keys);
+      out.layer(i).values.copy_(from.layer(i).values);
+    }
+    return out;
+  }
+
+  static constexpr double kFlips = 0.02;
+};
+
+TEST_F(DecodeStepTest, IsTheModulesWay) { compare(small()); }
+
+TEST_F(DecodeStepTest, WithNormsOfHeadsBiasesAndWindows) {
+  DecoderConfig config = small();
+  config.qk_norm = true;
+  config.qkv_bias = true;
+  config.output_bias = true;
+  config.mlp_bias = true;
+  config.layers[1].window = 7;
+  compare(config);
+}
+
+TEST_F(DecodeStepTest, WithGemmasNormsAndGelu) {
+  DecoderConfig config = small();
+  config.one_plus_norm = true;
+  config.activation = Activation::GeluTanh;
+  config.attention_cap = 3;
+  config.embedding_scale = 4;
+  config.heads = 4;
+  config.kv_heads = 4;
+  compare(config);
+}
+
+TEST_F(DecodeStepTest, OneAndTwoThreadsGiveTheSameBytes) {
+  const c10::InferenceMode inference;
+  const DecoderConfig config = small();
+  DecoderStack stack(config, at::kFloat);
+  fill(stack, Int8Compute::Group64);
+  const int threads = at::get_num_threads();
+  std::vector<at::Tensor> results;
+  for (const int count : {1, 2}) {
+    at::set_num_threads(count);
+    KvCache cache(config, 1, 8, at::TensorOptions(at::kFloat));
+    for (std::int64_t past = 0; past < 5; ++past) {
+      results.push_back(decode_step(
+          config, stack, torch::full({1, 1}, 3 + past), &cache, past));
+    }
+  }
+  at::set_num_threads(threads);
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_TRUE(torch::equal(results[i], results[i + 5]));
+  }
+}
+
+TEST_F(DecodeStepTest, LeavesOthersToTheModules) {
+  const c10::InferenceMode inference;
+  const DecoderConfig config = small();
+  DecoderStack stack(config, at::kFloat);
+  KvCache cache(config, 1, 8, at::TensorOptions(at::kFloat));
+  const at::Tensor id = torch::full({1, 1}, 3);
+  fill(stack, Int8Compute::None);
+  EXPECT_FALSE(decode_step(config, stack, id, &cache, 0).defined());
+  fill(stack, Int8Compute::Token);
+  EXPECT_FALSE(decode_step(config, stack, id, &cache, 0).defined());
+  fill(stack, Int8Compute::Group32);
+  EXPECT_TRUE(decode_step(config, stack, id, &cache, 0).defined());
+  EXPECT_FALSE(decode_step(config, stack, id, nullptr, 0).defined());
+  EXPECT_FALSE(
+      decode_step(config, stack, torch::full({1, 2}, 3), &cache, 0).defined());
+  KvCache half(config, 1, 8, at::TensorOptions(at::kBFloat16));
+  EXPECT_FALSE(decode_step(config, stack, id, &half, 0).defined());
+}
+
+}  // namespace
+}  // namespace mantissa

@@ -1,0 +1,290 @@
+#include <mantissa/torch/lowbit.h>
+
+#include <cmath>
+#include <limits>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <mantissa/formats/compressed_tensor.h>
+#include <mantissa/formats/int4_tensor.h>
+#include <mantissa/formats/int8_tensor.h>
+#include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
+#include <mantissa/torch/quantized_tensor.h>
+
+#include "torch/quantize/module_parameters.h"
+
+namespace mantissa {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct NamedEncoding {
+  std::string name;
+  std::shared_ptr<const Encoding> encoding;
+};
+
+// Every width and layout that has a runtime form, for [48, 192].
+std::vector<NamedEncoding> encodings(DType dtype) {
+  const Shape shape = {48, 192};
+  const DType widths[] = {DType::Int1,
+                          DType::Int2,
+                          DType::Int3,
+                          DType::Int4,
+                          DType::Int5,
+                          DType::Int6,
+                          DType::Int7,
+                          DType::Int8};
+  std::vector<NamedEncoding> out;
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const bool symmetric : {true, false}) {
+      IntxSpec intx;
+      intx.target_dtype = widths[bits - 1];
+      intx.mapping_type =
+          symmetric ? MappingType::Symmetric : MappingType::Asymmetric;
+      if (bits % 2 == 0) {
+        intx.granularity = PerGroup{bits % 4 == 0 ? 32 : 64};
+      }
+      // A range of one bit has no symmetric grid.
+      if (bits > 1 || !symmetric) {
+        out.push_back({"intx" + std::to_string(bits),
+                       make_intx_encoding(shape, dtype, intx)});
+      }
+      CompressedSpec compressed;
+      compressed.num_bits = bits;
+      compressed.symmetric = symmetric;
+      compressed.group_size = bits % 3 == 0 ? 64 : 32;
+      if (bits > 1) {
+        out.push_back({"pack-quantized" + std::to_string(bits),
+                       make_compressed_encoding(shape, dtype, compressed)});
+      }
+    }
+  }
+  out.push_back({"Int8Tensor", make_int8_encoding(shape, dtype, {})});
+  return out;
+}
+
+std::shared_ptr<torch::nn::LinearImpl> linear_of(const at::Tensor& weight) {
+  auto linear = std::make_shared<torch::nn::LinearImpl>(
+      torch::nn::LinearOptions(weight.size(1), weight.size(0)));
+  linear->to(weight.scalar_type());
+  for (const Parameter& parameter : parameters_of(*linear)) {
+    if (parameter.places.front().key == "weight") {
+      parameter.places.front().put(weight);
+    }
+  }
+  return linear;
+}
+
+TEST(PackLowbitTest, StoredFieldsComeBackBitForBit) {
+  torch::manual_seed(1);
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const DType ours = dtype == at::kFloat ? DType::Float32 : DType::BFloat16;
+    for (const NamedEncoding& each : encodings(ours)) {
+      const at::Tensor w =
+          to_quantized_tensor(torch::randn({48, 192}).to(dtype), each.encoding);
+      const auto linear = linear_of(w);
+      const auto report = pack_lowbit_(*linear, Int8Compute::Group32);
+      ASSERT_EQ(report.size(), 1u) << each.name;
+      ASSERT_EQ(report[0].refusal, "") << each.name;
+      const at::Tensor packed = linear->weight;
+      EXPECT_THAT(describe(packed), HasSubstr("packed"));
+      const auto before = fields_of(w);
+      const auto after = fields_of(packed);
+      ASSERT_EQ(before.size(), after.size());
+      for (std::size_t i = 0; i < before.size(); ++i) {
+        EXPECT_TRUE(
+            torch::equal(before[i].view(at::kByte), after[i].view(at::kByte)))
+            << each.name << " field " << i;
+      }
+      EXPECT_TRUE(
+          torch::equal(mantissa::dequantize(w), mantissa::dequantize(packed)));
+      EXPECT_TRUE(torch::equal(mantissa::dequantize(w.slice(0, 8, 24)),
+                               mantissa::dequantize(packed.slice(0, 8, 24))));
+      EXPECT_TRUE(torch::equal(mantissa::dequantize(w),
+                               mantissa::dequantize(packed.clone())));
+      EXPECT_TRUE(torch::equal(mantissa::dequantize(w.t()),
+                               mantissa::dequantize(packed.t())));
+      const at::Tensor rows = torch::tensor({0, 47, 3});
+      EXPECT_TRUE(torch::equal(torch::embedding(w, rows),
+                               torch::embedding(packed, rows)))
+          << each.name;
+    }
+  }
+}
+
+// The product of the values of weight and activations, each of which is at most
+// half a step away from what it stands for.
+TEST(PackLowbitTest, ProductsAreThoseOfTheQuantizedActivations) {
+  torch::manual_seed(2);
+  for (const NamedEncoding& each : encodings(DType::Float32)) {
+    const at::Tensor w =
+        to_quantized_tensor(torch::randn({48, 192}), each.encoding);
+    const at::Tensor values = mantissa::dequantize(w).to(at::kDouble);
+    for (const auto compute :
+         {Int8Compute::Token, Int8Compute::Group32, Int8Compute::Group64}) {
+      const auto linear = linear_of(w);
+      pack_lowbit_(*linear, compute);
+      for (const std::int64_t m : {1, 2, 4, 7, 40}) {
+        const at::Tensor x = torch::randn({m, 192});
+        const std::int64_t group = compute == Int8Compute::Token     ? 192
+                                   : compute == Int8Compute::Group32 ? 32
+                                                                     : 64;
+        const at::Tensor parts = x.view({m, 192 / group, group});
+        const at::Tensor step =
+            compute == Int8Compute::Token
+                ? (parts.amax(-1).clamp_min(0) - parts.amin(-1).clamp_max(0)) /
+                      255
+                : parts.abs().amax(-1) / 127;
+        const at::Tensor half = step.unsqueeze(-1)
+                                    .expand({m, 192 / group, group})
+                                    .reshape({m, 192})
+                                    .to(at::kDouble) *
+                                0.502;
+        const at::Tensor expected =
+            x.to(at::kDouble).mm(values.t()) + linear->bias.to(at::kDouble);
+        const at::Tensor bound = half.mm(values.abs().t()) + 1e-4;
+        const at::Tensor y = linear->forward(x).to(at::kDouble);
+        EXPECT_TRUE(((y - expected).abs() <= bound).all().item<bool>())
+            << each.name << " m " << m << " compute "
+            << static_cast<int>(compute) << ": "
+            << ((y - expected).abs() / bound).max().item<double>();
+        // Not the product of the values either: activations are rounded.
+        EXPECT_FALSE(torch::allclose(y, expected, 1e-6, 1e-6));
+      }
+    }
+  }
+}
+
+// A config that names its activations keeps them: the codes are those of
+// torchao's sequence of operators, which multiplies the values.
+TEST(PackLowbitTest, TokensAreQuantizedAsTheConfigSays) {
+  torch::manual_seed(6);
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor w = to_quantized_tensor(
+        torch::randn({48, 192}).to(dtype),
+        make_intx_encoding(
+            {48, 192},
+            dtype == at::kFloat ? DType::Float32 : DType::BFloat16,
+            {.target_dtype = DType::Int4,
+             .granularity = PerGroup{32},
+             .activation_quantization = "int8_asym_per_token"}));
+    const auto plain = linear_of(w);
+    const auto packed = linear_of(w);
+    pack_lowbit_(*packed, Int8Compute::Group32);
+    for (const double shift : {0.0, 5.0, -5.0}) {
+      const at::Tensor x = (torch::randn({20, 192}) + shift).to(dtype);
+      const at::Tensor expected = plain->forward(x).to(at::kDouble);
+      const at::Tensor y = packed->forward(x).to(at::kDouble) -
+                           packed->bias.to(at::kDouble) +
+                           plain->bias.to(at::kDouble);
+      const double most = expected.abs().max().item<double>();
+      EXPECT_LT((y - expected).abs().max().item<double>(),
+                most * (dtype == at::kFloat ? 2e-6 : 0.03));
+    }
+  }
+}
+
+TEST(PackLowbitTest, RowsDoNotDependOnTheirCompanyNorOnThreads) {
+  torch::manual_seed(3);
+  const at::Tensor w = to_quantized_tensor(
+      torch::randn({200, 192}),
+      make_intx_encoding({200, 192},
+                         DType::Float32,
+                         {.target_dtype = DType::Int4,
+                          .granularity = PerGroup{32},
+                          .mapping_type = MappingType::Asymmetric}));
+  const auto linear = linear_of(w);
+  pack_lowbit_(*linear, Int8Compute::Group32);
+  const at::Tensor x = torch::randn({300, 192});
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor one = linear->forward(x);
+  at::set_num_threads(2);
+  const at::Tensor two = linear->forward(x);
+  EXPECT_TRUE(torch::equal(one, two));
+  for (const std::int64_t m : {1, 2, 3, 5, 17}) {
+    EXPECT_TRUE(torch::equal(linear->forward(x.narrow(0, 100, m)),
+                             two.narrow(0, 100, m)))
+        << m;
+  }
+  at::set_num_threads(threads);
+}
+
+TEST(PackLowbitTest, NonFiniteRowsAreNanAndSpoilNoOther) {
+  const at::Tensor w = to_quantized_tensor(
+      torch::ones({48, 64}), make_int8_encoding({48, 64}, DType::Float32, {}));
+  for (const auto compute :
+       {Int8Compute::Token, Int8Compute::Group32, Int8Compute::Group64}) {
+    const auto linear = linear_of(w);
+    pack_lowbit_(*linear, compute);
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
+                            std::numeric_limits<float>::infinity()}) {
+      at::Tensor x = torch::ones({9, 64});
+      x[4][40] = bad;
+      const at::Tensor y = linear->forward(x);
+      EXPECT_TRUE(y[4].isnan().all().item<bool>());
+      EXPECT_TRUE(y.narrow(0, 0, 4).isfinite().all().item<bool>());
+      EXPECT_TRUE(y.narrow(0, 5, 4).isfinite().all().item<bool>());
+    }
+  }
+}
+
+TEST(PackLowbitTest, GradientsReachTheInput) {
+  torch::manual_seed(5);
+  const at::Tensor w = to_quantized_tensor(
+      torch::randn({48, 64}), make_int8_encoding({48, 64}, DType::Float32, {}));
+  const auto linear = linear_of(w);
+  pack_lowbit_(*linear, Int8Compute::Group32);
+  const at::Tensor x = torch::randn({3, 64}).requires_grad_();
+  linear->forward(x).sum().backward();
+  EXPECT_TRUE(torch::allclose(
+      x.grad(), torch::ones({3, 48}).mm(mantissa::dequantize(w)), 1e-5, 1e-5));
+}
+
+TEST(PackLowbitTest, ReasonsForWhatStays) {
+  const auto refusal = [](const at::Tensor& w) {
+    const auto linear = linear_of(w);
+    const auto report = pack_lowbit_(*linear, Int8Compute::Group32);
+    return report.empty() ? "nothing quantized" : report[0].refusal;
+  };
+  const Shape shape = {48, 192};
+  const at::Tensor plain = torch::randn({48, 192});
+  EXPECT_EQ(refusal(plain), "nothing quantized");
+  EXPECT_THAT(refusal(to_quantized_tensor(
+                  plain,
+                  make_intx_encoding(shape,
+                                     DType::Float32,
+                                     {.target_dtype = DType::Int4,
+                                      .granularity = PerGroup{48}}))),
+              HasSubstr("group_size must be 32, 64"));
+  EXPECT_THAT(refusal(to_quantized_tensor(
+                  plain,
+                  make_int8_encoding(
+                      shape,
+                      DType::Float32,
+                      {.act_quant_kwargs = QuantizeTensorToInt8Kwargs{}}))),
+              HasSubstr("int8 activations"));
+  EXPECT_THAT(refusal(to_quantized_tensor(
+                  plain,
+                  make_int8_encoding(
+                      shape, DType::Float32, {.granularity = PerTensor{}}))),
+              HasSubstr("rows share a scale"));
+}
+
+TEST(PackLowbitTest, EmptyInputsGiveEmptyOutputs) {
+  const at::Tensor w = to_quantized_tensor(
+      torch::randn({48, 64}), make_int8_encoding({48, 64}, DType::Float32, {}));
+  const auto linear = linear_of(w);
+  pack_lowbit_(*linear, Int8Compute::Token);
+  EXPECT_EQ(linear->forward(torch::randn({0, 64})).sizes(),
+            at::IntArrayRef({0, 48}));
+  EXPECT_EQ(linear->forward(torch::randn({2, 3, 64})).sizes(),
+            at::IntArrayRef({2, 3, 48}));
+  EXPECT_EQ(linear->forward(torch::randn({64})).sizes(), at::IntArrayRef({48}));
+  EXPECT_THROW(linear->forward(torch::randn({2, 63})), c10::ValueError);
+}
+
+}  // namespace
+}  // namespace mantissa
