@@ -6,6 +6,8 @@
 #include "kernels/group_minmax.h"
 #include "kernels/linear_int8.h"
 #include "kernels/linear_lowbit.h"
+#include "kernels/pack_bits.h"
+#include "kernels/pack_universal.h"
 #include "kernels/quantize_affine.h"
 #include "kernels/quantize_float8.h"
 #include "kernels/quantize_int4.h"
@@ -29,6 +31,13 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   list_quantize_float8(caps, out);
   list_quantize_int4(caps, out);
   list_quantize_panels(caps, out);
+  list_pack_bits(caps, out);
+  list_pack_universal(caps, out);
+  list_quantize_affine(caps, out);
+  list_quantize_float8(caps, out);
+  list_quantize_int4(caps, out);
+  list_unpack_bits(caps, out);
+  list_unpack_universal(caps, out);
   return out;
 }
 

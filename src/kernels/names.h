@@ -9,16 +9,20 @@ namespace mantissa::kernels {
 // encoder serves every input dtype and has no weight word: `<op>_<target>`.
 
 /// Operators on weights in memory: encoders, decoders, conversions.
-inline constexpr std::array<std::string_view, 9> kEncoderOps = {
+inline constexpr std::array<std::string_view, 13> kEncoderOps = {
     "absmax_runs",        // largest magnitude of each run of elements
     "convert",            // one floating dtype to another
     "dequantize_affine",  // values of integer codes
     "error_sums",         // signal, noise and extremes of each row
     "find_nonfinite",     // first NaN or infinity
     "group_minmax",       // minimum and maximum of each group of columns
+    "pack_bits",          // codes of 1 to 8 bits to bytes
+    "pack_universal",     // a weight as torchao's linear kernels read it
     "quantize_affine",    // integer codes of each group of columns
     "quantize_float8",    // float8 codes of runs that have one scale each
     "quantize_int4",      // 4-bit codes with their parameters
+    "unpack_bits",        // the inverse of pack_bits
+    "unpack_universal",   // the inverse of pack_universal
 };
 
 /// Products with a weight.
