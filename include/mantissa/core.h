@@ -10,6 +10,10 @@
 #include <mantissa/formats/encoding.h>
 #include <mantissa/formats/float8_tensor.h>
 #include <mantissa/formats/nf4_tensor.h>
+#include <mantissa/formats/packed_embedding.h>
+#include <mantissa/formats/packed_groupwise_lut.h>
+#include <mantissa/formats/packed_linear.h>
+#include <mantissa/formats/packed_weights_type.h>
 #include <mantissa/formats/registry.h>
 #include <mantissa/primitives/convert.h>
 #include <mantissa/primitives/float8.h>

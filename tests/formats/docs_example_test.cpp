@@ -16,6 +16,7 @@
 #include <mantissa/formats/int4_tile_packed_to_4d_tensor.h>
 #include <mantissa/formats/int8_tensor.h>
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
+#include <mantissa/formats/packed_linear.h>
 #include <mantissa/primitives/float_casts.h>
 
 namespace mantissa {
@@ -123,6 +124,27 @@ TEST(DocsExample, IntxUnpackedToInt8Tensor) {
   const IntxSpec spec{.target_dtype = DType::Int4, .granularity = PerGroup{4}};
   expect_page("intx_unpacked_to_int8_tensor.md",
               make_intx_encoding({2, 8}, DType::BFloat16, spec));
+}
+
+TEST(DocsExample, PackedWeights) {
+  constexpr std::int8_t kCodes[2][16] = {
+      {3, -8, -3, 2, 7, -4, 1, 6, -4, 1, 6, -5, 0, 5, -6, -1},
+      {5, -6, -1, 4, -7, -2, 3, -8, -2, 3, -8, -3, 2, 7, -4, 1}};
+  constexpr float kScale[] = {0.5f, 0.75f};
+  const PackedLinear weight{2, 16, 16, 4};
+  std::vector<std::byte> packed(static_cast<std::size_t>(packed_bytes(weight)));
+  pack_linear(
+      weight,
+      {{DType::Int8, {2, 16}, std::as_bytes(std::span(kCodes)).data()},
+       {DType::Float32, {2, 1}, std::as_bytes(std::span(kScale)).data()}},
+      packed);
+  const auto expected = page_bytes("packed_weights.md");
+  const std::span<const std::byte> bytes = packed;
+  ASSERT_EQ(packed.size(), 192U);
+  EXPECT_EQ(hex(bytes.first(64)), expected.at("header"));
+  EXPECT_EQ(hex(bytes.subspan(64, 64)), expected.at("codes"));
+  EXPECT_EQ(hex(bytes.subspan(128, 32)), expected.at("scale"));
+  EXPECT_EQ(hex(bytes.subspan(160, 32)), expected.at("sum"));
 }
 
 }  // namespace
