@@ -261,6 +261,7 @@ const std::vector<Target>& targets() {
       {"gguf", gguf, gguf_seeds},
       {"journal", journal, journal_seeds},
       {"manifest", manifest, manifest_seeds},
+      {"packed_weights", packed_weights, packed_weights_seeds},
       {"safetensors_header", safetensors_header, header_seeds},
       {"safetensors_index", safetensors_index, index_seeds},
       {"tokenizer_json", tokenizer_json, tokenizer_json_seeds},

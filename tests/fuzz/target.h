@@ -47,6 +47,8 @@ Outcome config(std::string_view input);
 Outcome journal(std::string_view input);
 /// mantissa_manifest.json.
 Outcome manifest(std::string_view input);
+/// torchao's packed weights behind n, k, group_size and tables as int64.
+Outcome packed_weights(std::string_view input);
 /// tokenizer.json; behind a zero byte, the tokenizer_config.json beside it. It
 /// encodes a short text and decodes tokens.
 Outcome tokenizer_json(std::string_view input);
@@ -67,6 +69,9 @@ struct Target {
 std::vector<Seed> tokenizer_json_seeds();
 std::vector<Seed> tokenizer_model_seeds();
 std::vector<Seed> chat_template_seeds();
+
+// Seeds of packed weights (packed_seeds.cpp).
+std::vector<Seed> packed_weights_seeds();
 
 /// All targets.
 const std::vector<Target>& targets();
