@@ -27,15 +27,12 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   list_group_minmax(caps, out);
   list_linear_int8(caps, out);
   list_linear_lowbit(caps, out);
-  list_quantize_affine(caps, out);
-  list_quantize_float8(caps, out);
-  list_quantize_int4(caps, out);
-  list_quantize_panels(caps, out);
   list_pack_bits(caps, out);
   list_pack_universal(caps, out);
   list_quantize_affine(caps, out);
   list_quantize_float8(caps, out);
   list_quantize_int4(caps, out);
+  list_quantize_panels(caps, out);
   list_unpack_bits(caps, out);
   list_unpack_universal(caps, out);
   return out;

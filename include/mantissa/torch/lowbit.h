@@ -21,8 +21,8 @@ struct PackedWeight {
 /// Puts the quantized weights of a module, on the CPU, into the runtime layout
 /// of this machine's low-bit kernels (b bits a code) in place of their stored
 /// fields: `linear` then multiplies codes, with activations quantized to int8
-/// as `compute` says, and is not differentiable. The stored fields come back
-/// bit for bit wherever they are asked for (fields_of(), to(device), slices,
+/// as `compute` says; gradients reach the input through the decoded weight. The
+/// stored fields come back bit for bit wherever they are asked for (fields_of(), to(device), slices,
 /// save_checkpoint()). Weights of formats without integer codes, float zero
 /// points, or groups that are no power of two from 32 on stay as they are, with
 /// the reason in the result. load_checkpoint() into a packed module leaves it
