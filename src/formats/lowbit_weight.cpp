@@ -97,6 +97,14 @@ bool all_zero(const HostTensor& zero) {
   });
 }
 
+bool fit(const HostTensor& codes, int bits) {
+  const int least = -(1 << (bits - 1));
+  const std::int8_t* values = codes.as<std::int8_t>();
+  return std::all_of(values, values + codes.numel(), [&](std::int8_t value) {
+    return value >= least && value < -least;
+  });
+}
+
 // The scales in 16 bits if that is exact.
 std::pair<HostTensor, LowbitScale> narrowest(HostTensor scale) {
   if (scale.dtype() == DType::BFloat16) {
@@ -142,6 +150,8 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
                     ": no runtime layout: " + refused);
   }
   Grid grid = grid_of(*encoding_, fields);
+  // A file may hold codes that its width does not have.
+  if (!fit(grid.codes, layout_.bits)) layout_.bits = 8;
   const auto [scale, type] = narrowest(std::move(grid.scale));
   const bool zeros = grid.zero.numel() != 0 && !all_zero(grid.zero);
   const auto values = static_cast<std::size_t>(layout_.metadata_values());

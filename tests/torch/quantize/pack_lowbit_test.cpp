@@ -273,6 +273,27 @@ TEST(PackLowbitTest, ReasonsForWhatStays) {
               HasSubstr("rows share a scale"));
 }
 
+// Files may hold what an encoder does not make.
+TEST(PackLowbitTest, CodesOutsideTheirWidthKeepTheirValues) {
+  const auto encoding = make_intx_encoding(
+      {48, 64},
+      DType::Float32,
+      {.target_dtype = DType::Int4, .granularity = PerGroup{32}});
+  auto fields =
+      fields_of(to_quantized_tensor(torch::randn({48, 64}), encoding));
+  fields[0][5][9] = 100;
+  fields[0][47][63] = -128;
+  const at::Tensor w = make_quantized_tensor(encoding, fields);
+  const auto linear = linear_of(w);
+  pack_lowbit_(*linear, Int8Compute::Group32);
+  EXPECT_TRUE(torch::equal(fields_of(linear->weight)[0], fields[0]));
+  const at::Tensor x = torch::ones({1, 64});
+  EXPECT_TRUE(torch::allclose(linear->forward(x) - linear->bias,
+                              x.mm(mantissa::dequantize(w).t()),
+                              1e-4,
+                              1e-4));
+}
+
 TEST(PackLowbitTest, EmptyInputsGiveEmptyOutputs) {
   const at::Tensor w = to_quantized_tensor(
       torch::randn({48, 64}), make_int8_encoding({48, 64}, DType::Float32, {}));
