@@ -187,7 +187,8 @@ CLI::App& add_bench_model_words(CLI::App& app, BenchModelOptions& options) {
                                   options.threads,
                                   "Threads that compute, each number a row "
                                   "(default: 1 and all processors)")
-                      ->delimiter(','));
+                      ->delimiter(',')
+                      ->allow_extra_args(false));
   expect_integer(*command
                       .add_option("--prompt-tokens",
                                   options.prompt_tokens,
@@ -208,6 +209,7 @@ CLI::App& add_bench_model_words(CLI::App& app, BenchModelOptions& options) {
                                   "Positions that are filled before decoding, "
                                   "each number a row")
                       ->delimiter(',')
+                      ->allow_extra_args(false)
                       ->capture_default_str(),
                  0,
                  kMostPositions);

@@ -11,10 +11,12 @@
 
 #include "formats/affine_encoding.h"
 #include "formats/compressed_tensor.h"
+#include "formats/fields.h"
 
 namespace mantissa {
 namespace {
 
+using fields::copied;
 using kernels::LowbitLayout;
 using kernels::LowbitScale;
 
@@ -73,21 +75,16 @@ std::string layout_of(const Encoding& encoding, LowbitLayout& out) {
 
 Grid grid_of(const Encoding& encoding,
              std::span<const ConstTensorView> fields) {
-  const auto copy = [](const ConstTensorView& view) {
-    HostTensor out(view.dtype, view.shape);
-    std::memcpy(out.data(), view.data, view.bytes().size());
-    return out;
-  };
   if (const auto* compressed =
           dynamic_cast<const CompressedEncoding*>(&encoding)) {
     return {compressed->codes(fields),
-            copy(fields[CompressedFields::kScale]),
+            copied(fields[CompressedFields::kScale]),
             compressed->spec().symmetric ? HostTensor()
                                          : compressed->zero_points(fields)};
   }
-  return {copy(fields[0]),
-          copy(fields[1]),
-          fields.size() > 2 ? copy(fields[2]) : HostTensor()};
+  return {copied(fields[0]),
+          copied(fields[1]),
+          fields.size() > 2 ? copied(fields[2]) : HostTensor()};
 }
 
 bool all_zero(const HostTensor& zero) {
@@ -139,6 +136,14 @@ std::string LowbitWeight::refusal(const Encoding& encoding) {
   return layout_of(encoding, layout);
 }
 
+std::int64_t LowbitWeight::most_bytes(const Encoding& encoding) {
+  LowbitLayout layout;
+  layout_of(encoding, layout);
+  const std::int64_t scale = bit_width(encoding.fields()[1].dtype) / 8;
+  return layout.code_bytes() + layout.metadata_values() * (scale + 1) +
+         layout.tiles() * kernels::kLowbitTile * 4;
+}
+
 LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
                            std::span<const ConstTensorView> fields,
                            const Parallel& parallel)
@@ -152,6 +157,11 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
   Grid grid = grid_of(*encoding_, fields);
   // A file may hold codes that its width does not have.
   if (!fit(grid.codes, layout_.bits)) layout_.bits = 8;
+  if (const auto* compressed =
+          dynamic_cast<const CompressedEncoding*>(encoding_.get());
+      compressed != nullptr && compressed->field_indices().shape != 0) {
+    shape_field_ = copied(fields[compressed->field_indices().shape]);
+  }
   const auto [scale, type] = narrowest(std::move(grid.scale));
   const bool zeros = grid.zero.numel() != 0 && !all_zero(grid.zero);
   const auto values = static_cast<std::size_t>(layout_.metadata_values());
@@ -206,7 +216,10 @@ std::vector<HostTensor> LowbitWeight::fields() const {
   const DType stored = layouts[1].dtype;
   if (stored != scale.dtype()) scale = converted(scale.view(), stored);
   if (compressed != nullptr) {
-    return compressed->assemble(codes.view(), scale.view(), zero.view());
+    auto out = compressed->assemble(codes.view(), scale.view(), zero.view());
+    const std::size_t shape = compressed->field_indices().shape;
+    if (shape != 0) out[shape] = shape_field_;
+    return out;
   }
   std::vector<HostTensor> out;
   out.push_back(std::move(codes));

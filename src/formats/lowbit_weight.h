@@ -27,6 +27,9 @@ class LowbitWeight {
   /// "" or why a weight of this encoding has no runtime layout.
   static std::string refusal(const Encoding& encoding);
 
+  /// Bytes that a weight of an encoding without a refusal takes at most.
+  static std::int64_t most_bytes(const Encoding& encoding);
+
   /// Throws Error(Usage) with the refusal.
   LowbitWeight(std::shared_ptr<const Encoding> encoding,
                std::span<const ConstTensorView> fields,
@@ -37,7 +40,8 @@ class LowbitWeight {
   kernels::LowbitWeightView view() const { return view_; }
   /// Bytes that a product reads.
   std::int64_t bytes() const;
-  /// The stored fields, bit for bit.
+  /// The stored fields, bit for bit but for unused bits of packed words, which
+  /// are 0.
   std::vector<HostTensor> fields() const;
   /// The K values of row `row`, (code - zero point) * scale in float32.
   void decode_row(std::int64_t row, float* values) const;
@@ -49,6 +53,7 @@ class LowbitWeight {
   AlignedBytes scales_;
   AlignedBytes zeros_;
   AlignedBytes sums_;
+  HostTensor shape_field_;  // weight_shape of compressed-tensors, as stored
   kernels::LowbitWeightView view_;
 };
 

@@ -192,6 +192,13 @@ TEST_P(DecodeOpsTest, GatesAreTheFormulas) {
   }
 }
 
+TEST_P(DecodeOpsTest, SiluFarBelowZeroIsZero) {
+  std::vector<float> x(8, -1e38f);
+  const std::vector<float> up(8, 1.0f);
+  kernel().gate({x.data(), up.data(), 8, GateActivation::Silu});
+  for (const float v : x) EXPECT_EQ(v, 0.0f);
+}
+
 TEST_P(DecodeOpsTest, SameBitsAsTheReference) {
   const DecodeOpsKernel& ref = decode_ops_kernels().back();
   const auto x = samples(576, 10, 3);

@@ -39,7 +39,7 @@ TEST(ForcedKernels, WhatCannotBeMeantIsRefused) {
               HasSubstr("got ''"));
   EXPECT_THAT(refusal("foo=bar", kEverything),
               AllOf(HasSubstr("no operator 'foo'"),
-                    HasSubstr("absmax_runs, convert, dequantize_affine")));
+                    HasSubstr("absmax_runs, convert, decode_ops, ")));
   EXPECT_THAT(refusal("convert=bar", kEverything),
               AllOf(HasSubstr("convert has no kernel 'bar'"),
                     HasSubstr("convert_avx512, convert_avx2, convert_ref")));

@@ -38,6 +38,7 @@ class MANTISSA_API KvCache {
   /// Forgets what is behind `length` positions; throws c10::ValueError for more
   /// than there are.
   void truncate(std::int64_t length);
+  std::size_t layers() const { return layers_.size(); }
   const Layer& layer(std::size_t index) const { return layers_[index]; }
   std::int64_t nbytes() const;
   /// Bytes of such a cache, without allocating it.
@@ -72,8 +73,8 @@ class MANTISSA_API Decoder : public torch::nn::Module {
 
   /// Final hidden states [B, T, hidden] of token ids [B, T] (int64). With a
   /// cache, ids follow the positions in it and are appended. Throws
-  /// c10::ValueError for an id outside the vocabulary, another batch than the
-  /// cache's and more positions than it holds.
+  /// c10::ValueError for an id outside the vocabulary, a cache of another model
+  /// or batch, and more positions than it holds.
   at::Tensor hidden_states(const at::Tensor& ids, KvCache* cache = nullptr);
   /// Logits [.., vocabulary] of hidden states [.., hidden].
   at::Tensor logits(const at::Tensor& hidden);
@@ -85,6 +86,7 @@ class MANTISSA_API Decoder : public torch::nn::Module {
 
  private:
   void check_ids(const at::Tensor& ids, const KvCache* cache) const;
+  void check_cache(const KvCache& cache) const;
 
   DecoderConfig config_;
   c10::ScalarType dtype_;

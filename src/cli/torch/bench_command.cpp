@@ -25,6 +25,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
+constexpr std::int64_t kBlock = 512;  // positions that are filled in one go
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -44,8 +46,8 @@ struct Decoding {
 
 struct Row {
   int threads = 1;
-  double first_token_seconds = 0;  // of the first prompt, nothing warm
-  std::vector<double> prompt;      // tok/s
+
+  std::vector<double> prompt;  // tok/s
   std::vector<Decoding> decodings;
 };
 
@@ -55,6 +57,15 @@ class Bench {
       : options_(options),
         loading_(loading_options(options)),
         checkpoint_(options.model.model, loading_) {
+    const std::int64_t positions = checkpoint_.config().positions;
+    if (loading_.context > positions) {
+      throw Error(ErrorKind::Usage,
+                  fmt::format("bench model: {} positions are asked for "
+                              "(--prompt-tokens, or --depths and "
+                              "--decode-tokens), the model was trained for {}",
+                              loading_.context,
+                              positions));
+    }
     const auto start = Clock::now();
     model_ = checkpoint_.load();
     load_seconds_ = seconds_since(start);
@@ -62,13 +73,19 @@ class Bench {
   }
 
   double load_seconds() const { return load_seconds_; }
+  // Of the first prompt, nothing warm.
+  double first_token_seconds() {
+    at::set_num_threads(options_.threads.front());
+    const c10::InferenceMode inference;
+    return read(options_.prompt_tokens);
+  }
 
   Row run(int threads) {
     at::set_num_threads(threads);
     const c10::InferenceMode inference;
     Row row;
     row.threads = threads;
-    row.first_token_seconds = read(options_.prompt_tokens);
+
     for (std::int64_t i = 0; i < options_.repetitions && !interrupted(); ++i) {
       row.prompt.push_back(
           rate(options_.prompt_tokens, read(options_.prompt_tokens)));
@@ -79,9 +96,14 @@ class Bench {
       for (std::int64_t i = 0; i < options_.repetitions && !interrupted();
            ++i) {
         cache_->truncate(0);
-        if (depth > 0) forward(depth);
+        for (std::int64_t filled = 0; filled < depth; filled += kBlock) {
+          forward(std::min(kBlock, depth - filled));
+        }
         const auto start = Clock::now();
-        for (std::int64_t t = 0; t < options_.decode_tokens; ++t) forward(1);
+        for (std::int64_t t = 0; t < options_.decode_tokens; ++t) {
+          if (interrupted()) return row;
+          forward(1);
+        }
         decoding.samples.push_back(
             rate(options_.decode_tokens, seconds_since(start)));
       }
@@ -142,7 +164,7 @@ Json row_json(const Row& row, const BenchModelOptions& options) {
           {"compute_dtype", options.model.compute_dtype},
           {"prompt_tok_s", median(row.prompt)},
           {"decode_tok_s", median(row.decodings.front().samples)},
-          {"first_token_seconds", row.first_token_seconds},
+
           {"samples",
            {{"prompt_tok_s", row.prompt},
             {"decode_tok_s", row.decodings.front().samples}}},
@@ -150,24 +172,25 @@ Json row_json(const Row& row, const BenchModelOptions& options) {
 }
 
 std::string row_text(const Row& row) {
-  std::string text = fmt::format("{:>7}  {:>12.1f}  {:>13.0f}",
-                                 row.threads,
-                                 median(row.prompt),
-                                 1e3 * row.first_token_seconds);
+  std::string text =
+      fmt::format("{:>7}  {:>12.1f}", row.threads, median(row.prompt));
   for (const Decoding& decoding : row.decodings) {
     text += fmt::format("  {:>17.1f}", median(decoding.samples));
   }
   return text + "\n";
 }
 
-std::string heading(const BenchModelOptions& options, double load_seconds) {
+std::string heading(const BenchModelOptions& options,
+                    double load_seconds,
+                    double first_token_seconds) {
   std::string text = fmt::format(
-      "{}, computed in {}; loaded in {:.2f} s; prompt of {} tokens, {} "
-      "decoded, "
-      "random ones, medians of {}\nthreads  prompt tok/s  first token ms",
+      "{}, computed in {}; loaded in {:.2f} s, first token after {:.2f} s "
+      "more; prompt of {} tokens, {} decoded, random ones, medians of {}\n"
+      "threads  prompt tok/s",
       options.model.model,
       options.model.compute_dtype,
       load_seconds,
+      first_token_seconds,
       options.prompt_tokens,
       options.decode_tokens,
       options.repetitions);
@@ -186,7 +209,8 @@ int run_bench(BenchModelOptions options) {
   }
   catch_signals();
   Bench bench(options);
-  if (!options.json) print_text(heading(options, bench.load_seconds()));
+  const double first = bench.first_token_seconds();
+  if (!options.json) print_text(heading(options, bench.load_seconds(), first));
   Json results = Json::array();
   for (const int threads : options.threads) {
     const Row row = bench.run(threads);
@@ -200,6 +224,7 @@ int run_bench(BenchModelOptions options) {
                           {"prompt_tokens", options.prompt_tokens},
                           {"decode_tokens", options.decode_tokens},
                           {"load_seconds", bench.load_seconds()},
+                          {"first_token_seconds", first},
                           {"peak_memory_bytes", peak_memory()},
                           {"results", results}}));
   } else {

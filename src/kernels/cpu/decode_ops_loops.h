@@ -57,12 +57,12 @@ inline float sum(Floats v) {
 }
 
 // exp(x) within 2 units in the last place for x in [-87, 88], below that 0,
-// above that exp(88), NaN for NaN: 2^n * p(r), x = n ln 2 + r; the polynomial
+// above that infinity, NaN for NaN: 2^n * p(r), x = n ln 2 + r; the polynomial
 // is Taylor's.
 inline Floats exponential(Floats x) {
   const Ints gone = x <= splat(-87.0f);
-  x = x > splat(88.0f) ? splat(88.0f) : x;
-  x = gone ? splat(0.0f) : x;
+  const Ints over = x > splat(88.0f);
+  x = (gone | over) ? splat(0.0f) : x;
   const Floats shift = splat(12582912.0f);  // 1.5 * 2^23: rounds to an integer
   const Floats n = (x * 1.44269504f + shift) - shift;
   const Floats r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
@@ -77,7 +77,8 @@ inline Floats exponential(Floats x) {
   const Ints bits = (__builtin_convertvector(n, Ints) + 127) << 23;
   Floats power;
   memcpy(&power, &bits, sizeof(power));
-  return gone ? splat(0.0f) : p * power;
+  const Floats y = gone ? splat(0.0f) : p * power;
+  return over ? splat(INFINITY) : y;
 }
 
 inline void rms_norm_loop(const RmsNormArgs& args) {

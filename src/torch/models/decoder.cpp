@@ -26,6 +26,28 @@ Decoder::Decoder(DecoderConfig config, c10::ScalarType dtype)
   }
 }
 
+// Layers are written without another look at their sizes.
+void Decoder::check_cache(const KvCache& cache) const {
+  bool fits = cache.layers() == config_.layers.size();
+  for (std::size_t i = 0; fits && i < cache.layers(); ++i) {
+    for (const at::Tensor& tensor :
+         {cache.layer(i).keys, cache.layer(i).values}) {
+      fits = fits && tensor.dim() == 4 && tensor.size(0) == cache.batch() &&
+             tensor.size(1) == config_.kv_heads &&
+             tensor.size(2) == cache.capacity() &&
+             tensor.size(3) == config_.head_dim && tensor.is_contiguous();
+    }
+  }
+  TORCH_CHECK_VALUE(fits,
+                    "Decoder: cache: expected ",
+                    config_.layers.size(),
+                    " layers of [batch, ",
+                    config_.kv_heads,
+                    ", capacity, ",
+                    config_.head_dim,
+                    "]; it was made for another model, make_cache() makes one");
+}
+
 void Decoder::check_ids(const at::Tensor& ids, const KvCache* cache) const {
   TORCH_CHECK_VALUE(ids.dim() == 2 && ids.scalar_type() == at::kLong &&
                         ids.size(0) > 0 && ids.size(1) > 0,
@@ -41,6 +63,7 @@ void Decoder::check_ids(const at::Tensor& ids, const KvCache* cache) const {
                     ") (= vocab_size), got ",
                     least < 0 ? least : most);
   if (cache == nullptr) return;
+  check_cache(*cache);
   TORCH_CHECK_VALUE(cache->batch() == ids.size(0),
                     "Decoder: ids: expected a batch of ",
                     cache->batch(),

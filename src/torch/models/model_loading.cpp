@@ -24,9 +24,13 @@ MemoryPlan make_plan(const CheckpointWeights& weights,
   plan.batch = options.batch;
   for (const CheckpointWeight& weight : weights.weights()) {
     if (weight.tied || weight.role == TensorRole::Position) continue;
-    plan.weights += loaded_bytes(weight, options.compute_dtype);
-    // Read in the stored dtype, then cast.
-    plan.loading = std::max(plan.loading, weight.bytes);
+    plan.weights +=
+        loaded_bytes(weight, options.compute_dtype, options.int8_compute);
+    // Read in the stored dtype, then cast; codes one to a byte while packed.
+    const bool packs =
+        weight.encoding != nullptr && options.int8_compute != Int8Compute::None;
+    plan.loading = std::max(plan.loading,
+                            weight.bytes + (packs ? numel(weight.shape) : 0));
   }
   plan.cache = KvCache::bytes_for(
       config, plan.batch, plan.positions, options.compute_dtype);

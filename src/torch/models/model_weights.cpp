@@ -88,11 +88,14 @@ void check_weight(const CheckpointWeight& weight,
   throw Error(ErrorKind::Input, label + what);
 }
 
-// The embedding or the output head.
+// The embedding or the output head of a decoder, which take any dtype.
+bool is_token_table(std::string_view name) {
+  return name == "model.embed_tokens.weight" || name == "lm_head.weight";
+}
+
 bool is_token_table(const Parameter& parameter) {
   return std::ranges::any_of(parameter.places, [](const ParameterPlace& place) {
-    return place.kind() == WeightKind::Embedding ||
-           place.name() == "lm_head.weight";
+    return is_token_table(place.name());
   });
 }
 
@@ -117,8 +120,17 @@ CheckpointWeights open_weights(const std::filesystem::path& path,
 }
 
 std::int64_t loaded_bytes(const CheckpointWeight& weight,
-                          c10::ScalarType dtype) {
-  if (weight.encoding != nullptr) return weight.bytes;
+                          c10::ScalarType dtype,
+                          Int8Compute int8) {
+  const bool packs = int8 != Int8Compute::None;
+  if (weight.encoding != nullptr) {
+    return packs && LowbitWeight::refusal(*weight.encoding).empty()
+               ? LowbitWeight::most_bytes(*weight.encoding)
+               : weight.bytes;
+  }
+  if (packs && weight.dtype == DType::BFloat16 && is_token_table(weight.name)) {
+    return weight.bytes;
+  }
   return numel(weight.shape) *
          static_cast<std::int64_t>(c10::elementSize(dtype));
 }

@@ -19,9 +19,11 @@ namespace mantissa {
 CheckpointWeights open_weights(const std::filesystem::path& path,
                                c10::ScalarType dtype);
 
-/// Bytes of a weight in memory: of its fields, or of its values in `dtype`.
+/// Bytes of a weight in memory as load_parameters() keeps it: of its fields, of
+/// the runtime layout at most, or of its values.
 std::int64_t loaded_bytes(const CheckpointWeight& weight,
-                          c10::ScalarType dtype);
+                          c10::ScalarType dtype,
+                          Int8Compute int8 = Int8Compute::None);
 
 /// Checks that the parameters of a module are the tensors of a checkpoint: same
 /// names, same shapes, floating values. `label` names the checkpoint; names

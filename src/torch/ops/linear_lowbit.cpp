@@ -45,11 +45,14 @@ void quantize_tokens(const Tensor& x, LowbitActivationBuffer& out) {
   choose_row_params(x, rule, rows);
   quantize_rows(x, rule.range, dtype, rows);
   out.resize(x.size(0), x.size(1), 0, /*zeros=*/true);
-  out.take_rows(rows.codes.get(),
-                rows.scale.data(),
-                rows.zero_point.data(),
-                0,
-                out.panels());
+  at::parallel_for(
+      0, out.panels(), kSerialRows, [&](std::int64_t begin, std::int64_t end) {
+        out.take_rows(rows.codes.get(),
+                      rows.scale.data(),
+                      rows.zero_point.data(),
+                      begin,
+                      end);
+      });
 }
 
 void quantize_groups(const Tensor& x,

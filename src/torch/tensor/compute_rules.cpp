@@ -186,6 +186,7 @@ Tensor rule_embedding(DispatchKeySet keys,
     const Tensor rows =
         state.packed != nullptr
             ? decode_packed_rows(*state.packed, indices)
+                  .to(scalar_type_of(state.encoding->dtype()))
             : decode_rows(*state.encoding, state.fields, indices);
     return rows.to(w.scalar_type());
   }

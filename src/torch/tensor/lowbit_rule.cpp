@@ -10,6 +10,7 @@
 #include "torch/ops/linear_lowbit.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/quantized_tensor_impl.h"
+#include "torch/tensor/torch_errors.h"
 
 namespace mantissa {
 namespace {
@@ -77,7 +78,8 @@ std::string packing_refusal(const at::Tensor& weight) {
 
 at::Tensor packed_weight(const at::Tensor& weight, Int8Compute compute) {
   WeightState state = quantized_impl(weight)->state().unpacked();
-  state.packed = pack_lowbit_weight(state.encoding, state.fields);
+  state.packed = with_torch_errors(
+      [&] { return pack_lowbit_weight(state.encoding, state.fields); });
   state.fields.clear();
   // A config that names an activation scheme keeps it.
   state.packed_for =

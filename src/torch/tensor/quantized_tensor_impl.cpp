@@ -6,6 +6,7 @@
 #include <c10/core/DispatchKeySet.h>
 
 #include "torch/tensor/host_tensors.h"
+#include "torch/tensor/torch_errors.h"
 
 namespace mantissa {
 namespace {
@@ -61,7 +62,9 @@ c10::Device WeightState::device() const {
 WeightState WeightState::unpacked() const {
   WeightState out = *this;
   if (packed == nullptr) return out;
-  for (HostTensor& field : packed->fields()) {
+  std::vector<HostTensor> stored =
+      with_torch_errors([&] { return packed->fields(); });
+  for (HostTensor& field : stored) {
     out.fields.push_back(from_host(std::move(field)));
   }
   out.packed = nullptr;

@@ -70,8 +70,10 @@ at::Tensor rule_detach(const at::Tensor& w) {
 
 at::Tensor rule_clone(const at::Tensor& w,
                       std::optional<c10::MemoryFormat> format) {
-  WeightState state = quantized_impl(w)->state().unpacked();
+  WeightState state = quantized_impl(w)->state();
   if (state.training()) return wrap_copy(w, state.inner.clone(format));
+  // What is packed is never written to.
+  if (state.packed != nullptr) return wrap_weight(state, w.scalar_type());
   state.rule = nullptr;  // may come to hold other values
   for (at::Tensor& field : state.fields) field = field.clone();
   return wrap_weight(std::move(state), w.scalar_type());
@@ -84,7 +86,7 @@ at::Tensor rule_to_copy(const at::Tensor& w,
                         std::optional<bool> pin_memory,
                         bool non_blocking,
                         std::optional<c10::MemoryFormat> format) {
-  WeightState state = quantized_impl(w)->state().unpacked();
+  WeightState state = quantized_impl(w)->state();
   const c10::ScalarType type = dtype.value_or(w.scalar_type());
   TORCH_CHECK_TYPE(c10::isFloatingType(type),
                    "to: a quantized weight has a floating dtype, got ",
@@ -98,6 +100,10 @@ at::Tensor rule_to_copy(const at::Tensor& w,
                                   pin_memory,
                                   non_blocking,
                                   format));
+  }
+  if (state.packed != nullptr) {
+    if (!device || device->is_cpu()) return wrap_weight(state, type);
+    state = state.unpacked();
   }
   // Another dtype is that of the values; the fields keep their bits.
   state.rule = nullptr;
@@ -156,12 +162,13 @@ at::Tensor sliced(const at::Tensor& w,
                   std::int64_t dim,
                   std::int64_t begin,
                   std::int64_t end) {
-  WeightState state = quantized_impl(w)->state().unpacked();
+  WeightState state = quantized_impl(w)->state();
   if (state.training()) {
     state.inner = state.inner.slice(dim, begin, end);
     return wrap_view(w, std::move(state));
   }
   if (begin != 0 || end != w.size(dim)) {
+    state = state.unpacked();
     TensorFields part = slice_fields(
         *state.encoding, state.fields, stored_dim(state, dim), begin, end);
     state.rule = nullptr;

@@ -194,15 +194,15 @@ TEST_F(LowBitModelTest, GenerateComputesInInt8Groups) {
 TEST_F(LowBitModelTest, BenchModelHasARowForEachThreadCount) {
   const ToolResult bench = run_tool({"bench",
                                      "model",
-                                     model_,
-                                     "--threads",
-                                     "1,2",
                                      "--prompt-tokens",
                                      "32",
                                      "--decode-tokens",
                                      "4",
                                      "--depths",
                                      "0,16",
+                                     "--threads",
+                                     "1,2",
+                                     model_,
                                      "--repetitions",
                                      "2",
                                      "--json"});
@@ -215,6 +215,11 @@ TEST_F(LowBitModelTest, BenchModelHasARowForEachThreadCount) {
     EXPECT_EQ(row["depths"].size(), 2U);
     EXPECT_EQ(row["samples"]["prompt_tok_s"].size(), 2U);
   }
+  EXPECT_GT(json["first_token_seconds"].get<double>(), 0);
+  const ToolResult long_prompt =
+      run_tool({"bench", "model", model_, "--prompt-tokens", "9000"});
+  EXPECT_EQ(long_prompt.exit_code, 2);
+  EXPECT_THAT(long_prompt.err, HasSubstr("trained for 8192"));
 }
 
 TEST_F(RunModelTest, EmbedPrintsUnitVectors) {

@@ -138,6 +138,29 @@ TEST_F(DecodeStepTest, OneAndTwoThreadsGiveTheSameBytes) {
   }
 }
 
+TEST_F(DecodeStepTest, ACacheOfAnotherModelIsRefused) {
+  const c10::InferenceMode inference;
+  const DecoderConfig config = small();
+  Decoder decoder(config);
+  fill(decoder, Int8Compute::Group32);
+  const at::Tensor id = torch::full({1, 1}, 3);
+  const auto refuses = [&](const DecoderConfig& other) {
+    KvCache cache(other, 1, 8, at::TensorOptions(at::kFloat));
+    EXPECT_THROW(decoder.forward(id, &cache), c10::ValueError);
+  };
+  DecoderConfig other = config;
+  other.kv_heads = 1;
+  refuses(other);
+  other = config;
+  other.head_dim = 8;
+  refuses(other);
+  other = config;
+  other.layers.resize(2);
+  refuses(other);
+  KvCache own = decoder.make_cache(1, 8);
+  EXPECT_NO_THROW(decoder.forward(id, &own));
+}
+
 TEST_F(DecodeStepTest, LeavesOthersToTheModules) {
   const c10::InferenceMode inference;
   const DecoderConfig config = small();

@@ -104,6 +104,9 @@ TEST(PackLowbitTest, StoredFieldsComeBackBitForBit) {
                                mantissa::dequantize(packed.slice(0, 8, 24))));
       EXPECT_TRUE(torch::equal(mantissa::dequantize(w),
                                mantissa::dequantize(packed.clone())));
+      EXPECT_THAT(describe(packed.clone()), HasSubstr("packed"));
+      EXPECT_THAT(describe(packed.to(at::kHalf)), HasSubstr("packed"));
+      EXPECT_THAT(describe(packed.slice(0, 0, 48)), HasSubstr("packed"));
       EXPECT_TRUE(torch::equal(mantissa::dequantize(w.t()),
                                mantissa::dequantize(packed.t())));
       const at::Tensor rows = torch::tensor({0, 47, 3});
