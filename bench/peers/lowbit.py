@@ -124,7 +124,7 @@ def show(sides, options):
     }
     for i, side in enumerate(sides):
         line = f"  {side.name:34}{side.compute:>9}{side.bytes / 1e6:8.1f}"
-        line += f"{scores[i]['perplexity']:9.3f}{rates[i]:8.1f}"
+        line += f"{scores[i]['perplexity']:9.3f}{rates[i]:8.1f} "
         for threads in options.threads:
             for j in range(2):
                 value, peer = speeds[threads][i][j], speeds[threads][1][j]
@@ -146,11 +146,11 @@ def main():
     options = parser.parse_args()
     options.threads = [int(word) for word in options.threads.split(",")]
     columns = "".join(
-        f"{f'prompt {n}T':>9}{'':7}{f'decode {n}T':>9}{'':7}" for n in options.threads
+        f"{f'prompt {n}T':>10}{'':6}{f'decode {n}T':>10}{'':6}" for n in options.threads
     )
     print(f"low-bit models off the grid: MB, perplexity of {options.windows} windows, "
           f"seconds for it, tok/s and the ratio to llama.cpp")
-    print(f"  {'':34}{'compute':>9}{'MB':>8}{'ppl':>9}{'s':>8}{columns}")
+    print(f"  {'':34}{'compute':>9}{'MB':>8}{'ppl':>9}{'s':>8} {columns}")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         model, gguf = make_models(options, scratch)
