@@ -4,7 +4,7 @@ All files are made from one model whose weights lie on no 4-bit grid (offgrid.py
 A row's figures come from one file and one way to compute. Speed as llama-bench
 counts: random tokens, no sampling, a prompt of 512, then 64 one by one; runs of
 ours and llama.cpp's alternate, medians. Perplexity: windows of 512, the second
-half scored.
+half scored; llama.cpp's seconds for it count the softmax in llama_model.py too.
 
 usage: lowbit.py MANTISSA MODEL.gguf TEXT --judge PYTHON --llama PYTHON
                  [--threads 1,2] [--runs N] [--windows N]
