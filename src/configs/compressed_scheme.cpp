@@ -107,18 +107,49 @@ void refuse_later(const std::string& name) {
                           compressed_scheme_names()));
 }
 
+[[noreturn]] void throw_scheme_words(std::string_view words) {
+  throw Error(ErrorKind::Usage,
+              fmt::format("--scheme {}: expected NAME, or NAME: and after it "
+                          "group_size=N, observer=minmax or observer=mse, with "
+                          "a comma between them",
+                          words));
+}
+
 std::int64_t parse_group_size(std::string_view words, std::string_view text) {
-  constexpr std::string_view kField = "group_size=";
   std::int64_t size = 0;
-  if (text.starts_with(kField)) {
-    text.remove_prefix(kField.size());
-    const auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), size);
-    if (error == std::errc() && end == text.data() + text.size()) return size;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), size);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    throw_scheme_words(words);
   }
-  throw Error(
-      ErrorKind::Usage,
-      fmt::format("--scheme {}: expected NAME or NAME:group_size=N", words));
+  return size;
+}
+
+CompressedObserver parse_observer(std::string_view words,
+                                  std::string_view text) {
+  for (const CompressedObserver one :
+       {CompressedObserver::MinMax, CompressedObserver::Mse}) {
+    if (text == name(one)) return one;
+  }
+  throw_scheme_words(words);
+}
+
+// One field=value of a scheme.
+ConfigPtr with_scheme_field(const ConfigPtr& scheme,
+                            std::string_view words,
+                            std::string_view field) {
+  const std::size_t equals = field.find('=');
+  const std::string_view name = field.substr(0, equals);
+  const std::string_view value =
+      equals == field.npos ? std::string_view() : field.substr(equals + 1);
+  if (name == "group_size") {
+    return with_scheme_group_size(scheme, parse_group_size(words, value));
+  }
+  if (name != "observer") throw_scheme_words(words);
+  const auto& known = dynamic_cast<const CompressedScheme&>(*scheme);
+  CompressedSpec spec = known.spec();
+  spec.observer = parse_observer(words, value);
+  return std::make_shared<CompressedScheme>(std::string(known.type()), spec);
 }
 
 }  // namespace
@@ -135,6 +166,13 @@ std::string CompressedScheme::to_json() const {
 }
 
 void CompressedScheme::validate() const {
+  if (spec_.observer == CompressedObserver::Mse && spec_.floating) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("--scheme {}: observer=mse is for integer codes; "
+                            "{} has float8",
+                            scheme_,
+                            scheme_));
+  }
   if (spec_.strategy != CompressedStrategy::Group) return;
   rules::check_group_size(scheme_, "group_size", spec_.group_size);
 }
@@ -170,9 +208,15 @@ ConfigPtr parse_compressed_scheme(std::string_view words) {
   const std::optional<CompressedSpec> spec = preset(name);
   if (!spec) return nullptr;
   ConfigPtr scheme = std::make_shared<CompressedScheme>(name, *spec);
-  if (colon == words.npos) return scheme;
-  return with_scheme_group_size(
-      scheme, parse_group_size(words, words.substr(colon + 1)));
+  std::string_view rest =
+      colon == words.npos ? std::string_view() : words.substr(colon + 1);
+  if (colon != words.npos && rest.empty()) throw_scheme_words(words);
+  while (!rest.empty()) {
+    const std::size_t comma = rest.find(',');
+    scheme = with_scheme_field(scheme, words, rest.substr(0, comma));
+    rest = comma == rest.npos ? std::string_view() : rest.substr(comma + 1);
+  }
+  return scheme;
 }
 
 ConfigPtr with_scheme_group_size(const ConfigPtr& scheme,

@@ -12,8 +12,10 @@
 #include "formats/affine_encoder.h"
 #include "formats/code_packing.h"
 #include "formats/compressed_tensor.h"
+#include "kernels/common/element_dtype.h"
 #include "kernels/group_minmax.h"
 #include "kernels/quantize_float8.h"
+#include "kernels/search_affine.h"
 #include "primitives/elements.h"
 
 namespace mantissa {
@@ -193,7 +195,33 @@ class CompressedEncoder final : public Encoder {
         out.push_back(rule_(found.min[first], found.max[first]));
       }
     }
+    if (to_.spec().observer == CompressedObserver::Mse) search(rows, out);
     return out;
+  }
+
+  // Goes on from the range of each group to the least squared error.
+  void search(ConstTensorView rows, std::vector<QParams>& params) const {
+    const HostTensor values = converted(rows, DType::Float32);
+    std::vector<float> scale(params.size());
+    std::vector<float> zero(params.size());
+    std::vector<float> error(params.size());
+    for (std::size_t i = 0; i < params.size(); ++i) {
+      scale[i] = params[i].scale;
+      zero[i] = params[i].zero_point;
+    }
+    kernels::search_affine({kernels::to_element(to_.scale_dtype()),
+                            to_.spec().symmetric,
+                            static_cast<std::int32_t>(to_.range().min),
+                            static_cast<std::int32_t>(to_.range().max)},
+                           {.x = values.as<float>(),
+                            .groups = static_cast<std::int64_t>(params.size()),
+                            .group = to_.scale_columns(),
+                            .scale = scale.data(),
+                            .zero_point = zero.data(),
+                            .error = error.data()});
+    for (std::size_t i = 0; i < params.size(); ++i) {
+      params[i] = {scale[i], zero[i]};
+    }
   }
 
   // Scales and zero points from row `row` of scales on.

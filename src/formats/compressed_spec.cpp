@@ -22,6 +22,9 @@ Json weight_args(const CompressedSpec& spec) {
     out["block_structure"] = {spec.block_rows, spec.block_columns};
   }
   out["dynamic"] = false;
+  if (spec.observer != CompressedObserver::MinMax) {
+    out["observer"] = name(spec.observer);
+  }
   return out;
 }
 
@@ -53,6 +56,10 @@ std::string_view name(CompressedStrategy strategy) {
       return "block";
   }
   return "";
+}
+
+std::string_view name(CompressedObserver observer) {
+  return observer == CompressedObserver::Mse ? "mse" : "minmax";
 }
 
 std::string compressed_scheme_json(const CompressedSpec& spec) {
@@ -96,6 +103,11 @@ std::string compressed_refusal(const Shape& shape,
   }
   if (spec.strategy == CompressedStrategy::Block && !spec.symmetric) {
     return "symmetric: blocks of rows have no zero points";
+  }
+  if (spec.observer == CompressedObserver::Mse &&
+      (spec.floating || (spec.strategy != CompressedStrategy::Group &&
+                         spec.strategy != CompressedStrategy::Channel))) {
+    return "observer: mse is for integers in groups or channels";
   }
   if (spec.strategy == CompressedStrategy::Tensor && pack && !spec.symmetric) {
     return "symmetric: one packed scale for a tensor has no zero point";

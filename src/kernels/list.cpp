@@ -12,6 +12,7 @@
 #include "kernels/quantize_float8.h"
 #include "kernels/quantize_int4.h"
 #include "kernels/quantize_panels.h"
+#include "kernels/search_affine.h"
 #include "kernels/select.h"
 
 namespace mantissa::kernels {
@@ -33,6 +34,7 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   list_quantize_float8(caps, out);
   list_quantize_int4(caps, out);
   list_quantize_panels(caps, out);
+  list_search_affine(caps, out);
   list_unpack_bits(caps, out);
   list_unpack_universal(caps, out);
   return out;

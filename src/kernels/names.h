@@ -9,7 +9,7 @@ namespace mantissa::kernels {
 // encoder serves every input dtype and has no weight word: `<op>_<target>`.
 
 /// Operators on weights in memory: encoders, decoders, conversions.
-inline constexpr std::array<std::string_view, 13> kEncoderOps = {
+inline constexpr std::array<std::string_view, 14> kEncoderOps = {
     "absmax_runs",        // largest magnitude of each run of elements
     "convert",            // one floating dtype to another
     "dequantize_affine",  // values of integer codes
@@ -21,6 +21,7 @@ inline constexpr std::array<std::string_view, 13> kEncoderOps = {
     "quantize_affine",    // integer codes of each group of columns
     "quantize_float8",    // float8 codes of runs that have one scale each
     "quantize_int4",      // 4-bit codes with their parameters
+    "search_affine",      // scale and zero point of least squared error
     "unpack_bits",        // the inverse of pack_bits
     "unpack_universal",   // the inverse of pack_universal
 };

@@ -215,6 +215,77 @@ TEST(CompressedTensor, ChecksTheStoredShape) {
             "weight_shape[1] is 64, expected 128");
 }
 
+double squared_error(const HostTensor& w, const CompressedSpec& spec) {
+  const HostTensor decoded =
+      encode(make_compressed_encoding(w.shape(), w.dtype(), spec), w.view())
+          .decode();
+  const HostTensor a = converted(w.view(), DType::Float32);
+  const HostTensor b = converted(decoded.view(), DType::Float32);
+  double sum = 0;
+  for (std::int64_t i = 0; i < a.numel(); ++i) {
+    const double off = double{a.as<float>()[i]} - b.as<float>()[i];
+    sum += off * off;
+  }
+  return sum;
+}
+
+TEST(CompressedTensor, TheMseObserverComesCloser) {
+  for (const DType dtype : {DType::BFloat16, DType::Float16, DType::Float32}) {
+    const HostTensor w = weight({40, 96}, dtype);
+    for (CompressedSpec spec : all_specs()) {
+      if (spec.floating || spec.num_bits < 2 ||
+          (spec.strategy != CompressedStrategy::Group &&
+           spec.strategy != CompressedStrategy::Channel)) {
+        continue;
+      }
+      const double plain = squared_error(w, spec);
+      spec.observer = CompressedObserver::Mse;
+      const double searched = squared_error(w, spec);
+      // Codes come from a division, the search multiplies: ties may differ.
+      EXPECT_LE(searched, plain * (1 + 1e-6)) << compressed_scheme_json(spec);
+      if (spec.num_bits <= 4) {
+        EXPECT_LT(searched, 0.97 * plain) << compressed_scheme_json(spec);
+      }
+    }
+  }
+}
+
+TEST(CompressedTensor, TheMseObserverIsForIntegersInGroupsOrRows) {
+  for (const CompressedSpec& spec :
+       {CompressedSpec{.format = CompressedFormat::FloatQuantized,
+       .num_bits = 8,
+       .floating = true,
+       .strategy = CompressedStrategy::Channel,
+       .observer = CompressedObserver::Mse},
+        CompressedSpec{.format = CompressedFormat::NaiveQuantized,
+        .num_bits = 8,
+        .strategy = CompressedStrategy::Tensor,
+        .observer = CompressedObserver::Mse}}) {
+    EXPECT_THAT(message([&] {
+                  make_compressed_encoding({32, 128}, DType::BFloat16, spec);
+                }),
+                HasSubstr("observer: mse is for integers"));
+  }
+}
+
+TEST(CompressedScheme, ReadsFields) {
+  const ConfigPtr scheme =
+      parse_compressed_scheme("W3A16:observer=mse,group_size=64");
+  const auto& spec = dynamic_cast<const CompressedScheme&>(*scheme).spec();
+  EXPECT_EQ(spec.group_size, 64);
+  EXPECT_EQ(spec.observer, CompressedObserver::Mse);
+  EXPECT_THAT(compressed_scheme_json(spec), HasSubstr(R"("observer":"mse")"));
+  for (const char* words :
+       {"W4A16:", "W4A16:observer", "W4A16:observer=best", "W4A16:size=3"}) {
+    EXPECT_THAT(message([&] { parse_compressed_scheme(words); }),
+                HasSubstr("group_size=N, observer=minmax or observer=mse"));
+  }
+  EXPECT_THAT(message([] {
+                parse_compressed_scheme("FP8_DYNAMIC:observer=mse")->validate();
+              }),
+              HasSubstr("observer=mse is for integer codes"));
+}
+
 TEST(CompressedScheme, NamesPresets) {
   const ConfigPtr scheme = parse_compressed_scheme("w4a16_asym:group_size=32");
   ASSERT_NE(scheme, nullptr);
@@ -231,7 +302,7 @@ TEST(CompressedScheme, NamesPresets) {
   EXPECT_THAT(message([] { parse_compressed_scheme("W8A8:group_size=32"); }),
               HasSubstr("has no groups"));
   EXPECT_THAT(message([] { parse_compressed_scheme("W4A16:size=3"); }),
-              HasSubstr("expected NAME or NAME:group_size=N"));
+              HasSubstr("expected NAME, or NAME: and after it group_size=N"));
   EXPECT_THAT(parse_compressed_scheme("W4A16")
                   ->choose({4, 576}, DType::BFloat16)
                   .remedy,

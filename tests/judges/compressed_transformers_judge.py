@@ -24,6 +24,7 @@ MANTISSA, GGUF = sys.argv[1], Path(sys.argv[2])
 SYMMETRIC = {
     "W2A16": ["--scheme", "W2A16:group_size=32"],
     "W3A16": ["--scheme", "W3A16:group_size=32"],
+    "W3A16_mse": ["--scheme", "W3A16:group_size=32,observer=mse"],
     "W4A16": ["--scheme", "W4A16", "--group-size", "32"],
     "W5A16": ["--scheme", "W5A16:group_size=16"],
     "W8A16": ["--scheme", "W8A16:group_size=32"],

@@ -25,10 +25,10 @@ class CompressedScheme final : public Config {
   CompressedSpec spec_;
 };
 
-/// The scheme of a preset's name in any case, or NAME:group_size=N; null when
-/// the name is none. Throws Error(Usage) for a preset that this version cannot
-/// make, naming one that it can, and for a group size where there are no
-/// groups.
+/// The scheme of a preset's name in any case, or NAME:group_size=N,observer=mse
+/// (either field; mse searches for the least squared error); null when the name
+/// is none. Throws Error(Usage) for a preset that this version cannot make,
+/// naming one that it can, and for a group size where there are no groups.
 ConfigPtr parse_compressed_scheme(std::string_view words);
 
 /// The same scheme with groups of `group_size`. Throws as above.

@@ -28,6 +28,15 @@ enum class CompressedStrategy { Tensor, Channel, Group, Block };
 /// "tensor", "channel", "group", "block".
 std::string_view name(CompressedStrategy strategy);
 
+/// How scales and zero points are found when a weight is encoded.
+enum class CompressedObserver {
+  MinMax,  ///< from the least and the largest value
+  Mse,     ///< the least squared error that a search finds
+};
+
+/// "minmax", "mse".
+std::string_view name(CompressedObserver observer);
+
 /// How packed codes stand in 32-bit words.
 enum class CodeLayout {
   Dense,   ///< codes cross words; since compressed-tensors 0.18
@@ -48,6 +57,7 @@ struct CompressedSpec {
   std::optional<DType> scale_dtype = {};
   /// `input_activations` of the scheme as JSON text; "" for none.
   std::string input_activations = {};
+  CompressedObserver observer = CompressedObserver::MinMax;
   CodeLayout layout = CodeLayout::Dense;
   DType shape_dtype = DType::Int64;  ///< of weight_shape; int32 is read
 };
@@ -61,8 +71,9 @@ std::string compressed_scheme_json(const CompressedSpec& spec);
 /// 32)], `weight_scale`, asymmetric `weight_zero_point` int32 [ceil(N * bits /
 /// 32), G], `weight_shape`; of the others `weight` int8 or float8 [N, K],
 /// `weight_scale`, asymmetric `weight_zero_point` int8. Scales are found in the
-/// weight's dtype as compressed-tensors finds them; codes come from a float32
-/// division by the stored scale. decode() gives (code - zero point) * scale.
+/// weight's dtype as compressed-tensors finds them; with the observer Mse, for
+/// integers in groups or rows, a search goes on from there (never to a larger
+/// squared error). Codes come from a float32 division by the stored scale. decode() gives (code - zero point) * scale.
 /// attributes_json() is compressed_scheme_json().
 /// Throws Error(Usage) when shape, dtype or spec is not allowed; encoding
 /// throws Error(Input) for NaN and infinity.

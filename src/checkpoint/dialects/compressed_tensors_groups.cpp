@@ -94,6 +94,10 @@ std::string read_weights(const Json& weights, CompressedSpec& spec) {
   spec.symmetric = value_or(weights, "symmetric", true);
   const std::string type = value_or<std::string>(weights, "type", "int");
   spec.floating = type == "float";
+  if (value_or<std::string>(weights, "observer", "") ==
+      name(CompressedObserver::Mse)) {
+    spec.observer = CompressedObserver::Mse;
+  }
   spec.group_size = integer_or(weights, "group_size", 0);
   const std::string otherwise = spec.group_size > 0 ? "group" : "tensor";
   const std::string strategy =
