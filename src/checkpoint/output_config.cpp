@@ -60,6 +60,11 @@ ConfigPtr recorded_config(const PlanRequest& request, const Plan& plan) {
       out.fqn_to_config.emplace_back(module_of(planned.tensor.name), nullptr);
     }
   }
+  for (const PlannedTensor& planned : plan.tensors) {
+    if (planned.chosen.empty() || !is_encoded(planned)) continue;
+    out.fqn_to_config.emplace_back(module_of(planned.tensor.name),
+                                   planned.config);
+  }
   for (const RuleSet::Entry& entry : request.rules->rules()) {
     out.fqn_to_config.emplace_back(entry.rule.pattern.json_key(),
                                    entry.rule.config);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,13 +47,17 @@ struct PlannedTensor {
   Action action = Action::Keep;
   std::string reason;  ///< never empty
   std::string rule;    ///< origin of the explicit rule, or ""
-  ConfigPtr config;    ///< what chose the encoding, or null
+  std::string
+      chosen;        ///< words of the config that a choice by size gave, or ""
+  ConfigPtr config;  ///< what chose the encoding, or null
   std::shared_ptr<const Encoding> encoding;  ///< of Quantize and Carry
   std::string stored_type;                   ///< of the source
   std::int64_t source_bytes = 0;
   /// Fields in the encoding's order, or the plain tensor, or one plain tensor a
   /// piece where experts stay as they are stored.
   std::vector<FileTensor> outputs;
+  /// Relative squared error that a choice by size expects.
+  std::optional<double> predicted_error;
 };
 
 /// One .safetensors file of the output.
@@ -80,10 +85,27 @@ struct RuleHits {
   std::int64_t tensors = 0;
 };
 
+/// What a choice by size (size_target.h) gave a tensor.
+struct ChosenConfig {
+  std::string words;  ///< as --tensor-type takes it
+  ConfigPtr config;
+  double error = 0;  ///< relative squared error, measured on sampled rows
+};
+
+/// What a choice by size comes to.
+struct SizeOutcome {
+  std::string words;       ///< what the user said
+  std::int64_t bytes = 0;  ///< that was allowed
+  /// Kullback-Leibler divergence that the errors predict, nats a token.
+  double divergence = 0;
+};
+
 /// What the user asked for. `rules` null means: no quantization (convert).
 struct PlanRequest {
   const RuleSet* rules = nullptr;
-  ConfigPtr base;                    ///< what -c gave, for config.json
+  ConfigPtr base;  ///< what -c gave, for config.json
+  /// By name, in place of the base config for what no rule names.
+  std::map<std::string, ChosenConfig> chosen;
   const Dialect* dialect = nullptr;  ///< null: torchao
   std::int64_t shard_bytes = 5'000'000'000;
   int workers = 1;              ///< how many the run will have
@@ -113,6 +135,7 @@ struct Plan {
   std::int64_t source_bytes = 0;
   std::int64_t output_bytes = 0;
   std::int64_t memory_bytes = 0;  ///< bound of the run's memory (memory_bound)
+  std::optional<SizeOutcome> size;  ///< of a choice by size
 };
 
 /// Makes the plan; never throws for what it can list in Plan::problems.

@@ -24,6 +24,13 @@ namespace {
 constexpr std::int64_t kMostMatrices = std::int64_t{1} << 16;
 constexpr std::int64_t kMostColumns = std::int64_t{1} << 20;
 
+bool sounds_kept(const std::string& name) {
+  for (const char* word : {"embed", "norm", "wte", "wpe", "bias"}) {
+    if (name.find(word) != std::string::npos) return true;
+  }
+  return false;
+}
+
 class Decider {
  public:
   Decider(const CheckpointSource& source,
@@ -74,8 +81,13 @@ class Decider {
       return out;
     }
     const RuleDecision decision = request_.rules->decide(tensor.name);
+    const auto chosen = request_.chosen.find(tensor.name);
     if (decision.explicit_rule) {
       apply_rule(out, decision);
+    } else if (chosen != request_.chosen.end()) {
+      out.predicted_error = chosen->second.error;
+      out.chosen = chosen->second.words;
+      encode_with(out, chosen->second.config, ErrorKind::Usage);
     } else {
       apply_base(out, decision.config);
     }
@@ -132,29 +144,6 @@ class Decider {
                allow_unknown(out, false)) {
       encode_with(out, base, ErrorKind::Skipped);
     }
-  }
-
-  // A tensor without a known role is taken for a weight unless its name says
-  // embedding or norm; a rule that names it overrides this.
-  static bool is_eligible(const LoadingTensor& tensor) {
-    switch (tensor.role) {
-      case TensorRole::Linear:
-      case TensorRole::Experts:
-        return true;
-      case TensorRole::Head:
-        return !tensor.tied;
-      case TensorRole::Unknown:
-        return is_matrix(tensor) && !sounds_kept(tensor.name);
-      default:
-        return false;
-    }
-  }
-
-  static bool sounds_kept(const std::string& name) {
-    for (const char* word : {"embed", "norm", "wte", "wpe", "bias"}) {
-      if (name.find(word) != std::string::npos) return true;
-    }
-    return false;
   }
 
   std::string role_reason(const LoadingTensor& tensor) const {
@@ -319,8 +308,9 @@ class Decider {
   }
 
   static std::string quantize_reason(const PlannedTensor& out) {
-    std::string by =
-        out.rule.empty() ? std::string(out.config->type()) : out.rule;
+    std::string by = out.rule;
+    if (by.empty()) by = out.chosen;
+    if (by.empty()) by = out.config->type();
     if (out.stored_type == safetensors_name(out.tensor.dtype)) return by;
     return fmt::format("{}; requantized from {} through {}",
                        by,
@@ -404,6 +394,20 @@ class Decider {
 };
 
 }  // namespace
+
+bool is_eligible(const LoadingTensor& tensor) {
+  switch (tensor.role) {
+    case TensorRole::Linear:
+    case TensorRole::Experts:
+      return true;
+    case TensorRole::Head:
+      return !tensor.tied;
+    case TensorRole::Unknown:
+      return is_matrix(tensor) && !sounds_kept(tensor.name);
+    default:
+      return false;
+  }
+}
 
 void decide_actions(const CheckpointSource& source,
                     const PlanRequest& request,

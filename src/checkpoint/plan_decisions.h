@@ -10,4 +10,9 @@ void decide_actions(const CheckpointSource& source,
                     const PlanRequest& request,
                     Plan& plan);
 
+/// True for what a base config takes: a weight of a Linear, experts, an untied
+/// head. A tensor without a known role is taken for a weight unless its name
+/// says embedding or norm; a rule that names it overrides this.
+bool is_eligible(const LoadingTensor& tensor);
+
 }  // namespace mantissa

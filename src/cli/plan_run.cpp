@@ -28,18 +28,27 @@ struct Prepared {
   Plan plan;
 };
 
+Plan planned(const QuantizeOptions& options, Prepared& prepared) {
+  PlanRequest& request = prepared.parsed.request;
+  return prepared.parsed.size ? make_plan_within(*prepared.source,
+                                                 *prepared.parsed.size,
+                                                 workers_of(options),
+                                                 request)
+                              : make_plan(*prepared.source, request);
+}
+
 Prepared prepare(const QuantizeOptions& options,
                  ParsedRequest parsed,
                  std::unique_ptr<CheckpointSource> source) {
   Prepared out;
   out.parsed = std::move(parsed);
   out.source = std::move(source);
-  out.plan = make_plan(*out.source, out.parsed.request);
+  out.plan = planned(options, out);
   if (options.allow_nonfinite && out.plan.problems.empty()) {
     out.parsed.request.nonfinite =
         find_nonfinite_tensors(out.plan, *out.source, workers_of(options));
     if (!out.parsed.request.nonfinite.empty()) {
-      out.plan = make_plan(*out.source, out.parsed.request);
+      out.plan = planned(options, out);
     }
   }
   auto& warnings = out.plan.warnings;

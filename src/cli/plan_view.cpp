@@ -91,6 +91,15 @@ std::string summary(const Plan& plan) {
     out += fmt::format("; {:.2f} bits per quantized weight",
                        totals.bits_per_weight());
   }
+  if (plan.size) {
+    out += fmt::format(
+        "\n{} ({} bytes): {} bytes taken; predicted divergence {:.3f} nats a "
+        "token, from the weights alone",
+        plan.size->words,
+        format_count(plan.size->bytes),
+        format_count(plan.output_bytes),
+        plan.size->divergence);
+  }
   return out +
          fmt::format("\nmemory: at most {}\n", format_bytes(plan.memory_bytes));
 }
@@ -127,6 +136,10 @@ std::string plan_json(const Plan& plan, const QuantizeOptions& options) {
               {"output_bytes", plan.output_bytes},
               {"memory_bytes", plan.memory_bytes},
               {"bits_per_quantized_weight", totals.bits_per_weight()}};
+  if (plan.size) {
+    out["target"] = {{"bytes", plan.size->bytes},
+                     {"predicted_divergence", plan.size->divergence}};
+  }
   Json counts = Json::object();
   for (const auto& [action, count] : totals.counts) {
     counts[std::string(name(action))] = count;
@@ -147,14 +160,18 @@ std::string plan_json(const Plan& plan, const QuantizeOptions& options) {
   }
   out["tensors"] = Json::array();
   for (const PlannedTensor& planned : plan.tensors) {
-    out["tensors"].push_back({{"name", planned.tensor.name},
-                              {"shape", planned.tensor.shape},
-                              {"action", name(planned.action)},
-                              {"reason", planned.reason},
-                              {"from", planned.stored_type},
-                              {"to", target_name(planned)},
-                              {"source_bytes", planned.source_bytes},
-                              {"output_bytes", output_bytes(planned)}});
+    Json row = {{"name", planned.tensor.name},
+                {"shape", planned.tensor.shape},
+                {"action", name(planned.action)},
+                {"reason", planned.reason},
+                {"from", planned.stored_type},
+                {"to", target_name(planned)},
+                {"source_bytes", planned.source_bytes},
+                {"output_bytes", output_bytes(planned)}};
+    if (planned.predicted_error) {
+      row["predicted_error"] = *planned.predicted_error;
+    }
+    out["tensors"].push_back(std::move(row));
   }
   out["warnings"] = plan.warnings;
   out["problems"] = Json::array();

@@ -109,6 +109,10 @@ void read_tensor_type_file(const std::filesystem::path& path,
   }
 }
 
+bool chooses_size(const QuantizeOptions& options) {
+  return !options.target_size.empty() || options.target_bpw.has_value();
+}
+
 // -c or --scheme with --group-size; a null config when neither is given.
 ParsedConfig parse_base(const QuantizeOptions& options,
                         std::vector<std::string>& warnings) {
@@ -139,18 +143,51 @@ ParsedConfig parse_base(const QuantizeOptions& options,
     throw Error(ErrorKind::Usage,
                 "--group-size: there is no -c config to apply it to");
   }
-  if (options.tensor_types.empty() && options.tensor_type_files.empty()) {
+  if (options.tensor_types.empty() && options.tensor_type_files.empty() &&
+      !chooses_size(options)) {
     throw Error(ErrorKind::Usage,
                 "-c is missing: name a config, for example -c "
-                "int8_weight_only (all of them: mantissa configs)");
+                "int8_weight_only (all of them: mantissa configs), or a "
+                "--target-size");
   }
   return {};
+}
+
+// --target-size or --target-bpw; nothing when neither is given.
+std::optional<SizeTarget> parse_target(const QuantizeOptions& options) {
+  if (!chooses_size(options)) return {};
+  if (!options.target_size.empty() && options.target_bpw) {
+    throw Error(ErrorKind::Usage,
+                "--target-size and --target-bpw: give one of them");
+  }
+  for (const auto& [given, flag] :
+       {std::pair(!options.config.empty(), "-c"),
+        std::pair(!options.scheme.empty(), "--scheme"),
+        std::pair(options.group_size != 0, "--group-size")}) {
+    if (!given) continue;
+    throw Error(ErrorKind::Usage,
+                fmt::format("{}: the formats are chosen by the target size; "
+                            "leave it out, or fix single tensors with "
+                            "--tensor-type",
+                            flag));
+  }
+  SizeTarget out;
+  if (options.target_bpw) {
+    out.bits_per_weight = *options.target_bpw;
+    out.words = fmt::format("--target-bpw {:g}", out.bits_per_weight);
+  } else {
+    out.bytes = parse_size("--target-size", options.target_size);
+    out.words = "--target-size " + options.target_size;
+  }
+  return out;
 }
 
 const Dialect* parse_format(const QuantizeOptions& options) {
   std::string format = options.format;
   if (format.empty()) {
-    format = options.scheme.empty() ? "torchao" : "compressed-tensors";
+    format = options.scheme.empty() && !chooses_size(options)
+                 ? "torchao"
+                 : "compressed-tensors";
   }
   if (!options.scheme.empty() && format == "torchao") {
     throw Error(ErrorKind::Usage,
@@ -235,6 +272,16 @@ void add_config_options(CLI::App& command, QuantizeOptions& options) {
                           "Group size of the -c config or the --scheme"),
       1,
       std::int64_t{1} << 40);
+  command.add_option("--target-size",
+                     options.target_size,
+                     "91.7MB, 4GB, ...: in place of -c, choose the bits of "
+                     "each weight so that all weights fit, with the least "
+                     "predicted loss");
+  command
+      .add_option("--target-bpw",
+                  options.target_bpw,
+                  "The same with the bits a weight on average, such as 4.5")
+      ->check(CLI::Range(1.0, 32.0));
   command
       .add_option("--ignore",
                   options.ignore,
@@ -317,6 +364,7 @@ ParsedRequest parse_request(const QuantizeOptions& options) {
   for (const auto& path : options.tensor_type_files) {
     read_tensor_type_file(path, entries, out.warnings);
   }
+  out.size = parse_target(options);
   const ParsedConfig parsed = parse_base(options, out.warnings);
   const ConfigPtr& base = parsed.config;
   out.request.sorted_keys = parsed.sorted_keys;
@@ -333,7 +381,9 @@ ParsedRequest parse_request(const QuantizeOptions& options) {
   out.request.allow_skipped = options.allow_skipped;
   out.request.allow_unknown_names = options.allow_unknown_names;
   out.request.allow_private_format = options.allow_private_format;
-  out.request.allow_unloadable = options.allow_unloadable;
+  // A mix of widths is what a target asks for; the plan says who loads it.
+  out.request.allow_unloadable =
+      options.allow_unloadable || out.size.has_value();
   return out;
 }
 

@@ -12,6 +12,7 @@
 
 #include "checkpoint/output_directory.h"
 #include "checkpoint/plan.h"
+#include "checkpoint/size_target.h"
 
 namespace CLI {
 class App;
@@ -27,6 +28,8 @@ struct QuantizeOptions {
   std::string scheme;
   std::string format;
   std::int64_t group_size = 0;  ///< 0: not given
+  std::string target_size;      ///< empty: not given
+  std::optional<double> target_bpw;
   std::vector<std::string> ignore;
   std::vector<std::string> tensor_types;
   std::vector<std::filesystem::path> tensor_type_files;
@@ -69,6 +72,7 @@ void add_later_options(CLI::App& command);
 /// What the words mean: rules, the request and the warnings on the way.
 struct ParsedRequest {
   std::unique_ptr<RuleSet> rules;
+  std::optional<SizeTarget> size;  ///< choose the bits of each weight
   PlanRequest request;
   std::vector<std::string> warnings;
 };

@@ -21,15 +21,25 @@ std::int64_t parse_size(const std::string& flag, const std::string& text) {
       {"MiB", 1 << 20},
       {"GiB", 1 << 30},
   };
+  // Digits and at most nine after a point, read as one integer: exact.
+  std::string digits = text.substr(0, text.find_first_not_of("0123456789."));
+  const std::string unit = text.substr(digits.size());
+  const std::size_t point = digits.find('.');
+  std::int64_t parts = 1;
+  if (point != std::string::npos) {
+    for (std::size_t i = point + 1; i < digits.size(); ++i) parts *= 10;
+    if (digits.size() > point + 10) digits.clear();
+    digits.erase(point, 1);
+  }
   std::int64_t count = 0;
   const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), count);
-  const std::string unit(end, text.data() + text.size());
+      std::from_chars(digits.data(), digits.data() + digits.size(), count);
+  const bool whole = end == digits.data() + digits.size();
   for (const Unit& known : kUnits) {
     std::int64_t bytes = 0;
-    if (error == std::errc() && count > 0 && unit == known.name &&
-        !__builtin_mul_overflow(count, known.bytes, &bytes)) {
-      return bytes;
+    if (error == std::errc() && whole && count > 0 && unit == known.name &&
+        !__builtin_mul_overflow(count, known.bytes, &bytes) && bytes >= parts) {
+      return bytes / parts;
     }
   }
   throw Error(ErrorKind::Usage,
