@@ -17,6 +17,8 @@ TYPES = {
     "F32": llama_cpp.LLAMA_FTYPE_ALL_F32,
     "F16": llama_cpp.LLAMA_FTYPE_MOSTLY_F16,
     "Q4_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_0,
+    "Q4_1": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_1,
+    "Q4_K_M": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M,
     "Q8_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0,
 }
 

@@ -23,6 +23,9 @@ PROMPT, NEW = 512, 64
 HEAD = "embed_tokens=int8_weight_only"
 # Ours, its words for `quantize`, how it computes, and the peer of its size.
 PAIRS = [
+    ("91.7 MB by size", ["--target-size", "91.7MB"], "int8-g32", "Q4_0"),
+    ("98.4 MB by size", ["--target-size", "98.4MB"], "int8-g32", "Q4_1"),
+    ("105.5 MB by size", ["--target-size", "105.5MB"], "int8-g32", "Q4_K_M"),
     (
         "int4 g32, zero points, int8 head",
         ["--scheme", "W4A16_ASYM", "--group-size", 32, "--tensor-type", HEAD,
