@@ -71,7 +71,9 @@ std::string configs_text(const Options& options) {
   }
   out += fmt::format(
       "Set fields as NAME:field=value,field=value; torchao's names and "
-      "defaults.\nBits and median SQNR: the quantized weights of {}.\n",
+      "defaults.\nBits and median SQNR: the quantized weights of {}.\n"
+      "In place of a config, --target-size chooses the bits of each weight; "
+      "perplexity by size: docs/benchmarks/quality.md.\n",
       kMeasuredModel);
   if (!options.all) out += "Read and written, not yet made: " + later + "\n";
   return out;
