@@ -34,6 +34,31 @@ struct LinearInt8Tile {
   int64_t n_end = 0;
 };
 
+/// Columns of K up to which a sum fits an int32: 2^16 * 2^14 = 2^30.
+inline constexpr int64_t kInt8SumColumns = int64_t{1} << 16;
+
+/// Exact sums of products of int8 codes for k <= kInt8SumColumns:
+/// sums[i * columns + j] of x[i, :] and w[j, :], rows k apart.
+typedef void (*Int8Sums)(const int8_t* x,
+                         const int8_t* w,
+                         int64_t k,
+                         int64_t rows,
+                         int64_t columns,
+                         int32_t* sums);
+
+/// The tile from sums that `sum` makes: what is around them is the same for
+/// all.
+void run_linear_int8_with(Int8Sums sum,
+                          Element out,
+                          const LinearInt8Args& args,
+                          const LinearInt8Tile& tile);
+
+void run_linear_i8dyn_i8c_avx2(Element out,
+                               const LinearInt8Args& args,
+                               const LinearInt8Tile& tile);
+void run_linear_i8dyn_i8c_avx512vnni(Element out,
+                                     const LinearInt8Args& args,
+                                     const LinearInt8Tile& tile);
 void run_linear_i8dyn_i8c_ref(Element out,
                               const LinearInt8Args& args,
                               const LinearInt8Tile& tile);

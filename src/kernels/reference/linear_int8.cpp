@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include <mantissa/primitives/affine.h>
 
@@ -9,13 +10,10 @@
 namespace mantissa::kernels {
 namespace {
 
-// Products of two int8 that fit an int32: 2^16 * 2^14 = 2^30.
-constexpr std::int64_t kExact = std::int64_t{1} << 16;
-
 std::int64_t dot(const std::int8_t* x, const std::int8_t* w, std::int64_t k) {
   std::int64_t sum = 0;
-  for (std::int64_t begin = 0; begin < k; begin += kExact) {
-    const std::int64_t end = std::min(k, begin + kExact);
+  for (std::int64_t begin = 0; begin < k; begin += kInt8SumColumns) {
+    const std::int64_t end = std::min(k, begin + kInt8SumColumns);
     std::int32_t part = 0;
     for (std::int64_t i = begin; i < end; ++i) {
       part += std::int32_t{x[i]} * std::int32_t{w[i]};
@@ -31,22 +29,24 @@ std::int64_t row_sum(const std::int8_t* w, std::int64_t k) {
   return sum;
 }
 
-template <Element kOut>
-void run(const LinearInt8Args& args, const LinearInt8Tile& tile) {
+// What stands around the sums; sum_at(i, j) gives them.
+template <Element kOut, class SumAt>
+void finish(const LinearInt8Args& args,
+            const LinearInt8Tile& tile,
+            const SumAt& sum_at) {
   const DType out = to_dtype(kOut);
   for (std::int64_t j = tile.n_begin; j < tile.n_end; ++j) {
-    const std::int8_t* w = args.w + j * args.k;
     const float w_scale = args.w_scale[j * args.w_scale_stride];
-    const float w_sum = args.x_zero_point == nullptr
-                            ? 0.0f
-                            : static_cast<float>(row_sum(w, args.k));
+    const float w_sum =
+        args.x_zero_point == nullptr
+            ? 0.0f
+            : static_cast<float>(row_sum(args.w + j * args.k, args.k));
     const float bias = args.bias == nullptr
                            ? 0.0f
                            : load_element(args.bias_type, args.bias, j);
     for (std::int64_t i = tile.m_begin; i < tile.m_end; ++i) {
       const float scale = args.x_scale[i];
-      const auto acc = static_cast<float>(dot(args.x + i * args.k, w, args.k));
-      float y = round_to(out, acc * scale);
+      float y = round_to(out, static_cast<float>(sum_at(i, j)) * scale);
       if (args.x_zero_point != nullptr) {
         const float shift = args.x_zero_point[i] * scale;
         y = round_to(out, y - round_to(out, shift * w_sum));
@@ -58,19 +58,48 @@ void run(const LinearInt8Args& args, const LinearInt8Tile& tile) {
   }
 }
 
+template <class SumAt>
+void finish(Element out,
+            const LinearInt8Args& args,
+            const LinearInt8Tile& tile,
+            const SumAt& sum_at) {
+  switch (out) {
+    case Element::F32:
+      return finish<Element::F32>(args, tile, sum_at);
+    case Element::Bf16:
+      return finish<Element::Bf16>(args, tile, sum_at);
+    case Element::F16:
+      return finish<Element::F16>(args, tile, sum_at);
+  }
+}
+
 }  // namespace
 
 void run_linear_i8dyn_i8c_ref(Element out,
                               const LinearInt8Args& args,
                               const LinearInt8Tile& tile) {
-  switch (out) {
-    case Element::F32:
-      return run<Element::F32>(args, tile);
-    case Element::Bf16:
-      return run<Element::Bf16>(args, tile);
-    case Element::F16:
-      return run<Element::F16>(args, tile);
-  }
+  finish(out, args, tile, [&](std::int64_t i, std::int64_t j) {
+    return dot(args.x + i * args.k, args.w + j * args.k, args.k);
+  });
+}
+
+void run_linear_int8_with(Int8Sums sum,
+                          Element out,
+                          const LinearInt8Args& args,
+                          const LinearInt8Tile& tile) {
+  const std::int64_t columns = tile.n_end - tile.n_begin;
+  std::vector<std::int32_t> sums(
+      static_cast<std::size_t>((tile.m_end - tile.m_begin) * columns));
+  sum(args.x + tile.m_begin * args.k,
+      args.w + tile.n_begin * args.k,
+      args.k,
+      tile.m_end - tile.m_begin,
+      columns,
+      sums.data());
+  finish(out, args, tile, [&](std::int64_t i, std::int64_t j) {
+    return sums[static_cast<std::size_t>((i - tile.m_begin) * columns + j -
+                                         tile.n_begin)];
+  });
 }
 
 }  // namespace mantissa::kernels
