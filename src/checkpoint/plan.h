@@ -106,6 +106,9 @@ struct PlanRequest {
   ConfigPtr base;  ///< what -c gave, for config.json
   /// By name, in place of the base config for what no rule names.
   std::map<std::string, ChosenConfig> chosen;
+  /// Of a choice by size: the base config of what has none chosen, which says
+  /// why that fits no format.
+  ConfigPtr unchosen;
   const Dialect* dialect = nullptr;  ///< null: torchao
   std::int64_t shard_bytes = 5'000'000'000;
   int workers = 1;              ///< how many the run will have

@@ -81,13 +81,8 @@ class Decider {
       return out;
     }
     const RuleDecision decision = request_.rules->decide(tensor.name);
-    const auto chosen = request_.chosen.find(tensor.name);
     if (decision.explicit_rule) {
       apply_rule(out, decision);
-    } else if (chosen != request_.chosen.end()) {
-      out.predicted_error = chosen->second.error;
-      out.chosen = chosen->second.words;
-      encode_with(out, chosen->second.config, ErrorKind::Usage);
     } else {
       apply_base(out, decision.config);
     }
@@ -134,15 +129,23 @@ class Decider {
   void apply_base(PlannedTensor& out, const ConfigPtr& base) {
     const LoadingTensor& tensor = out.tensor;
     const auto reason = request_.nonfinite.find(tensor.name);
-    if (base == nullptr) {
+    const auto chosen = request_.chosen.find(tensor.name);
+    const bool picked = chosen != request_.chosen.end();
+    if (base == nullptr && request_.unchosen == nullptr) {
       keep(out, "no rule applies");
-    } else if (!is_eligible(tensor)) {
+    } else if (!is_eligible(tensor) && !picked) {
       keep(out, role_reason(tensor));
     } else if (reason != request_.nonfinite.end()) {
       keep(out, reason->second);
     } else if (tensor.role != TensorRole::Unknown ||
                allow_unknown(out, false)) {
-      encode_with(out, base, ErrorKind::Skipped);
+      if (picked) {
+        out.predicted_error = chosen->second.error;
+        out.chosen = chosen->second.words;
+      }
+      const ConfigPtr& other = base == nullptr ? request_.unchosen : base;
+      encode_with(
+          out, picked ? chosen->second.config : other, ErrorKind::Skipped);
     }
   }
 
@@ -211,8 +214,14 @@ class Decider {
     const WeightChoice& choice = known.choice;
     if (choice.encoding == nullptr) {
       if (misfit_kind == ErrorKind::Usage || !request_.allow_skipped) {
-        misfits_.add(
-            misfit_kind, out.tensor.name, choice.refusal, choice.remedy);
+        const bool by_size =
+            misfit_kind == ErrorKind::Skipped && request_.unchosen != nullptr;
+        misfits_.add(misfit_kind,
+                     out.tensor.name,
+                     choice.refusal,
+                     by_size ? "--allow-skipped keeps it as it is, "
+                               "--tensor-type gives it a config that fits"
+                             : choice.remedy);
       }
       skip(out, choice.refusal);
       return;

@@ -21,9 +21,17 @@
 namespace mantissa {
 namespace {
 
-// Enough groups that a mean over them is known to a few percent.
+// Enough groups that a mean over them is known to a few percent; fewer where
+// there are very many tensors.
 constexpr std::int64_t kSampledWeights = std::int64_t{1} << 15;
-constexpr std::int64_t kLeastRows = 16;
+constexpr std::int64_t kLeastSampled = std::int64_t{1} << 13;
+constexpr std::int64_t kSampledInAll = std::int64_t{1} << 25;
+constexpr std::int64_t kLeastRows = 4;
+
+// How often a budget is taken up again after it was too large, until the rest
+// is not worth a round.
+constexpr int kRefinements = 6;
+constexpr double kWorthARound = 0.002;
 
 struct SizeOption {
   std::string words;  ///< as --tensor-type takes it
@@ -64,6 +72,7 @@ bool stores_embeddings(const PlanRequest& request) {
 // One weight whose bits are to be chosen.
 struct Candidate {
   const PlannedTensor* planned = nullptr;
+  double sensitivity = 0;
   std::vector<std::size_t> formats;  ///< indices of the options that it takes
   std::vector<BitOption> options;    ///< of each, bytes and cost
   std::vector<double> errors;        ///< of each, relative squared error
@@ -71,14 +80,15 @@ struct Candidate {
 
 // The rows that stand for a tensor: evenly spaced over all its matrices.
 HostTensor sampled_rows(const CheckpointSource& source,
-                        const LoadingTensor& tensor) {
+                        const LoadingTensor& tensor,
+                        std::int64_t weights) {
   const std::int64_t columns = tensor.shape.back();
   std::int64_t all = 0;
   for (const Piece& piece : tensor.pieces) {
     all += numel(source.tensors()[piece.source].shape) / columns;
   }
   const std::int64_t rows =
-      std::min(all, std::max(kLeastRows, kSampledWeights / columns));
+      std::min(all, std::max(kLeastRows, weights / columns));
   HostTensor out(tensor.dtype, {rows, columns});
   const auto row_bytes =
       static_cast<std::size_t>(byte_count(tensor.dtype, {columns}));
@@ -145,43 +155,61 @@ class Chooser {
 
   Plan run() {
     request_.chosen.clear();
-    const Plan plain = make_plan(source_, request_);
-    require_runnable(plain);
+    request_.unchosen = nullptr;
+    Plan plain = make_plan(source_, request_);
+    if (!plain.problems.empty()) return plain;
+    request_.unchosen = formats_.back().config;
     collect(plain);
+    if (candidates_.empty()) {
+      Plan kept = make_plan(source_, request_);
+      if (kept.problems.empty()) {
+        kept.problems.push_back(
+            {ErrorKind::Usage,
+             target_.words + ": no rule leaves a weight whose bits could be "
+                             "chosen"});
+      }
+      return kept;
+    }
     measure();
     return fit(plain, bytes_of(plain));
   }
 
  private:
   void collect(const Plan& plain) {
-    for (const PlannedTensor& planned : plain.tensors) {
-      const LoadingTensor& tensor = planned.tensor;
-      const bool embedding = tensor.role == TensorRole::Embedding &&
-                             stores_embeddings(request_) && is_matrix(tensor);
-      if (!planned.rule.empty() || is_encoded(planned) || tensor.tied ||
-          numel(tensor.shape) == 0 ||
-          request_.nonfinite.count(tensor.name) > 0 ||
-          !(is_eligible(tensor) || embedding)) {
-        continue;
-      }
+    const std::vector<double> sensitivities =
+        weight_sensitivities(plain.tensors);
+    for (std::size_t i = 0; i < plain.tensors.size(); ++i) {
+      if (!is_open(plain.tensors[i])) continue;
       Candidate candidate;
-      candidate.planned = &planned;
-      for (std::size_t i = 0; i < formats_.size(); ++i) {
-        const auto encoding = encoding_of(i, tensor.shape, tensor.dtype);
+      candidate.planned = &plain.tensors[i];
+      candidate.sensitivity = sensitivities[i];
+      const LoadingTensor& tensor = candidate.planned->tensor;
+      for (std::size_t f = 0; f < formats_.size(); ++f) {
+        const auto encoding = encoding_of(f, tensor.shape, tensor.dtype);
         if (encoding == nullptr) continue;
-        candidate.formats.push_back(i);
+        candidate.formats.push_back(f);
         candidate.options.push_back({stored_bytes(*encoding), 0});
       }
       if (!candidate.formats.empty()) {
         candidates_.push_back(std::move(candidate));
       }
     }
-    if (candidates_.empty()) {
-      throw Error(ErrorKind::Usage,
-                  target_.words +
-                      ": there is no weight whose bits could be chosen; `plan` "
-                      "with -c says why each tensor stays");
+  }
+
+  // True for a weight that no rule names and that may change.
+  bool is_open(const PlannedTensor& planned) const {
+    const LoadingTensor& tensor = planned.tensor;
+    if (!planned.rule.empty() || is_encoded(planned) || tensor.tied ||
+        numel(tensor.shape) == 0 || !is_matrix(tensor) ||
+        request_.nonfinite.count(tensor.name) > 0) {
+      return false;
     }
+    if (tensor.role == TensorRole::Embedding)
+      return stores_embeddings(request_);
+    if (tensor.role == TensorRole::Unknown && !request_.allow_unknown_names) {
+      return false;
+    }
+    return is_eligible(tensor);
   }
 
   std::shared_ptr<const Encoding> encoding_of(std::size_t format,
@@ -192,30 +220,48 @@ class Chooser {
   }
 
   void measure() {
-    std::vector<const LoadingTensor*> tensors;
-    for (const Candidate& one : candidates_) {
-      tensors.push_back(&one.planned->tensor);
-    }
-    const std::vector<double> sensitivities = weight_sensitivities(tensors);
-    WorkerPool(workers_).run(static_cast<std::int64_t>(candidates_.size()),
-                             [&](std::int64_t index, int) {
-                               const auto i = static_cast<std::size_t>(index);
-                               measure(candidates_[i], sensitivities[i]);
-                             });
+    const auto count = static_cast<std::int64_t>(candidates_.size());
+    const std::int64_t weights =
+        std::clamp(kSampledInAll / count, kLeastSampled, kSampledWeights);
+    WorkerPool(workers_).run(count, [&](std::int64_t index, int) {
+      measure(candidates_[static_cast<std::size_t>(index)], weights);
+    });
   }
 
-  void measure(Candidate& candidate, double sensitivity) const {
+  // Leaves the formats that hold the values, with what they cost.
+  void measure(Candidate& candidate, std::int64_t weights) const {
     const LoadingTensor& tensor = candidate.planned->tensor;
-    HostTensor rows = sampled_rows(source_, tensor);
+    HostTensor rows = sampled_rows(source_, tensor, weights);
     clear_nonfinite(rows);
+    Candidate held;
+    std::string refusal;
     for (std::size_t i = 0; i < candidate.formats.size(); ++i) {
-      const auto encoding =
-          encoding_of(candidate.formats[i], rows.shape(), tensor.dtype);
-      const double error =
-          relative_error(rows, encode(encoding, rows.view()).decode());
-      candidate.errors.push_back(error);
-      candidate.options[i].cost = sensitivity * error;
+      const std::size_t format = candidate.formats[i];
+      const auto encoding = encoding_of(format, rows.shape(), tensor.dtype);
+      double error = 0;
+      try {
+        error = relative_error(rows, encode(encoding, rows.view()).decode());
+      } catch (const Error& refused) {
+        refusal = refused.what();
+        continue;
+      }
+      if (!std::isfinite(error)) continue;
+      held.formats.push_back(format);
+      held.errors.push_back(error);
+      held.options.push_back(
+          {candidate.options[i].bytes, candidate.sensitivity * error});
     }
+    if (held.formats.empty()) {
+      throw Error(ErrorKind::Usage,
+                  fmt::format("{}: {}: no format holds its values; --ignore "
+                              "keeps it ({})",
+                              target_.words,
+                              tensor.name,
+                              refusal));
+    }
+    candidate.formats = std::move(held.formats);
+    candidate.errors = std::move(held.errors);
+    candidate.options = std::move(held.options);
   }
 
   std::int64_t bytes_of(const Plan& plain) const {
@@ -243,24 +289,57 @@ class Chooser {
       budget += output_bytes(*one.planned);
     }
     const std::int64_t least = least_bytes(options);
+    std::int64_t too_much = 0;  // a budget whose files were too large
     while (true) {
       Plan plan =
           plan_with(allocate_bits(options, std::max(budget, least)), bytes);
-      if (plan.output_bytes <= bytes) return plan;
-      if (budget <= least) refuse(plan.output_bytes);
+      if (!plan.problems.empty()) return plan;
+      if (plan.output_bytes <= bytes) {
+        return refined(options, bytes, std::max(budget, least), too_much);
+      }
+      if (budget <= least) {
+        refuse(plan);
+        return plan;
+      }
+      too_much = budget;
       budget -= plan.output_bytes - bytes;
     }
   }
 
-  [[noreturn]] void refuse(std::int64_t smallest) const {
-    throw Error(
-        ErrorKind::Usage,
-        fmt::format(
-            "{}: the smallest formats that can be chosen take {} bytes "
-            "({:.1f} MB) with what stays as it is; ask for that or more",
-            target_.words,
-            smallest,
-            std::ceil(static_cast<double>(smallest) / 1e5) / 10));
+  // The plan for a budget from `fits` on, below `too_much`: where files became
+  // smaller than they needed to be (a shard less saves a header), it goes back
+  // up by halves.
+  Plan refined(const std::vector<std::vector<BitOption>>& options,
+               std::int64_t bytes,
+               std::int64_t fits,
+               std::int64_t too_much) {
+    Plan plan = plan_with(allocate_bits(options, fits), bytes);
+    for (int round = 0; round < kRefinements; ++round) {
+      const auto left = static_cast<double>(bytes - plan.output_bytes);
+      if (left < kWorthARound * static_cast<double>(bytes)) break;
+      if (too_much - fits < 2) break;
+      const std::int64_t budget = fits + (too_much - fits) / 2;
+      Plan next = plan_with(allocate_bits(options, budget), bytes);
+      if (next.output_bytes > bytes) {
+        too_much = budget;
+        continue;
+      }
+      fits = budget;
+      plan = std::move(next);
+    }
+    // The request holds what was chosen last.
+    return plan_with(allocate_bits(options, fits), bytes);
+  }
+
+  void refuse(Plan& plan) const {
+    plan.problems.push_back(
+        {ErrorKind::Usage,
+         fmt::format(
+             "{}: the smallest formats that can be chosen take {} bytes "
+             "({:.1f} MB) with what stays as it is; ask for that or more",
+             target_.words,
+             plan.output_bytes,
+             std::ceil(static_cast<double>(plan.output_bytes) / 1e5) / 10)});
   }
 
   Plan plan_with(const std::vector<std::size_t>& picks, std::int64_t bytes) {
@@ -274,7 +353,6 @@ class Chooser {
           format.words, format.config, one.errors[picks[i]]};
     }
     Plan plan = make_plan(source_, request_);
-    require_runnable(plan);
     plan.size = std::move(outcome);
     return plan;
   }

@@ -1,5 +1,6 @@
 #include "cli/quantize_options.h"
 
+#include <cmath>
 #include <sstream>
 #include <unordered_map>
 
@@ -174,7 +175,10 @@ std::optional<SizeTarget> parse_target(const QuantizeOptions& options) {
   SizeTarget out;
   if (options.target_bpw) {
     out.bits_per_weight = *options.target_bpw;
-    out.words = fmt::format("--target-bpw {:g}", out.bits_per_weight);
+    out.words = fmt::format("--target-bpw {}", out.bits_per_weight);
+    if (!std::isfinite(out.bits_per_weight)) {
+      throw Error(ErrorKind::Usage, out.words + ": expected 1 to 32");
+    }
   } else {
     out.bytes = parse_size("--target-size", options.target_size);
     out.words = "--target-size " + options.target_size;

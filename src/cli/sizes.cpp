@@ -1,5 +1,6 @@
 #include "cli/sizes.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <mantissa/core/error.h>
@@ -22,13 +23,17 @@ std::int64_t parse_size(const std::string& flag, const std::string& text) {
       {"GiB", 1 << 30},
   };
   // Digits and at most nine after a point, read as one integer: exact.
+  constexpr std::size_t kMostDecimals = 9;
   std::string digits = text.substr(0, text.find_first_not_of("0123456789."));
   const std::string unit = text.substr(digits.size());
-  const std::size_t point = digits.find('.');
+  const std::size_t point = std::min(digits.find('.'), digits.size());
+  const std::size_t decimals =
+      point < digits.size() ? digits.size() - point - 1 : 0;
   std::int64_t parts = 1;
-  if (point != std::string::npos) {
-    for (std::size_t i = point + 1; i < digits.size(); ++i) parts *= 10;
-    if (digits.size() > point + 10) digits.clear();
+  if (decimals > kMostDecimals) {
+    digits.clear();
+  } else if (point < digits.size()) {
+    for (std::size_t i = 0; i < decimals; ++i) parts *= 10;
     digits.erase(point, 1);
   }
   std::int64_t count = 0;

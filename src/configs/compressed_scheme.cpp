@@ -208,13 +208,13 @@ ConfigPtr parse_compressed_scheme(std::string_view words) {
   const std::optional<CompressedSpec> spec = preset(name);
   if (!spec) return nullptr;
   ConfigPtr scheme = std::make_shared<CompressedScheme>(name, *spec);
-  std::string_view rest =
-      colon == words.npos ? std::string_view() : words.substr(colon + 1);
-  if (colon != words.npos && rest.empty()) throw_scheme_words(words);
-  while (!rest.empty()) {
+  if (colon == words.npos) return scheme;
+  std::string_view rest = words.substr(colon + 1);
+  while (true) {
     const std::size_t comma = rest.find(',');
     scheme = with_scheme_field(scheme, words, rest.substr(0, comma));
-    rest = comma == rest.npos ? std::string_view() : rest.substr(comma + 1);
+    if (comma == rest.npos) break;
+    rest.remove_prefix(comma + 1);
   }
   return scheme;
 }

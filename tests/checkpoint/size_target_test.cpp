@@ -1,6 +1,5 @@
 #include "checkpoint/size_target.h"
 
-#include <functional>
 #include <random>
 #include <set>
 #include <string>
@@ -20,7 +19,9 @@ namespace mantissa {
 namespace {
 
 using support::MemorySource;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr std::int64_t kHidden = 128;
 
@@ -78,13 +79,8 @@ const PlannedTensor& find(const Plan& plan, const std::string& name) {
   throw std::runtime_error("no tensor " + name);
 }
 
-std::string message(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+std::string first_problem(const Plan& plan) {
+  return plan.problems.empty() ? "none" : plan.problems.front().message;
 }
 
 constexpr std::int64_t kRoom = 130'000;
@@ -160,18 +156,73 @@ TEST(SizeTargetTest, RulesComeFirst) {
 TEST(SizeTargetTest, TooSmallATargetNamesTheLeast) {
   const MemorySource source = llama();
   Asked asked;
-  const std::string text = message([&] {
-    make_plan_within(source,
-                     {.bytes = 50'000, .words = "--target-size 50KB"},
-                     1,
-                     asked.request);
-  });
+  const std::string text = first_problem(
+      make_plan_within(source,
+                       {.bytes = 50'000, .words = "--target-size 50KB"},
+                       1,
+                       asked.request));
   EXPECT_THAT(text, HasSubstr("--target-size 50KB: the smallest formats"));
   // What it names is enough.
   const std::int64_t least = std::stoll(text.substr(text.find("take ") + 5));
   const Plan plan =
       make_plan_within(source, {.bytes = least, .words = ""}, 1, asked.request);
+  EXPECT_EQ(first_problem(plan), "none");
   EXPECT_EQ(plan.output_bytes, least);
+}
+
+TEST(SizeTargetTest, SmallShardsStillUseTheBytes) {
+  const MemorySource source = llama();
+  Asked asked;
+  asked.request.shard_bytes = 60'000;
+  const Plan plan = make_plan_within(
+      source, {.bytes = 190'000, .words = ""}, 1, asked.request);
+  EXPECT_LE(plan.output_bytes, 190'000);
+  EXPECT_GT(plan.output_bytes, 180'000);
+}
+
+TEST(SizeTargetTest, AWeightThatFitsNothingIsNamed) {
+  MemorySource source = llama();
+  source.add("model.layers.2.mlp.down_proj.weight", normal({128, 200}, 1));
+  Asked asked;
+  const Plan refused =
+      make_plan_within(source, {.bytes = kRoom, .words = ""}, 1, asked.request);
+  EXPECT_THAT(first_problem(refused),
+              AllOf(HasSubstr("model.layers.2.mlp.down_proj.weight"),
+                    HasSubstr("K = 200"),
+                    HasSubstr("--allow-skipped")));
+  asked.request.allow_skipped = true;
+  const Plan plan = make_plan_within(
+      source, {.bytes = 190'000, .words = ""}, 1, asked.request);
+  EXPECT_EQ(first_problem(plan), "none");
+  EXPECT_EQ(find(plan, "model.layers.2.mlp.down_proj.weight").action,
+            Action::Skip);
+  EXPECT_LE(plan.output_bytes, 190'000);
+}
+
+TEST(SizeTargetTest, UnknownNamesAreRefusedAsWithAConfig) {
+  MemorySource source(
+      R"({"architectures": ["FooForCausalLM"], "model_type": "foo"})");
+  source.add("foo.layers.0.fc1.weight", normal({64, 64}, 1));
+  Asked asked;
+  EXPECT_THAT(first_problem(make_plan_within(
+                  source, {.bytes = kRoom, .words = ""}, 1, asked.request)),
+              HasSubstr("--allow-unknown-names"));
+}
+
+TEST(SizeTargetTest, FormatsThatDoNotHoldTheValuesAreLeftOut) {
+  MemorySource source = llama();
+  // The range of a group overflows float16; half of it, symmetric, does not.
+  HostTensor huge(DType::Float16, {64, 64});
+  for (std::int64_t i = 0; i < huge.numel(); ++i) {
+    huge.as<std::uint16_t>()[i] = i % 2 == 0 ? 0x7bff : 0xfbff;
+  }
+  source.add("model.layers.3.self_attn.q_proj.weight", huge);
+  Asked asked;
+  const Plan plan = make_plan_within(
+      source, {.bytes = 190'000, .words = ""}, 1, asked.request);
+  EXPECT_EQ(first_problem(plan), "none");
+  EXPECT_THAT(find(plan, "model.layers.3.self_attn.q_proj.weight").reason,
+              Not(HasSubstr("_ASYM")));
 }
 
 TEST(SizeTargetTest, TorchaoMixesFourAndEightBits) {
@@ -193,13 +244,26 @@ TEST(SizeTargetTest, NothingToChooseIsSaid) {
   source.add("norm.weight", normal({64}, 1));
   Asked asked;
   asked.request.allow_unknown_names = true;
-  EXPECT_THAT(message([&] {
-                make_plan_within(source,
-                                 {.bytes = 1000, .words = "--target-size 1KB"},
-                                 1,
-                                 asked.request);
-              }),
-              HasSubstr("there is no weight whose bits could be chosen"));
+  EXPECT_THAT(first_problem(make_plan_within(
+                  source,
+                  {.bytes = 1000, .words = "--target-size 1KB"},
+                  1,
+                  asked.request)),
+              HasSubstr("no rule leaves a weight whose bits could be chosen"));
+}
+
+// A layer counts for its share whatever the rules do to the others.
+TEST(SizeTargetTest, SensitivitiesAreThoseOfTheWholeModel) {
+  const MemorySource source = llama();
+  Asked all;
+  Asked some(
+      {{{NamePattern::parse("re-search:layers.0"), nullptr, "--ignore"}, 0}});
+  const auto divergence = [&](Asked& asked) {
+    return make_plan_within(
+               source, {.bytes = 2'000'000, .words = ""}, 1, asked.request)
+        .size->divergence;
+  };
+  EXPECT_LT(divergence(some), 0.9 * divergence(all));
 }
 
 }  // namespace

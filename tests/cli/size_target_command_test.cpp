@@ -106,7 +106,15 @@ TEST_F(SizeTargetCommandTest, WordsThatDoNotFitAreRefused) {
   EXPECT_THAT(refusal({"--target-size", "lots"}),
               HasSubstr("expected a size such as 5GB"));
   EXPECT_NE(run("plan", {"--target-bpw", "0.5"}).exit_code, 0);
-  EXPECT_NE(run("plan", {"--target-bpw", "nan"}).exit_code, 0);
+  EXPECT_THAT(refusal({"--target-bpw", "nan"}), HasSubstr("expected 1 to 32"));
+  EXPECT_THAT(refusal({"--target-size", "1.0000000001MB"}),
+              HasSubstr("expected a size such as 5GB"));
+  EXPECT_THAT(refusal({"--target-size", "1.00000000000000000000001MB"}),
+              HasSubstr("expected a size such as 5GB"));
+  // A plan in JSON also says what is wrong.
+  const auto json = nlohmann::json::parse(
+      run("plan", {"--target-size", "1KB", "--json"}).out);
+  EXPECT_EQ(json.at("problems").size(), 1u);
 }
 
 }  // namespace

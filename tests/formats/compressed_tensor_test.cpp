@@ -276,7 +276,7 @@ TEST(CompressedScheme, ReadsFields) {
   EXPECT_EQ(spec.observer, CompressedObserver::Mse);
   EXPECT_THAT(compressed_scheme_json(spec), HasSubstr(R"("observer":"mse")"));
   for (const char* words :
-       {"W4A16:", "W4A16:observer", "W4A16:observer=best", "W4A16:size=3"}) {
+       {"W4A16:", "W4A16:observer=mse,", "W4A16:observer", "W4A16:observer=best", "W4A16:size=3"}) {
     EXPECT_THAT(message([&] { parse_compressed_scheme(words); }),
                 HasSubstr("group_size=N, observer=minmax or observer=mse"));
   }
