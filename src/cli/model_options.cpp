@@ -48,6 +48,17 @@ void add_model_words(CLI::App& command, ModelWords& words) {
                           "Threads that compute (default: all processors)"));
 }
 
+void add_cache_word(CLI::App& command,
+                    ModelWords& words,
+                    const std::string& meaning) {
+  command.add_option("--kv-cache-dtype", words.kv_cache_dtype, meaning)
+      ->check(CLI::IsMember({"float32", "bfloat16", "int8"}));
+}
+
+constexpr const char* kCacheDtype =
+    "Dtype of the key-value cache; int8: a scale for each head and position "
+    "(default: bfloat16, or float16 with activations in float16)";
+
 void add_sampling_words(CLI::App& command, GenerateOptions& options) {
   expect_number(*command
                      .add_option("--temperature",
@@ -91,6 +102,10 @@ CLI::App& add_eval_words(CLI::App& app, EvalOptions& options) {
   CLI::App& command = *app.add_subcommand(
       "eval", "Perplexity of a model on a text, and KL to a reference");
   add_model_words(command, options.model);
+  add_cache_word(command,
+                 options.model,
+                 "Attend to keys and values as a cache of this dtype holds "
+                 "them (default: no cache)");
   command.add_option("--text", options.text, "A text file in UTF-8")
       ->required();
   command.add_option("--reference",
@@ -125,6 +140,7 @@ CLI::App& add_generate_words(CLI::App& app, GenerateOptions& options) {
       *app.add_subcommand("generate", "Continue a prompt, or chat");
   options.model.compute_dtype = "int8-g32";
   add_model_words(command, options.model);
+  add_cache_word(command, options.model, kCacheDtype);
   command.add_option(
       "--prompt", options.prompt, "The text to continue, or the first turn");
   command.add_flag("--chat",
@@ -182,6 +198,7 @@ CLI::App& add_bench_model_words(CLI::App& app, BenchModelOptions& options) {
       "model", "Tokens a second of a model, as llama-bench counts them");
   options.model.compute_dtype = "int8-g32";
   add_loading_words(command, options.model);
+  add_cache_word(command, options.model, kCacheDtype);
   expect_workers(*command
                       .add_option("-j,--threads",
                                   options.threads,

@@ -14,8 +14,9 @@ namespace mantissa::cli {
 struct ModelWords {
   std::string model;
   std::string compute_dtype = "float32";
-  std::string max_memory;  ///< empty: no limit
-  int threads = 0;         ///< set to the number of processors
+  std::string kv_cache_dtype;  ///< empty: the usual one; `eval`: no cache
+  std::string max_memory;      ///< empty: no limit
+  int threads = 0;             ///< set to the number of processors
 };
 
 /// The words of `eval`.

@@ -19,7 +19,9 @@ struct DecodeOpsKernel {
   const char* name;
   const char* (*refuses)(const DecodeOpsProblem&, const Caps&);
   void (*rms_norm)(const RmsNormArgs&);
+  void (*store_cached)(const StoreCachedArgs&);
   void (*attend_one)(const AttendOneArgs&);
+  void (*merge_parts)(const MergePartsArgs&);
   void (*gate)(const GateArgs&);
   void (*rows_by_vector)(const RowsByVectorArgs&);
 };

@@ -1,8 +1,11 @@
 #include "kernels/decode_ops.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -58,105 +61,239 @@ TEST_P(DecodeOpsTest, RmsNormIsTheFormula) {
 struct AttendCase {
   std::int64_t dim;
   std::int64_t count;
-  bool narrow;  // a bfloat16 cache
-  float cap;
+  std::int64_t heads;
+  CacheType cache;
+  float cap = 0;
 };
 
-// A query, its cache and what it sees, in floats that the cache holds exactly.
-class Attention {
- public:
-  explicit Attention(const AttendCase& c) : case_(c) {
-    const auto rows = static_cast<std::size_t>(c.count * c.dim);
-    const auto dim = static_cast<std::size_t>(c.dim);
-    q_ = samples(dim, 3, 2);
-    keys_ = samples(rows, 4, 2);
-    values_ = samples(rows, 5);
-    narrow(keys_, keys16_);
-    narrow(values_, values16_);
-    key_ = samples(dim, 6, 2);
-    value_ = samples(dim, 7);
+std::string name(const AttendCase& c) {
+  return "dim " + std::to_string(c.dim) + " count " + std::to_string(c.count) +
+         " heads " + std::to_string(c.heads) + " cache " +
+         std::to_string(static_cast<int>(c.cache)) + " cap " +
+         std::to_string(c.cap);
+}
+
+// Rows as a cache holds them, and the values that they stand for.
+struct CachedRows {
+  CachedRows(const DecodeOpsKernel& kernel,
+             const std::vector<float>& x,
+             std::int64_t dim,
+             CacheType type)
+      : bytes(x.size() * (type == CacheType::F32    ? 4
+                          : type == CacheType::Bf16 ? 2
+                                                    : 1)),
+        scales(x.size() / static_cast<std::size_t>(dim)) {
+    StoreCachedArgs args;
+    args.x = x.data();
+    args.rows = bytes.data();
+    args.scales = scales.data();
+    args.cache = type;
+    args.count = static_cast<std::int64_t>(scales.size());
+    args.head_dim = dim;
+    kernel.store_cached(args);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (type == CacheType::I8) {
+        codes.push_back(static_cast<std::int8_t>(bytes[i]));
+        values.push_back(double{scales[i / static_cast<std::size_t>(dim)]} *
+                         codes.back());
+      } else if (type == CacheType::Bf16) {
+        std::uint16_t half = 0;
+        std::memcpy(&half, bytes.data() + 2 * i, 2);
+        values.push_back(bfloat16_to_float(half));
+      } else {
+        values.push_back(x[i]);
+      }
+    }
   }
 
+  std::vector<std::uint8_t> bytes;
+  std::vector<float> scales;
+  std::vector<std::int8_t> codes;  // of I8
+  std::vector<double> values;
+};
+
+// Queries, and a cache of what they see.
+class Attention {
+ public:
+  Attention(const AttendCase& c, const DecodeOpsKernel& kernel)
+      : case_(c),
+        q_(samples(static_cast<std::size_t>(c.heads * c.dim), 3, 2)),
+        keys_(kernel, samples(rows(), 4, 2), c.dim, c.cache),
+        values_(kernel, samples(rows(), 5), c.dim, c.cache) {}
+
+  // In blocks, as a decoder calls it: [heads, dim].
   std::vector<float> run(const DecodeOpsKernel& kernel) const {
-    std::vector<float> scores(static_cast<std::size_t>(case_.count) + 16);
+    const std::int64_t dim = case_.dim;
+    const std::int64_t blocks = (case_.count + kAttendBlock - 1) / kAttendBlock;
+    const std::int64_t part = attend_part(dim);
+    std::vector<float> parts(
+        static_cast<std::size_t>(case_.heads * blocks * part));
+    std::vector<float> scratch(
+        static_cast<std::size_t>(attend_scratch(case_.heads, dim)), 7.0f);
+    const auto row_bytes = static_cast<std::int64_t>(keys_.bytes.size()) /
+                           std::max<std::int64_t>(1, case_.count);
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      const std::int64_t begin = b * kAttendBlock;
+      AttendOneArgs args;
+      args.q = q_.data();
+      args.keys = keys_.bytes.data() + begin * row_bytes;
+      args.values = values_.bytes.data() + begin * row_bytes;
+      args.key_scales = keys_.scales.data() + begin;
+      args.value_scales = values_.scales.data() + begin;
+      args.cache = case_.cache;
+      args.heads = case_.heads;
+      args.count = std::min(kAttendBlock, case_.count - begin);
+      args.head_dim = dim;
+      args.scale = 0.125f;
+      args.cap = case_.cap;
+      args.scratch = scratch.data();
+      args.parts = parts.data() + b * part;
+      args.part_stride = blocks * part;
+      kernel.attend_one(args);
+    }
     std::vector<float> out(q_.size());
-    AttendOneArgs args;
-    args.q = q_.data();
-    args.keys =
-        case_.narrow ? static_cast<const void*>(keys16_.data()) : keys_.data();
-    args.values = case_.narrow ? static_cast<const void*>(values16_.data())
-                               : values_.data();
-    args.cache = case_.narrow ? Element::Bf16 : Element::F32;
-    args.key = key_.data();
-    args.value = value_.data();
-    args.count = case_.count;
-    args.head_dim = case_.dim;
-    args.scale = 0.125f;
-    args.cap = case_.cap;
-    args.scores = scores.data();
-    args.out = out.data();
-    kernel.attend_one(args);
+    for (std::int64_t h = 0; h < case_.heads; ++h) {
+      kernel.merge_parts({parts.data() + h * blocks * part,
+                          blocks,
+                          dim,
+                          out.data() + h * dim});
+    }
     return out;
   }
 
-  // The formula in fp64, and the sum of the magnitudes of its terms.
-  void oracle(std::size_t i, double& expected, double& terms) const {
+  // Of one head in fp64, and what float32 may be off by: a score's error moves
+  // its weight and the sum of the weights, the rest are roundings.
+  void oracle(std::int64_t head,
+              std::vector<double>& expected,
+              std::vector<double>& bound) const {
+    const auto dim = static_cast<std::size_t>(case_.dim);
+    const float* q = q_.data() + head * case_.dim;
     double total = 0;
-    expected = terms = 0;
-    for (std::int64_t j = 0; j <= case_.count; ++j) {
+    double off = 0;
+    std::vector<double> terms(dim);
+    expected.assign(dim, 0);
+    for (std::int64_t j = 0; j < case_.count; ++j) {
+      const std::size_t at = static_cast<std::size_t>(j) * dim;
       double s = 0;
-      for (std::size_t d = 0; d < q_.size(); ++d) {
-        s += double{q_[d]} * of(keys_, key_, j, d);
+      double magnitude = 0;
+      for (std::size_t d = 0; d < dim; ++d) {
+        s += q[d] * keys_.values[at + d] * 0.125;
+        magnitude += std::fabs(q[d] * keys_.values[at + d] * 0.125);
       }
-      s *= 0.125;
-      if (case_.cap > 0) s = std::tanh(s / case_.cap) * case_.cap;
-      const double weight = std::exp(s);
-      const double v = of(values_, value_, j, i);
+      const double capped =
+          case_.cap > 0 ? std::tanh(s / case_.cap) * case_.cap : s;
+      // A product, dim / 8 + 3 sums, scales; then tanh; then the subtraction.
+      off = std::max(off,
+                     (static_cast<double>(dim) / 8 + 8) * kEps * magnitude +
+                         4 * kEps * case_.cap + 2 * kEps * std::fabs(capped));
+      const double weight = std::exp(capped);
       total += weight;
-      expected += weight * v;
-      terms += weight * std::fabs(v);
+      for (std::size_t d = 0; d < dim; ++d) {
+        expected[d] += weight * values_.values[at + d];
+        terms[d] += weight * std::fabs(values_.values[at + d]);
+      }
     }
-    expected /= total;
-    terms /= total;
+    bound.clear();
+    for (std::size_t d = 0; d < dim; ++d) {
+      expected[d] /= total;
+      bound.push_back(
+          terms[d] / total *
+              (4 * off + (static_cast<double>(case_.count) + 16) * kEps) +
+          1e-30);
+    }
   }
 
  private:
-  void narrow(std::vector<float>& wide, std::vector<std::uint16_t>& out) const {
-    for (float& v : wide) {
-      out.push_back(float_to_bfloat16(v));
-      if (case_.narrow) v = bfloat16_to_float(out.back());
-    }
-  }
-  float of(const std::vector<float>& rows,
-           const std::vector<float>& last,
-           std::int64_t j,
-           std::size_t d) const {
-    return j == case_.count ? last[d]
-                            : rows[static_cast<std::size_t>(j * case_.dim) + d];
+  static constexpr double kEps = 0x1p-24;
+
+  std::size_t rows() const {
+    return static_cast<std::size_t>(case_.count * case_.dim);
   }
 
   AttendCase case_;
-  std::vector<float> q_, keys_, values_, key_, value_;
-  std::vector<std::uint16_t> keys16_, values16_;
+  std::vector<float> q_;
+  CachedRows keys_;
+  CachedRows values_;
 };
 
-TEST_P(DecodeOpsTest, AttentionIsTheFormula) {
-  for (const std::int64_t dim : {16, 64, 80, 128}) {
-    for (const std::int64_t count : {0, 1, 7, 15, 16, 300}) {
-      for (const bool narrow : {false, true}) {
-        for (const float cap : {0.0f, 5.0f}) {
-          const Attention attention({dim, count, narrow, cap});
-          const auto out = attention.run(kernel());
-          for (std::size_t i = 0; i < out.size(); ++i) {
-            double expected = 0;
-            double terms = 0;
-            attention.oracle(i, expected, terms);
-            ASSERT_NEAR(out[i], expected, 2e-5 * terms)
-                << "dim " << dim << " count " << count;
-          }
-        }
+std::vector<AttendCase> attend_cases() {
+  std::vector<AttendCase> out;
+  for (const CacheType cache :
+       {CacheType::F32, CacheType::Bf16, CacheType::I8}) {
+    for (const std::int64_t dim : {6, 16, 20, 64, 80, 128}) {
+      for (const std::int64_t count : {1, 3, 7, 16, 17, 128, 129, 300}) {
+        const std::int64_t heads = 1 + (dim + count) % 5;
+        out.push_back({dim, count, heads, cache, count % 2 == 0 ? 0.0f : 5.0f});
       }
     }
+  }
+  return out;
+}
+
+TEST_P(DecodeOpsTest, AttentionIsTheFormulaWithinItsRounding) {
+  for (const AttendCase& c : attend_cases()) {
+    const Attention attention(c, kernel());
+    const auto out = attention.run(kernel());
+    std::vector<double> expected;
+    std::vector<double> bound;
+    for (std::int64_t h = 0; h < c.heads; ++h) {
+      attention.oracle(h, expected, bound);
+      for (std::size_t d = 0; d < expected.size(); ++d) {
+        ASSERT_NEAR(
+            out[static_cast<std::size_t>(h * c.dim) + d], expected[d], bound[d])
+            << name(c) << " head " << h << " value " << d;
+      }
+    }
+  }
+}
+
+TEST_P(DecodeOpsTest, AttentionHasTheBitsOfTheReference) {
+  const DecodeOpsKernel& ref = decode_ops_kernels().back();
+  for (const AttendCase& c : attend_cases()) {
+    const Attention attention(c, kernel());
+    EXPECT_EQ(attention.run(kernel()), attention.run(ref)) << name(c);
+  }
+}
+
+TEST_P(DecodeOpsTest, CachesHoldWhatTheirTypesSay) {
+  for (const std::int64_t dim : {6, 64, 80}) {
+    auto x = samples(static_cast<std::size_t>(5 * dim), 21, 3);
+    for (std::int64_t d = 0; d < dim; ++d) x[static_cast<std::size_t>(d)] = 0;
+    const CachedRows coded(kernel(), x, dim, CacheType::I8);
+    const CachedRows halves(kernel(), x, dim, CacheType::Bf16);
+    EXPECT_EQ(coded.scales[0], 0x1p-120f);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      EXPECT_EQ(static_cast<float>(halves.values[i]),
+                bfloat16_to_float(float_to_bfloat16(x[i])));
+      const std::size_t row = i / static_cast<std::size_t>(dim);
+      float most = 0;
+      for (std::int64_t d = 0; d < dim; ++d) {
+        most = std::max(most,
+                        std::fabs(x[row * static_cast<std::size_t>(dim) +
+                                    static_cast<std::size_t>(d)]));
+      }
+      EXPECT_EQ(coded.scales[row], std::max(most / 127.0f, 0x1p-120f));
+      EXPECT_EQ(
+          coded.codes[i],
+          static_cast<int>(std::nearbyint(x[i] * (1.0f / coded.scales[row]))));
+      EXPECT_LE(std::abs(int{coded.codes[i]}), 127);
+      EXPECT_NEAR(coded.values[i], x[i], 0.5001 * coded.scales[row]);
+    }
+  }
+}
+
+TEST_P(DecodeOpsTest, ACachedRowThatIsNotFiniteIsNan) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
+                          std::numeric_limits<float>::infinity()}) {
+    auto x = samples(3 * 64, 22);
+    x[70] = bad;
+    const CachedRows rows(kernel(), x, 64, CacheType::I8);
+    EXPECT_TRUE(std::isfinite(rows.scales[0]));
+    EXPECT_TRUE(std::isnan(rows.scales[1]));
+    EXPECT_TRUE(std::isfinite(rows.scales[2]));
+    for (std::size_t d = 0; d < 64; ++d) EXPECT_EQ(rows.codes[64 + d], 0);
+    const CachedRows halves(kernel(), x, 64, CacheType::Bf16);
+    EXPECT_FALSE(std::isfinite(halves.values[70]));
   }
 }
 
@@ -211,24 +348,6 @@ TEST_P(DecodeOpsTest, SameBitsAsTheReference) {
   kernel().gate({a.data(), w.data(), 576, GateActivation::Silu});
   ref.gate({b.data(), w.data(), 576, GateActivation::Silu});
   EXPECT_EQ(a, b);
-  const auto cache = samples(64 * 100, 12);
-  std::vector<float> scores(116), p(64), q(64);
-  AttendOneArgs args{x.data(),
-                     cache.data(),
-                     cache.data(),
-                     Element::F32,
-                     w.data(),
-                     w.data(),
-                     100,
-                     64,
-                     0.125f,
-                     0,
-                     scores.data(),
-                     p.data()};
-  kernel().attend_one(args);
-  args.out = q.data();
-  ref.attend_one(args);
-  EXPECT_EQ(p, q);
 }
 
 TEST_P(DecodeOpsTest, RowsByVectorIsTheFormula) {
@@ -267,22 +386,30 @@ TEST_P(DecodeOpsTest, RowsByVectorIsTheFormula) {
 }
 
 TEST_P(DecodeOpsTest, NanSpoilsTheHead) {
-  std::vector<float> q(64, 1.0f), key(64, 1.0f), value(64, 1.0f);
-  std::vector<float> keys(64 * 4, 1.0f), scores(32), out(64);
-  keys[70] = std::numeric_limits<float>::quiet_NaN();
-  kernel().attend_one({q.data(),
-                       keys.data(),
-                       keys.data(),
-                       Element::F32,
-                       key.data(),
-                       value.data(),
-                       4,
-                       64,
-                       0.125f,
-                       0,
-                       scores.data(),
-                       out.data()});
-  for (const float v : out) EXPECT_TRUE(std::isnan(v));
+  const std::vector<float> q(64, 1.0f);
+  for (const std::int64_t at : {0, 70, 199 * 64}) {
+    std::vector<float> keys(64 * 200, 1.0f);
+    keys[static_cast<std::size_t>(at)] =
+        std::numeric_limits<float>::quiet_NaN();
+    std::vector<float> scratch(static_cast<std::size_t>(attend_scratch(1, 64)));
+    const std::int64_t part = attend_part(64);
+    std::vector<float> parts(static_cast<std::size_t>(2 * part));
+    for (const std::int64_t begin : {0, 128}) {
+      AttendOneArgs args;
+      args.q = q.data();
+      args.keys = keys.data() + begin * 64;
+      args.values = args.keys;
+      args.count = std::min<std::int64_t>(128, 200 - begin);
+      args.head_dim = 64;
+      args.scratch = scratch.data();
+      args.parts = parts.data() + begin / 128 * part;
+      args.part_stride = 2 * part;
+      kernel().attend_one(args);
+    }
+    std::vector<float> out(64);
+    kernel().merge_parts({parts.data(), 2, 64, out.data()});
+    for (const float v : out) EXPECT_TRUE(std::isnan(v)) << at;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, DecodeOpsTest, ::testing::Values(0u, 1u, 2u));

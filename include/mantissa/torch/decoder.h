@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <torch/nn/module.h>
@@ -16,16 +17,22 @@ class LinearImpl;
 namespace mantissa {
 
 /// Keys and values of the positions that a decoder has seen, allocated once for
-/// `capacity` positions of `batch` sequences and written in place.
+/// `capacity` positions of `batch` sequences and written in place: float32,
+/// bfloat16, float16, or int8 codes with a scale of every head and position
+/// (symmetric: max|x| / 127, codes rounded half to even). Whatever reads them,
+/// the newest position's own token too, sees what is stored.
 class MANTISSA_API KvCache {
  public:
   /// Keys and values of one layer, [B, kv_heads, capacity, head_dim].
   struct Layer {
     at::Tensor keys;
     at::Tensor values;
+    at::Tensor key_scales;  ///< [B, kv_heads, capacity] float32, of int8 alone
+    at::Tensor value_scales;  ///< the same
   };
 
-  /// Throws c10::ValueError for a batch or a capacity below 1.
+  /// Throws c10::ValueError for a batch or a capacity below 1, c10::TypeError
+  /// for another dtype, and for int8 elsewhere than on the CPU.
   KvCache(const DecoderConfig& config,
           std::int64_t batch,
           std::int64_t capacity,
@@ -38,6 +45,7 @@ class MANTISSA_API KvCache {
   /// Forgets what is behind `length` positions; throws c10::ValueError for more
   /// than there are.
   void truncate(std::int64_t length);
+  c10::ScalarType dtype() const { return layers_.front().keys.scalar_type(); }
   std::size_t layers() const { return layers_.size(); }
   const Layer& layer(std::size_t index) const { return layers_[index]; }
   std::int64_t nbytes() const;
@@ -81,8 +89,11 @@ class MANTISSA_API Decoder : public torch::nn::Module {
   /// Logits [B, T, vocabulary] of token ids [B, T].
   at::Tensor forward(const at::Tensor& ids, KvCache* cache = nullptr);
 
-  /// A cache for this model, in its dtype, on the device of its parameters.
-  KvCache make_cache(std::int64_t batch, std::int64_t capacity) const;
+  /// A cache for this model, on the device of its parameters, in its dtype or
+  /// another one that KvCache takes.
+  KvCache make_cache(std::int64_t batch,
+                     std::int64_t capacity,
+                     std::optional<c10::ScalarType> dtype = {}) const;
 
  private:
   void check_ids(const at::Tensor& ids, const KvCache* cache) const;

@@ -28,6 +28,9 @@ struct ModelOptions {
   /// Positions of the key-value cache in the plan; 0: the trained context.
   std::int64_t context = 0;
   std::int64_t batch = 1;  ///< sequences of the cache in the plan
+  /// Dtype of the cache in the plan, as Decoder::make_cache() takes it; empty:
+  /// compute_dtype.
+  std::optional<c10::ScalarType> cache_dtype = {};
   /// Bytes that plan().total() may not pass; empty: no limit.
   std::optional<std::int64_t> max_memory = {};
 };

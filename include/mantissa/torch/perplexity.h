@@ -5,6 +5,8 @@
 #include <optional>
 #include <span>
 
+#include <c10/core/ScalarType.h>
+
 #include <mantissa/core/api.h>
 
 namespace mantissa {
@@ -25,6 +27,9 @@ struct PerplexityOptions {
   std::int64_t windows = 0;    ///< the first so many; 0: all whole ones
   ScoredTokens scored = ScoredTokens::SecondHalf;
   std::int64_t batch = 4;  ///< windows in one pass
+  /// Keys and values pass through a cache of this dtype (KvCache), whose
+  /// rounding then counts; empty: no cache. The reference has none.
+  std::optional<c10::ScalarType> cache_dtype = {};
   /// Replaces the first token of every window, where the tokenizer adds one.
   std::optional<std::int64_t> bos = {};
   /// Called after each pass with windows done and to do, and the perplexity so

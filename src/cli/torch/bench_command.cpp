@@ -69,10 +69,12 @@ class Bench {
     const auto start = Clock::now();
     model_ = checkpoint_.load();
     load_seconds_ = seconds_since(start);
-    cache_ = std::make_unique<KvCache>(model_->make_cache(1, loading_.context));
+    cache_ = std::make_unique<KvCache>(
+        model_->make_cache(1, loading_.context, loading_.cache_dtype));
   }
 
   double load_seconds() const { return load_seconds_; }
+  const KvCache& cache() const { return *cache_; }
   // Of the first prompt, nothing warm.
   double first_token_seconds() {
     at::set_num_threads(options_.threads.front());
@@ -116,6 +118,7 @@ class Bench {
     ModelWords words = options.model;
     words.threads = *std::ranges::max_element(options.threads);
     ModelOptions loading = model_options(words);
+    loading.cache_dtype = cache_dtype(loading);
     loading.context = std::max(
         options.prompt_tokens,
         *std::ranges::max_element(options.depths) + options.decode_tokens);
@@ -225,11 +228,15 @@ int run_bench(BenchModelOptions options) {
                           {"decode_tokens", options.decode_tokens},
                           {"load_seconds", bench.load_seconds()},
                           {"first_token_seconds", first},
+                          {"kv_cache_dtype", cache_name(bench.cache().dtype())},
+                          {"kv_cache_bytes", bench.cache().nbytes()},
                           {"peak_memory_bytes", peak_memory()},
                           {"results", results}}));
   } else {
-    print_text(fmt::format("peak memory {:.1f} MB\n",
-                           static_cast<double>(peak_memory()) / 1e6));
+    print_text(fmt::format("peak memory {:.1f} MB, KV cache {:.1f} MB ({})\n",
+                           static_cast<double>(peak_memory()) / 1e6,
+                           static_cast<double>(bench.cache().nbytes()) / 1e6,
+                           cache_name(bench.cache().dtype())));
   }
   return 0;
 }

@@ -38,6 +38,10 @@ std::string result_json(const EvalOptions& options,
               {"model", options.model.model},
               {"text", options.text},
               {"compute_dtype", options.model.compute_dtype},
+              {"kv_cache_dtype",
+               options.model.kv_cache_dtype.empty()
+                   ? Json(nullptr)
+                   : Json(options.model.kv_cache_dtype)},
               {"context", options.context},
               {"windows", result.windows},
               {"scored", options.full ? "full" : "second half"},
@@ -59,14 +63,17 @@ std::string result_text(const EvalOptions& options,
                         const PerplexityResult& result,
                         double seconds) {
   std::string text = fmt::format(
-      "perplexity {:.4f} +/- {:.4f} ({} tokens scored in {} windows of {}, {}) "
-      "in {:.1f} s, {:.0f} tok/s\n",
+      "perplexity {:.4f} +/- {:.4f} ({} tokens scored in {} windows of {}, "
+      "{}{}) in {:.1f} s, {:.0f} tok/s\n",
       result.perplexity,
       result.perplexity * result.standard_error,
       result.tokens_scored,
       result.windows,
       options.context,
       options.model.compute_dtype,
+      options.model.kv_cache_dtype.empty()
+          ? ""
+          : ", cache in " + options.model.kv_cache_dtype,
       seconds,
       static_cast<double>(result.windows * options.context) / seconds);
   if (result.kl_divergence && result.top1_agreement) {
@@ -81,7 +88,10 @@ std::string result_text(const EvalOptions& options,
 
 int run_eval(const EvalOptions& options) {
   ModelOptions loading = model_options(options.model);
-  loading.context = 1;  // no cache: windows are whole
+  const bool cached = loading.cache_dtype.has_value();
+  // Without a cache windows are whole.
+  loading.context = cached ? options.context : 1;
+  loading.batch = cached ? options.batch : 1;
   const std::string text = read_text(options.text, kLargestText);
   const DecoderCheckpoint checkpoint(options.model.model, loading);
   const Tokenizer tokenizer = model_tokenizer(checkpoint.source());
@@ -97,6 +107,7 @@ int run_eval(const EvalOptions& options) {
   how.context = options.context;
   how.windows = options.windows;
   how.batch = options.batch;
+  how.cache_dtype = loading.cache_dtype;
   how.scored = options.full ? ScoredTokens::Full : ScoredTokens::SecondHalf;
   if (tokenizer.adds_bos()) how.bos = tokenizer.bos_id();
   how.interrupted = interrupted;

@@ -56,6 +56,7 @@ void print_piece(const std::string& piece) {
 
 ModelOptions loading_options(const GenerateOptions& options) {
   ModelOptions loading = model_options(options.model);
+  loading.cache_dtype = cache_dtype(loading);
   loading.context = options.context;
   if (loading.context == 0) {
     const auto source = open_checkpoint(options.model.model);
@@ -91,7 +92,8 @@ class Session {
 
   void load() {
     model_ = checkpoint_.load();
-    cache_.emplace(model_->make_cache(1, loading_.context));
+    cache_.emplace(
+        model_->make_cache(1, loading_.context, loading_.cache_dtype));
   }
 
   // Answers to `tokens`; what of them the cache holds already is not computed
@@ -137,6 +139,7 @@ class Session {
              per_second(last_.prompt_tokens, last_.prompt_seconds)},
             {"decode_tokens_per_second",
              per_second(last_.decode_steps, last_.decode_seconds)},
+            {"kv_cache_dtype", cache_name(cache_->dtype())},
             {"kv_cache_bytes", cache_->nbytes()}};
   }
 
@@ -158,18 +161,20 @@ class Session {
   }
 
   void print_speed() const {
-    fmt::print(stderr,
-               "prompt {} tokens at {:.1f} tok/s, {} new at {:.1f} tok/s ({}), "
-               "computed in {}; KV cache {:.1f} MB for {} positions, {} used\n",
-               last_.prompt_tokens,
-               per_second(last_.prompt_tokens, last_.prompt_seconds),
-               last_.tokens.size(),
-               per_second(last_.decode_steps, last_.decode_seconds),
-               name(last_.end),
-               options_.model.compute_dtype,
-               static_cast<double>(cache_->nbytes()) / 1e6,
-               cache_->capacity(),
-               cache_->length());
+    fmt::print(
+        stderr,
+        "prompt {} tokens at {:.1f} tok/s, {} new at {:.1f} tok/s ({}), "
+        "computed in {}; KV cache {:.1f} MB ({}) for {} positions, {} used\n",
+        last_.prompt_tokens,
+        per_second(last_.prompt_tokens, last_.prompt_seconds),
+        last_.tokens.size(),
+        per_second(last_.decode_steps, last_.decode_seconds),
+        name(last_.end),
+        options_.model.compute_dtype,
+        static_cast<double>(cache_->nbytes()) / 1e6,
+        cache_name(cache_->dtype()),
+        cache_->capacity(),
+        cache_->length());
   }
 
   const GenerateOptions& options_;

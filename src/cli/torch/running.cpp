@@ -18,10 +18,28 @@ ModelOptions model_options(const ModelWords& words) {
                          : compute == "int8-g32" ? Int8Compute::Group32
                          : compute == "int8-g64" ? Int8Compute::Group64
                                                  : Int8Compute::None;
+  const std::string& cache = words.kv_cache_dtype;
+  if (!cache.empty()) {
+    options.cache_dtype = cache == "int8"       ? at::kChar
+                          : cache == "bfloat16" ? at::kBFloat16
+                                                : at::kFloat;
+  }
   if (!words.max_memory.empty()) {
     options.max_memory = parse_size("--max-memory", words.max_memory);
   }
   return options;
+}
+
+c10::ScalarType cache_dtype(const ModelOptions& options) {
+  return options.cache_dtype.value_or(
+      options.compute_dtype == at::kHalf ? at::kHalf : at::kBFloat16);
+}
+
+std::string cache_name(c10::ScalarType dtype) {
+  return dtype == at::kChar       ? "int8"
+         : dtype == at::kBFloat16 ? "bfloat16"
+         : dtype == at::kHalf     ? "float16"
+                                  : "float32";
 }
 
 bool interrupted() { return stop_signal() != 0; }

@@ -18,6 +18,12 @@ namespace mantissa::cli {
 /// Error(Usage) for a size that is none.
 ModelOptions model_options(const ModelWords& words);
 
+/// The cache's dtype that the words ask for, or the usual one.
+c10::ScalarType cache_dtype(const ModelOptions& options);
+
+/// A cache's dtype as --kv-cache-dtype spells it.
+std::string cache_name(c10::ScalarType dtype);
+
 /// Asked between steps: Ctrl-C.
 bool interrupted();
 

@@ -1,9 +1,12 @@
+#include "kernels/cpu/attend_loops.h"
 #include "kernels/cpu/decode_ops_loops.h"
 
 namespace mantissa::kernels {
 
 void rms_norm_avx2(const RmsNormArgs& args) { rms_norm_loop(args); }
+void store_cached_avx2(const StoreCachedArgs& args) { store_cached_loop(args); }
 void attend_one_avx2(const AttendOneArgs& args) { attend_one_loop(args); }
+void merge_parts_avx2(const MergePartsArgs& args) { merge_parts_loop(args); }
 void gate_avx2(const GateArgs& args) { gate_loop(args); }
 void rows_by_vector_avx2(const RowsByVectorArgs& args) {
   rows_by_vector_loop(args);

@@ -9,6 +9,8 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
 
+#include "torch/models/cache_rows.h"
+
 namespace mantissa {
 namespace {
 
@@ -59,10 +61,12 @@ at::Tensor Attention::forward(const at::Tensor& x,
   at::Tensor v = heads(v_, nullptr, x);
   if (cache != nullptr) {
     const std::int64_t fresh = x.size(1);
-    cache->keys.narrow(2, past, fresh).copy_(k);
-    cache->values.narrow(2, past, fresh).copy_(v);
-    k = cache->keys.narrow(2, 0, past + fresh);
-    v = cache->values.narrow(2, 0, past + fresh);
+    append_positions(*cache, past, k, v);
+    const auto seen = [&](const at::Tensor& rows, const at::Tensor& scales) {
+      return first_positions(rows, scales, past + fresh, q.scalar_type());
+    };
+    k = seen(cache->keys, cache->key_scales);
+    v = seen(cache->values, cache->value_scales);
   }
   const at::Tensor y = attend(q, k, v).transpose(1, 2);
   return o_->forward(y.reshape({x.size(0), x.size(1), -1}));

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
@@ -12,102 +13,19 @@
 #include "core/aligned_bytes.h"
 #include "kernels/decode_ops.h"
 #include "kernels/linear_lowbit.h"
-#include "kernels/lowbit_activations.h"
-#include "kernels/quantize_panels.h"
+#include "torch/models/cache_rows.h"
+#include "torch/models/decode_parts.h"
 #include "torch/models/decoder_stack.h"
+#include "torch/ops/lowbit_rows.h"
 #include "torch/ops/on_threads.h"
-#include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
 namespace {
 
-using kernels::LowbitWeightView;
+using kernels::kAttendBlock;
+using kernels::kLowbitTile;
 
-// One packed linear.
-struct Product {
-  LowbitWeightView w;
-  const float* bias = nullptr;
-
-  std::int64_t tiles() const {
-    return (w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile;
-  }
-};
-
-struct Norm {
-  const float* weight = nullptr;  // null: there is none
-  float eps = 0;
-};
-
-struct LayerParts {
-  Norm input_norm;
-  Product q, k, v, o;
-  Norm q_norm, k_norm;
-  Norm attention_norm;
-  Product gate, up, down;
-  std::int64_t window = 0;
-};
-
-bool plain_float(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat && tensor.is_contiguous() &&
-         tensor.is_cpu() && quantized_impl(tensor) == nullptr;
-}
-
-// False where the linear is not packed for groups of `group` values; 0 takes
-// the first linear's.
-bool take(const LinearPtr& linear, std::int64_t& group, Product& out) {
-  const QuantizedTensorImpl* impl = quantized_impl(linear->weight);
-  if (impl == nullptr || impl->training()) return false;
-  const WeightState& state = impl->state();
-  if (state.packed == nullptr || state.transposed) return false;
-  const std::int64_t own = state.packed_for == Int8Compute::Group32   ? 32
-                           : state.packed_for == Int8Compute::Group64 ? 64
-                                                                      : 0;
-  if (own == 0 || (group != 0 && own != group)) return false;
-  group = own;
-  out.w = state.packed->view();
-  if (!linear->bias.defined()) return true;
-  if (!plain_float(linear->bias)) return false;
-  out.bias = linear->bias.const_data_ptr<float>();
-  return true;
-}
-
-bool take(const RmsNorm* norm, Norm& out) {
-  if (norm == nullptr) return true;
-  if (!plain_float(norm->weight())) return false;
-  out = {norm->weight().const_data_ptr<float>(),
-         static_cast<float>(norm->eps())};
-  return true;
-}
-
-bool take(const DecoderLayer& layer, std::int64_t& group, LayerParts& out) {
-  const Attention& attention = layer.attention();
-  const auto* mlp = dynamic_cast<const GatedMlp*>(&layer.feed_forward());
-  out.window = attention.window();
-  return mlp != nullptr && take(&layer.input_norm(), out.input_norm) &&
-         take(attention.q(), group, out.q) &&
-         take(attention.k(), group, out.k) &&
-         take(attention.v(), group, out.v) &&
-         take(attention.o(), group, out.o) &&
-         take(attention.q_norm(), out.q_norm) &&
-         take(attention.k_norm(), out.k_norm) &&
-         take(&layer.attention_norm(), out.attention_norm) &&
-         take(mlp->gate(), group, out.gate) && take(mlp->up(), group, out.up) &&
-         take(mlp->down(), group, out.down);
-}
-
-// What one thread keeps between calls.
-struct Scratch {
-  kernels::LowbitActivationBuffer codes;
-  std::vector<float> normed;
-  std::vector<float> scores;
-  std::vector<float> head;  // q, k and v of one head
-  AlignedBytes workspace{static_cast<std::size_t>(kernels::kLowbitWorkspace)};
-};
-
-Scratch& scratch() {
-  static thread_local Scratch own;
-  return own;
-}
+float* data(const at::Tensor& x) { return x.mutable_data_ptr<float>(); }
 
 // The share of thread `t` of [0, count).
 struct Share {
@@ -118,228 +36,285 @@ Share share_of(std::int64_t count, std::int64_t t, std::int64_t threads) {
   return {count * t / threads, count * (t + 1) / threads};
 }
 
-class Step {
- public:
-  Step(const DecoderConfig& config,
-       std::int64_t group,
-       std::int64_t past,
-       float* x)
-      : config_(config),
-        group_(group),
-        past_(past),
-        threads_(thread_count()),
-        x_(x),
-        linear_(kernels::select_linear_lowbit({4, 1, 16, 32})),
-        quantize_(kernels::select_quantize_panels({1, 32, group})),
-        ops_(kernels::select_decode_ops({config.head_dim})),
-        q_(static_cast<std::size_t>(config.heads * config.head_dim)),
-        k_(static_cast<std::size_t>(config.kv_heads * config.head_dim)),
-        v_(k_.size()),
-        mixed_(q_.size()),
-        gate_(static_cast<std::size_t>(config.intermediate)),
-        up_(gate_.size()),
-        added_(static_cast<std::size_t>(config.hidden)) {}
+// A thread's room for kernels.
+void* workspace() {
+  static thread_local AlignedBytes bytes(
+      static_cast<std::size_t>(kernels::kLowbitWorkspace));
+  return bytes.data();
+}
 
-  void layer(const LayerParts& parts,
-             const KvCache::Layer& cache,
-             const RopeAngles& angles) {
-    on_threads(threads_, [&](std::int64_t t) {
-      normed(parts.input_norm);
-      run_in_turn(
-          {&parts.q, &parts.k, &parts.v}, {q_.data(), k_.data(), v_.data()}, t);
-    });
-    on_threads(threads_, [&](std::int64_t t) {
-      const Share heads = share_of(config_.heads, t, threads_);
-      for (std::int64_t h = heads.begin; h < heads.end; ++h) {
-        attend(parts, cache, angles, h);
-      }
-    });
-    on_threads(threads_, [&](std::int64_t t) {
-      quantized(mixed_.data(), config_.heads * config_.head_dim);
-      add_product(parts.o, t);
-    });
-    on_threads(threads_, [&](std::int64_t t) {
-      normed(parts.attention_norm);
-      const Share tiles = share_of(parts.gate.tiles(), t, threads_);
-      run(parts.gate, tiles, gate_.data());
-      run(parts.up, tiles, up_.data());
-      const std::int64_t begin = tiles.begin * kernels::kLowbitTile;
-      const std::int64_t end =
-          std::min(tiles.end * kernels::kLowbitTile, parts.gate.w.n);
-      if (begin < end) {
-        ops_.gate({gate_.data() + begin,
-                   up_.data() + begin,
-                   end - begin,
-                   activation()});
-      }
-    });
-    on_threads(threads_, [&](std::int64_t t) {
-      quantized(gate_.data(), config_.intermediate);
-      add_product(parts.down, t);
-    });
+float* attend_room(std::int64_t size) {
+  static thread_local std::vector<float> room;
+  room.resize(static_cast<std::size_t>(size));
+  return room.data();
+}
+
+kernels::GateActivation gate_activation(Activation activation) {
+  switch (activation) {
+    case Activation::Silu:
+      return kernels::GateActivation::Silu;
+    case Activation::Gelu:
+      return kernels::GateActivation::Gelu;
+    case Activation::GeluTanh:
+      break;
+  }
+  return kernels::GateActivation::GeluTanh;
+}
+
+// The int8 codes of one vector, made when a product first asks for them.
+class Codes {
+ public:
+  void of(const at::Tensor& x) {
+    x_ = &x;
+    for (bool& made : made_) made = false;
   }
 
-  void norm(const Norm& norm, float* y) const {
-    ops_.rms_norm(
-        {x_, norm.weight, y, config_.hidden, norm.eps, config_.one_plus_norm});
+  const kernels::LowbitActivationBuffer& get(Int8Compute compute) {
+    const auto at = static_cast<std::size_t>(compute);
+    if (!made_[at]) {
+      quantize_lowbit_row(
+          x_->const_data_ptr<float>(), x_->numel(), compute, buffers_[at]);
+      made_[at] = true;
+    }
+    return buffers_[at];
+  }
+  // Of one that was asked for.
+  kernels::LowbitActivations view(Int8Compute compute) const {
+    return buffers_[static_cast<std::size_t>(compute)].view();
   }
 
  private:
-  // x as this thread's int8 codes.
-  void quantized(const float* x, std::int64_t size) const {
-    Scratch& own = scratch();
-    own.codes.resize(1, size, group_, /*zeros=*/false);
-    quantize_.run(own.codes.fill_from(x, size), 0, 1);
+  const at::Tensor* x_ = nullptr;
+  bool made_[4] = {};
+  kernels::LowbitActivationBuffer buffers_[4];
+};
+
+// A product and where it goes.
+struct Wanted {
+  const StepLinear* linear;
+  float* y;
+};
+
+class Step {
+ public:
+  Step(const DecoderConfig& config, std::int64_t past, const at::Tensor& x)
+      : config_(config),
+        past_(past),
+        threads_(thread_count()),
+        linear_(kernels::select_linear_lowbit({4, 1, 16, 32})),
+        ops_(kernels::select_decode_ops({config.head_dim})),
+        x_(x),
+        normed_(room(config.hidden)),
+        q_(room(config.heads * config.head_dim)),
+        k_(room(config.kv_heads * config.head_dim)),
+        v_(room(config.kv_heads * config.head_dim)),
+        mixed_(room(config.heads * config.head_dim)),
+        gate_(room(config.intermediate)),
+        up_(room(config.intermediate)),
+        added_(room(config.hidden)) {}
+
+  void layer(const StepLayer& parts,
+             const KvCache::Layer& cache,
+             const RopeAngles& angles) {
+    norm(parts.before_attention, x_, normed_);
+    multiply(
+        normed_,
+        {{&parts.q, data(q_)}, {&parts.k, data(k_)}, {&parts.v, data(v_)}});
+    attend(parts, cache, angles);
+    multiply(mixed_, {{&parts.o, data(added_)}});
+    add(parts.after_attention);
+    norm(parts.before_feed_forward, x_, normed_);
+    if (parts.experts != nullptr) {
+      added_.copy_(parts.experts->forward(normed_));
+    } else {
+      gate(parts);
+      multiply(gate_, {{&parts.down, data(added_)}});
+    }
+    add(parts.after_feed_forward);
   }
 
-  void normed(const Norm& how) const {
-    Scratch& own = scratch();
-    own.normed.resize(static_cast<std::size_t>(config_.hidden));
-    norm(how, own.normed.data());
-    quantized(own.normed.data(), config_.hidden);
+  void norm(const StepNorm& norm,
+            const at::Tensor& x,
+            const at::Tensor& y) const {
+    ops_.rms_norm({x.const_data_ptr<float>(),
+                   norm.weight,
+                   data(y),
+                   x.numel(),
+                   norm.eps,
+                   config_.one_plus_norm});
   }
 
-  void run(const Product& product, Share tiles, float* y) const {
+ private:
+  at::Tensor room(std::int64_t size) const {
+    return at::empty({1, 1, size}, at::TensorOptions(at::kFloat));
+  }
+
+  // x += added, behind a norm if the model has it.
+  void add(const StepNorm& after) const {
+    if (after) norm(after, added_, added_);
+    float* x = data(x_);
+    const float* more = added_.const_data_ptr<float>();
+    for (std::int64_t i = 0; i < config_.hidden; ++i) x[i] += more[i];
+  }
+
+  void run(const StepLinear& linear, Share tiles, float* y) const {
     if (tiles.begin >= tiles.end) return;
-    Scratch& own = scratch();
     kernels::LinearLowbitArgs args;
-    args.w = product.w;
-    args.x = own.codes.view();
-    args.bias = product.bias;
+    args.w = linear.w;
+    args.x = codes_.view(linear.compute);
+    args.bias = linear.bias;
     args.y = y;
-    args.y_stride = product.w.n;
-    linear_.run(args, {tiles.begin, tiles.end, own.workspace.data()});
+    args.y_stride = linear.w.n;
+    linear_.run(args, {tiles.begin, tiles.end, workspace()});
   }
 
-  // Thread t's share of all tiles of some products.
-  void run_in_turn(std::initializer_list<const Product*> products,
-                   std::initializer_list<float*> outs,
-                   std::int64_t t) const {
+  // Thread t's share of all tiles of the packed ones.
+  void run_share(std::initializer_list<Wanted> wanted, std::int64_t t) const {
     std::int64_t total = 0;
-    for (const Product* product : products) total += product->tiles();
+    for (const Wanted& one : wanted) total += one.linear->tiles();
     const Share mine = share_of(total, t, threads_);
     std::int64_t first = 0;
-    auto out = outs.begin();
-    for (const Product* product : products) {
-      const std::int64_t count = product->tiles();
-      run(*product,
+    for (const Wanted& one : wanted) {
+      const std::int64_t count = one.linear->tiles();
+      run(*one.linear,
           {std::clamp<std::int64_t>(mine.begin - first, 0, count),
            std::clamp<std::int64_t>(mine.end - first, 0, count)},
-          *out++);
+          one.y);
       first += count;
     }
   }
 
-  // x += the product, thread t's columns.
-  void add_product(const Product& product, std::int64_t t) {
-    const Share tiles = share_of(product.tiles(), t, threads_);
-    run(product, tiles, added_.data());
-    const std::int64_t end =
-        std::min(tiles.end * kernels::kLowbitTile, product.w.n);
-    for (std::int64_t j = tiles.begin * kernels::kLowbitTile; j < end; ++j) {
-      x_[j] += added_[static_cast<std::size_t>(j)];
+  // True if all of them are packed: their codes are ready then. Others are
+  // computed here.
+  bool prepare(const at::Tensor& x, std::initializer_list<Wanted> wanted) {
+    codes_.of(x);
+    bool all = true;
+    for (const Wanted& one : wanted) {
+      if (one.linear->packed()) {
+        codes_.get(one.linear->compute);
+        continue;
+      }
+      all = false;
+      const at::Tensor y = one.linear->module->forward(x).contiguous();
+      std::copy_n(y.const_data_ptr<float>(), y.numel(), one.y);
     }
+    return all;
   }
 
-  // A head's vector after its norm, if it has one, and RoPE.
-  void turn(const float* in,
-            const Norm& norm,
-            const RopeAngles& angles,
-            float* out) const {
-    const std::int64_t dim = config_.head_dim;
-    Scratch& own = scratch();
-    if (norm.weight != nullptr) {
-      own.normed.resize(static_cast<std::size_t>(dim));
-      ops_.rms_norm({in,
-                     norm.weight,
-                     own.normed.data(),
-                     dim,
-                     norm.eps,
-                     config_.one_plus_norm});
-      in = own.normed.data();
+  void multiply(const at::Tensor& x, std::initializer_list<Wanted> wanted) {
+    prepare(x, wanted);
+    on_threads(threads_, [&](std::int64_t t) { run_share(wanted, t); });
+  }
+
+  // gate_ = activation(gate(normed)) * up(normed)
+  void gate(const StepLayer& parts) {
+    const auto activate = [&](std::int64_t begin, std::int64_t end) {
+      if (begin >= end) return;
+      ops_.gate({data(gate_) + begin,
+                 data(up_) + begin,
+                 end - begin,
+                 gate_activation(config_.activation)});
+    };
+    const auto wanted = {Wanted{&parts.gate, data(gate_)},
+                         Wanted{&parts.up, data(up_)}};
+    if (!prepare(normed_, wanted)) {
+      on_threads(threads_, [&](std::int64_t t) { run_share(wanted, t); });
+      return activate(0, config_.intermediate);
     }
+    on_threads(threads_, [&](std::int64_t t) {
+      const Share tiles = share_of(parts.gate.tiles(), t, threads_);
+      for (const Wanted& one : wanted) run(*one.linear, tiles, one.y);
+      activate(tiles.begin * kLowbitTile,
+               std::min(tiles.end * kLowbitTile, config_.intermediate));
+    });
+  }
+
+  // Heads in place after their norm, if they have one, and RoPE.
+  void turn(const at::Tensor& heads,
+            const StepNorm& norm,
+            const RopeAngles& angles) const {
+    const std::int64_t dim = config_.head_dim;
+    const std::int64_t half = dim / 2;
     const auto* cos = angles.cos.const_data_ptr<float>();
     const auto* sin = angles.sin.const_data_ptr<float>();
-    const std::int64_t half = dim / 2;
-    for (std::int64_t i = 0; i < half; ++i) {
-      out[i] = in[i] * cos[i] - in[i + half] * sin[i];
-      out[i + half] = in[i + half] * cos[i + half] + in[i] * sin[i + half];
+    float* x = data(heads);
+    for (float* end = x + heads.numel(); x < end; x += dim) {
+      if (norm) {
+        ops_.rms_norm(
+            {x, norm.weight, x, dim, norm.eps, config_.one_plus_norm});
+      }
+      for (std::int64_t i = 0; i < half; ++i) {
+        const float low = x[i];
+        const float high = x[i + half];
+        x[i] = low * cos[i] - high * sin[i];
+        x[i + half] = high * cos[i + half] + low * sin[i + half];
+      }
     }
   }
 
-  void attend(const LayerParts& parts,
+  // Blocks of positions lie where they lie for any number of threads.
+  void attend(const StepLayer& parts,
               const KvCache::Layer& cache,
-              const RopeAngles& angles,
-              std::int64_t head) {
-    const std::int64_t dim = config_.head_dim;
-    const std::int64_t sharing = config_.heads / config_.kv_heads;
-    const std::int64_t kv = head / sharing;
-    Scratch& own = scratch();
-    own.head.resize(static_cast<std::size_t>(2 * dim));
-    float* q = own.head.data();
-    float* k = q + dim;
-    const float* v = v_.data() + kv * dim;
-    turn(q_.data() + head * dim, parts.q_norm, angles, q);
-    turn(k_.data() + kv * dim, parts.k_norm, angles, k);
-    const std::int64_t capacity = cache.keys.size(2);
-    auto* keys = cache.keys.mutable_data_ptr<float>() + kv * capacity * dim;
-    auto* values = cache.values.mutable_data_ptr<float>() + kv * capacity * dim;
+              const RopeAngles& angles) {
+    turn(q_, parts.q_norm, angles);
+    turn(k_, parts.k_norm, angles);
+    append_position(cache, past_, data(k_), data(v_));
     const std::int64_t begin =
         parts.window > 0 ? std::max<std::int64_t>(0, past_ - parts.window + 1)
                          : 0;
-    kernels::AttendOneArgs args;
-    args.q = q;
-    args.keys = keys + begin * dim;
-    args.values = values + begin * dim;
-    args.key = k;
-    args.value = v;
-    args.count = past_ - begin;
-    args.head_dim = dim;
-    args.scale = static_cast<float>(config_.attention_scale);
-    args.cap = static_cast<float>(config_.attention_cap);
-    own.scores.resize(static_cast<std::size_t>(args.count) + 16);
-    args.scores = own.scores.data();
-    args.out = mixed_.data() + head * dim;
-    ops_.attend_one(args);
-    // The first head of a group appends; the others read what is before it.
-    if (head % sharing != 0) return;
-    std::copy_n(k, dim, keys + past_ * dim);
-    std::copy_n(v, dim, values + past_ * dim);
-  }
-
-  kernels::GateActivation activation() const {
-    switch (config_.activation) {
-      case Activation::Silu:
-        return kernels::GateActivation::Silu;
-      case Activation::Gelu:
-        return kernels::GateActivation::Gelu;
-      case Activation::GeluTanh:
-        break;
+    const std::int64_t first = begin / kAttendBlock;
+    const std::int64_t blocks = past_ / kAttendBlock - first + 1;
+    const std::int64_t sharing = config_.heads / config_.kv_heads;
+    const std::int64_t size = kernels::attend_part(config_.head_dim);
+    parts_.resize(static_cast<std::size_t>(config_.heads * blocks * size));
+    on_threads(threads_, [&](std::int64_t t) {
+      const Share mine = share_of(config_.kv_heads * blocks, t, threads_);
+      for (std::int64_t i = mine.begin; i < mine.end; ++i) {
+        const std::int64_t block = first + i % blocks;
+        const std::int64_t head = i / blocks;
+        kernels::AttendOneArgs args =
+            cached_block(cache,
+                         head,
+                         std::max(begin, block * kAttendBlock),
+                         std::min(past_ + 1, (block + 1) * kAttendBlock));
+        args.q = data(q_) + head * sharing * config_.head_dim;
+        args.heads = sharing;
+        args.scale = static_cast<float>(config_.attention_scale);
+        args.cap = static_cast<float>(config_.attention_cap);
+        args.scratch =
+            attend_room(kernels::attend_scratch(sharing, config_.head_dim));
+        args.parts =
+            parts_.data() + (head * sharing * blocks + i % blocks) * size;
+        args.part_stride = blocks * size;
+        ops_.attend_one(args);
+      }
+    });
+    for (std::int64_t h = 0; h < config_.heads; ++h) {
+      ops_.merge_parts({parts_.data() + h * blocks * size,
+                        blocks,
+                        config_.head_dim,
+                        data(mixed_) + h * config_.head_dim});
     }
-    return kernels::GateActivation::GeluTanh;
   }
 
   const DecoderConfig& config_;
-  std::int64_t group_;
   std::int64_t past_;
   std::int64_t threads_;
-  float* x_;
   const kernels::LinearLowbitKernel& linear_;
-  const kernels::QuantizePanelsKernel& quantize_;
   const kernels::DecodeOpsKernel& ops_;
-  std::vector<float> q_, k_, v_;  // of the new token
-  std::vector<float> mixed_;      // the heads' results
-  std::vector<float> gate_, up_;
-  std::vector<float> added_;
+  at::Tensor x_;
+  at::Tensor normed_;
+  at::Tensor q_, k_, v_;  // of the new token
+  at::Tensor mixed_;      // the heads' results
+  at::Tensor gate_, up_;
+  at::Tensor added_;
+  std::vector<float> parts_;  // of the heads' blocks
+  Codes codes_;
 };
 
-bool fits(const DecoderConfig& config,
-          const at::Tensor& ids,
-          const KvCache* cache) {
-  if (cache == nullptr || ids.numel() != 1 || cache->batch() != 1) return false;
-  const at::Tensor& keys = cache->layer(0).keys;
-  return keys.is_cpu() && keys.scalar_type() == at::kFloat &&
-         config.head_dim % 16 == 0 && !config.feedforward_norms &&
+bool fits(const at::Tensor& ids, const KvCache* cache) {
+  return cache != nullptr && ids.numel() == 1 && cache->batch() == 1 &&
+         cached_for_kernels(cache->layer(0)) &&
          (!c10::GradMode::is_enabled() || c10::InferenceMode::is_enabled());
 }
 
@@ -350,23 +325,19 @@ at::Tensor decode_step(const DecoderConfig& config,
                        const at::Tensor& ids,
                        const KvCache* cache,
                        std::int64_t past) {
-  if (!fits(config, ids, cache)) return {};
-  std::vector<LayerParts> layers(stack.layers().size());
-  std::int64_t group = 0;
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (!take(*stack.layers()[i], group, layers[i])) return {};
-  }
-  Norm last;
-  if (!take(&stack.norm(), last)) return {};
+  if (!fits(ids, cache)) return {};
+  std::vector<StepLayer> layers;
+  StepNorm last;
+  if (!step_layers(stack, layers, last)) return {};
   const at::Tensor x = stack.embed(ids).contiguous().clone();
-  if (x.scalar_type() != at::kFloat) return {};
+  if (x.scalar_type() != at::kFloat || !x.is_cpu()) return {};
   const std::vector<RopeAngles> angles = stack.angles(past, x);
-  Step step(config, group, past, x.mutable_data_ptr<float>());
+  Step step(config, past, x);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     step.layer(layers[i], cache->layer(i), angles[stack.rope_of_layer(i)]);
   }
   at::Tensor hidden = at::empty_like(x);
-  step.norm(last, hidden.mutable_data_ptr<float>());
+  step.norm(last, x, hidden);
   return hidden;
 }
 

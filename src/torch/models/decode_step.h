@@ -9,13 +9,13 @@ namespace mantissa {
 class DecoderStack;
 
 /// One token of one sequence through all layers, five parallel regions a layer
-/// and nothing copied: norm, quantization and q, k, v; RoPE and attention; o;
-/// norm, quantization, gate and up; down (project, after kernels_and_qat A13).
-/// Final hidden states [1, 1, hidden]; keys and values are put behind the
-/// `past` positions of the cache. Undefined, with nothing done, unless
-/// ids are one token, the cache is float32 on the CPU and the linears of all
-/// layers are packed (pack_lowbit_()) for activations in groups; experts and
-/// Gemma's four norms take the modules' way too.
+/// and nothing copied: q, k, v; attention; o; gate and up; down; norms,
+/// quantization and RoPE between them (project, after kernels_and_qat A13). A
+/// linear that is not packed (pack_lowbit_()) and experts run as modules. Final
+/// hidden states [1, 1, hidden]; keys and values are put behind the `past`
+/// positions of the cache. Undefined, with nothing done, unless ids are one
+/// token, activations float32, nothing differentiable and the cache float32,
+/// bfloat16 or int8 on the CPU.
 at::Tensor decode_step(const DecoderConfig& config,
                        const DecoderStack& stack,
                        const at::Tensor& ids,

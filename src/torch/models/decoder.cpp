@@ -100,11 +100,14 @@ at::Tensor Decoder::forward(const at::Tensor& ids, KvCache* cache) {
   return logits(hidden_states(ids, cache));
 }
 
-KvCache Decoder::make_cache(std::int64_t batch, std::int64_t capacity) const {
-  return KvCache(config_,
-                 batch,
-                 capacity,
-                 at::TensorOptions(head_->weight.device()).dtype(dtype_));
+KvCache Decoder::make_cache(std::int64_t batch,
+                            std::int64_t capacity,
+                            std::optional<c10::ScalarType> dtype) const {
+  return KvCache(
+      config_,
+      batch,
+      capacity,
+      at::TensorOptions(head_->weight.device()).dtype(dtype.value_or(dtype_)));
 }
 
 }  // namespace mantissa

@@ -25,7 +25,10 @@ class DecoderLayer : public torch::nn::Module {
   const RmsNorm& input_norm() const { return *input_norm_; }
   const Attention& attention() const { return *attention_; }
   const RmsNorm& attention_norm() const { return *attention_norm_; }
-  const FeedForward& feed_forward() const { return *feed_forward_; }
+  FeedForward& feed_forward() const { return *feed_forward_; }
+  /// Null without feedforward_norms.
+  const RmsNorm* before_feed_forward() const { return before_.get(); }
+  const RmsNorm* after_feed_forward() const { return after_.get(); }
 
  private:
   std::shared_ptr<RmsNorm> input_norm_;

@@ -32,8 +32,11 @@ MemoryPlan make_plan(const CheckpointWeights& weights,
     plan.loading = std::max(plan.loading,
                             weight.bytes + (packs ? numel(weight.shape) : 0));
   }
-  plan.cache = KvCache::bytes_for(
-      config, plan.batch, plan.positions, options.compute_dtype);
+  plan.cache =
+      KvCache::bytes_for(config,
+                         plan.batch,
+                         plan.positions,
+                         options.cache_dtype.value_or(options.compute_dtype));
   return plan;
 }
 
@@ -42,7 +45,7 @@ void check_limit(const MemoryPlan& plan, const ModelOptions& options) {
   throw Error(ErrorKind::Resources,
               fmt::format("memory: {} are needed ({}), {} are allowed; use a "
                           "shorter context, a quantized checkpoint or a "
-                          "narrower compute dtype",
+                          "narrower dtype to compute in or of the cache",
                           megabytes(plan.total()),
                           plan.text(),
                           megabytes(*options.max_memory)));

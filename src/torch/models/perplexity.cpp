@@ -75,9 +75,10 @@ class Meter {
   // Windows [batch, context].
   void add(const at::Tensor& windows) {
     const at::Tensor targets = windows.narrow(1, first_ + 1, count_);
-    const at::Tensor ours = scored(model_, windows);
-    const at::Tensor theirs =
-        reference_ == nullptr ? at::Tensor() : scored(*reference_, windows);
+    const at::Tensor ours = scored(model_, windows, cache_for(windows.size(0)));
+    const at::Tensor theirs = reference_ == nullptr
+                                  ? at::Tensor()
+                                  : scored(*reference_, windows, nullptr);
     for (std::int64_t w = 0; w < windows.size(0); ++w) {
       for (std::int64_t at = 0; at < count_; at += kRowBlock) {
         const std::int64_t rows = std::min(kRowBlock, count_ - at);
@@ -111,8 +112,22 @@ class Meter {
 
  private:
   // Hidden states of the positions that are judged.
-  at::Tensor scored(Decoder& model, const at::Tensor& windows) const {
-    return model.hidden_states(windows).narrow(1, first_, count_);
+  at::Tensor scored(Decoder& model,
+                    const at::Tensor& windows,
+                    KvCache* cache) const {
+    return model.hidden_states(windows, cache).narrow(1, first_, count_);
+  }
+
+  // An empty one of the model, or null.
+  KvCache* cache_for(std::int64_t batch) {
+    if (!options_.cache_dtype) return nullptr;
+    if (!cache_ || cache_->batch() != batch) {
+      cache_.reset();
+      cache_.emplace(
+          model_.make_cache(batch, options_.context, options_.cache_dtype));
+    }
+    cache_->truncate(0);
+    return &*cache_;
   }
 
   static at::Tensor log_chances(Decoder& model, const at::Tensor& hidden) {
@@ -140,6 +155,7 @@ class Meter {
   Decoder& model_;
   Decoder* reference_;
   const PerplexityOptions& options_;
+  std::optional<KvCache> cache_;
   std::int64_t first_;
   std::int64_t count_;
   std::int64_t windows_ = 0;

@@ -9,9 +9,8 @@
 #include "core/aligned_bytes.h"
 #include "kernels/linear_lowbit.h"
 #include "kernels/lowbit_activations.h"
-#include "kernels/quantize_panels.h"
 #include "torch/ops/checks.h"
-#include "torch/ops/quantize_rows.h"
+#include "torch/ops/lowbit_rows.h"
 #include "torch/tensor/host_tensors.h"
 
 namespace mantissa {
@@ -23,7 +22,6 @@ using kernels::LowbitActivationBuffer;
 
 constexpr const char* kOp = "linear_lowbit";
 constexpr std::int64_t kGrainProducts = 1 << 16;
-constexpr std::int64_t kSerialRows = 16;  // rows that one thread quantizes
 
 void check_arguments(const Tensor& x,
                      const LowbitWeight& weight,
@@ -35,39 +33,6 @@ void check_arguments(const Tensor& x,
   check_sizes(kOp, "bias", bias, {weight.layout().n});
   TORCH_CHECK_VALUE(
       bias.is_cpu(), kOp, ": bias: expected the CPU, got ", bias.device());
-}
-
-// Asymmetric codes of rows, as torchao finds them in x's dtype.
-void quantize_tokens(const Tensor& x, LowbitActivationBuffer& out) {
-  RowCodes rows(x.size(0), x.size(1));
-  const DType dtype = dtype_of(x.scalar_type());
-  const RowRule rule = int8_asym_per_token(dtype);
-  choose_row_params(x, rule, rows);
-  quantize_rows(x, rule.range, dtype, rows);
-  out.resize(x.size(0), x.size(1), 0, /*zeros=*/true);
-  at::parallel_for(
-      0, out.panels(), kSerialRows, [&](std::int64_t begin, std::int64_t end) {
-        out.take_rows(rows.codes.get(),
-                      rows.scale.data(),
-                      rows.zero_point.data(),
-                      begin,
-                      end);
-      });
-}
-
-void quantize_groups(const Tensor& x,
-                     std::int64_t group,
-                     LowbitActivationBuffer& out) {
-  const Tensor wide = x.to(at::kFloat);
-  out.resize(x.size(0), x.size(1), group, /*zeros=*/false);
-  const auto args = out.fill_from(wide.const_data_ptr<float>(), x.size(1));
-  const auto& kernel =
-      kernels::select_quantize_panels({x.size(0), x.size(1), group});
-  const std::int64_t grain = x.size(0) <= kSerialRows ? out.panels() : 1;
-  at::parallel_for(
-      0, out.panels(), grain, [&](std::int64_t begin, std::int64_t end) {
-        kernel.run(args, begin, end);
-      });
 }
 
 // A thread's room for kernels.
@@ -109,12 +74,7 @@ Tensor linear_lowbit(const Tensor& x,
       at::empty({rows.size(0), layout.n}, rows.options().dtype(at::kFloat));
   if (y.numel() > 0) {
     LowbitActivationBuffer codes;
-    if (activation == Int8Compute::Token) {
-      quantize_tokens(rows, codes);
-    } else {
-      quantize_groups(
-          rows, activation == Int8Compute::Group64 ? 64 : 32, codes);
-    }
+    quantize_lowbit_rows(rows, activation, codes);
     const Tensor b = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
     LinearLowbitArgs args;
     args.w = weight.view();

@@ -125,6 +125,70 @@ TEST_F(RunModelTest, ASeedRepeatsAnAnswer) {
   EXPECT_NE(answer("7"), answer("8"));
 }
 
+// In float32 otherwise, so that nothing else rounds.
+class CacheTest : public RunModelTest {
+ protected:
+  Json generated(std::vector<std::string> words) const {
+    words.insert(words.begin(),
+                 {"generate",
+                  kGguf,
+                  "--prompt",
+                  "The history of the bicycle",
+                  "--max-tokens",
+                  "32",
+                  "--compute-dtype",
+                  "float32",
+                  "--json"});
+    const ToolResult result = run_tool(words);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Json::parse(result.out);
+  }
+};
+
+TEST_F(CacheTest, Bfloat16IsUsualSmallerAndSaysTheSame) {
+  const Json wide = generated({"--kv-cache-dtype", "float32"});
+  EXPECT_EQ(wide["kv_cache_dtype"], "float32");
+  const Json usual = generated({});
+  EXPECT_EQ(usual["kv_cache_dtype"], "bfloat16");
+  EXPECT_EQ(usual["tokens"], wide["tokens"]);
+  EXPECT_EQ(usual["tokens"].size(), 32u);
+  const auto bytes = wide["kv_cache_bytes"].get<std::int64_t>();
+  EXPECT_EQ(2 * usual["kv_cache_bytes"].get<std::int64_t>(), bytes);
+  const Json narrow = generated({"--kv-cache-dtype", "int8"});
+  EXPECT_EQ(narrow["kv_cache_dtype"], "int8");
+  // Codes of a head of 64 values, and a scale.
+  EXPECT_EQ(256 * narrow["kv_cache_bytes"].get<std::int64_t>(), 68 * bytes);
+}
+
+TEST_F(CacheTest, NarrowCachesCostLittle) {
+  const auto divergence = [&](const std::string& dtype) {
+    const ToolResult result = run_tool({"eval",
+                                        kGguf,
+                                        "--text",
+                                        kText,
+                                        "--context",
+                                        "256",
+                                        "--windows",
+                                        "1",
+                                        "--reference",
+                                        kGguf,
+                                        "--kv-cache-dtype",
+                                        dtype,
+                                        "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const Json json = Json::parse(result.out);
+    EXPECT_EQ(json["kv_cache_dtype"], dtype);
+    return json["kl_divergence"].get<double>();
+  };
+  EXPECT_LT(divergence("float32"), 1e-7);
+  const double half = divergence("bfloat16");
+  const double narrow = divergence("int8");
+  EXPECT_GT(half, 1e-7);
+  EXPECT_LT(half, 2e-4);
+  EXPECT_GT(narrow, half);
+  EXPECT_LT(narrow, 5e-3);
+}
+
 // Weights of 4 bits are multiplied as they are, with int8 activations.
 class LowBitModelTest : public RunModelTest {
  protected:
@@ -268,6 +332,9 @@ TEST_F(RunModelTest, RefusesWhatCannotWork) {
   expect({"generate", kGguf, "--prompt", "a", "--context", "9000"},
          2,
          "9000 is more than the 8192 positions");
+  expect({"generate", kGguf, "--prompt", "a", "--kv-cache-dtype", "int4"},
+         2,
+         "--kv-cache-dtype: int4 not in {float32,bfloat16,int8}");
   expect({"embed", kMiniLm}, 2, "nothing to embed");
   expect({"embed", kGguf, "a"}, 2, "supported: BertModel");
 }

@@ -107,6 +107,12 @@ TEST_F(ModelLoadingTest, PlansWeightsAndCacheBeforeLoading) {
   EXPECT_EQ(checkpoint.plan().cache, 2 * 32 * 16 * 4);
   EXPECT_EQ(checkpoint.plan().cache,
             checkpoint.load()->make_cache(1, 32).nbytes());
+  options.cache_dtype = at::kChar;
+  const DecoderCheckpoint narrow(save(), options);
+  EXPECT_EQ(narrow.plan().cache, 2 * 32 * 2 * (8 + 4));
+  EXPECT_EQ(narrow.plan().cache,
+            narrow.load()->make_cache(1, 32, at::kChar).nbytes());
+  options.cache_dtype = std::nullopt;
   options.max_memory = checkpoint.plan().total() - 1;
   EXPECT_THAT(refused(ErrorKind::Resources, options),
               HasSubstr("use a shorter context"));

@@ -1,0 +1,75 @@
+#include "torch/models/decode_parts.h"
+
+#include "torch/models/decoder_stack.h"
+#include "torch/ops/lowbit_rows.h"
+#include "torch/tensor/quantized_tensor_impl.h"
+
+namespace mantissa {
+namespace {
+
+bool plain_float(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kFloat && tensor.is_contiguous() &&
+         tensor.is_cpu() && quantized_impl(tensor) == nullptr;
+}
+
+StepLinear part(const LinearPtr& linear) {
+  StepLinear out;
+  out.module = linear.get();
+  const QuantizedTensorImpl* impl = quantized_impl(linear->weight);
+  if (impl == nullptr || impl->training()) return out;
+  const WeightState& state = impl->state();
+  if (!takes_int8(state.packed_for) || state.transposed) return out;
+  const at::Tensor& bias = linear->bias;
+  if (bias.defined() && !plain_float(bias)) return out;
+  out.compute = state.packed_for;
+  out.w = state.packed->view();
+  if (bias.defined()) out.bias = bias.const_data_ptr<float>();
+  return out;
+}
+
+// True where there is no norm.
+bool take(const RmsNorm* norm, StepNorm& out) {
+  if (norm == nullptr) return true;
+  if (!plain_float(norm->weight())) return false;
+  out = {norm->weight().const_data_ptr<float>(),
+         static_cast<float>(norm->eps())};
+  return true;
+}
+
+bool take(const DecoderLayer& layer, StepLayer& out) {
+  const Attention& attention = layer.attention();
+  out.window = attention.window();
+  out.q = part(attention.q());
+  out.k = part(attention.k());
+  out.v = part(attention.v());
+  out.o = part(attention.o());
+  if (const auto* mlp = dynamic_cast<GatedMlp*>(&layer.feed_forward())) {
+    out.gate = part(mlp->gate());
+    out.up = part(mlp->up());
+    out.down = part(mlp->down());
+  } else {
+    out.experts = &layer.feed_forward();
+  }
+  const bool four = layer.before_feed_forward() != nullptr;
+  return take(&layer.input_norm(), out.before_attention) &&
+         take(attention.q_norm(), out.q_norm) &&
+         take(attention.k_norm(), out.k_norm) &&
+         take(&layer.attention_norm(),
+              four ? out.after_attention : out.before_feed_forward) &&
+         take(layer.before_feed_forward(), out.before_feed_forward) &&
+         take(layer.after_feed_forward(), out.after_feed_forward);
+}
+
+}  // namespace
+
+bool step_layers(const DecoderStack& stack,
+                 std::vector<StepLayer>& layers,
+                 StepNorm& last) {
+  layers.resize(stack.layers().size());
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (!take(*stack.layers()[i], layers[i])) return false;
+  }
+  return take(&stack.norm(), last);
+}
+
+}  // namespace mantissa

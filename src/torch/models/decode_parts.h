@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <mantissa/torch/int8_compute.h>
+
+#include "kernels/linear_lowbit_args.h"
+#include "torch/models/linear_layers.h"
+
+namespace mantissa {
+
+class DecoderStack;
+class FeedForward;
+
+/// A linear of a layer as decode_step() runs it: from the packed weight, or
+/// (compute None) through its module.
+struct StepLinear {
+  torch::nn::LinearImpl* module = nullptr;
+  Int8Compute compute = Int8Compute::None;
+  kernels::LowbitWeightView w = {};
+  const float* bias = nullptr;
+
+  bool packed() const { return compute != Int8Compute::None; }
+  std::int64_t tiles() const {
+    return (w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile;
+  }
+};
+
+/// An RMSNorm; without a weight there is none.
+struct StepNorm {
+  const float* weight = nullptr;
+  float eps = 0;
+
+  explicit operator bool() const { return weight != nullptr; }
+};
+
+/// The parts of one decoder layer. Norms behind a block stand where the model
+/// has them: after_attention and after_feed_forward are Gemma's.
+struct StepLayer {
+  StepNorm before_attention;
+  StepLinear q, k, v, o;
+  StepNorm q_norm, k_norm;
+  StepNorm after_attention;
+  StepNorm before_feed_forward;
+  StepLinear gate, up, down;
+  FeedForward* experts = nullptr;  ///< in place of gate, up and down
+  StepNorm after_feed_forward;
+  std::int64_t window = 0;
+};
+
+/// The layers of a stack and its last norm, valid while the stack is; false
+/// where a norm is not float32 on the CPU.
+bool step_layers(const DecoderStack& stack,
+                 std::vector<StepLayer>& layers,
+                 StepNorm& last);
+
+}  // namespace mantissa
