@@ -38,16 +38,22 @@ std::string affine_layout(const AffineEncoding& encoding, LowbitLayout& out) {
     return "its zero points are not integers";
   }
   if (!stored.extra.empty()) return "it holds activation fields";
-  if (stored.block_size[0] != 1) return "rows share a scale";
+  const Shape& block = stored.block_size;
+  if (std::any_of(block.begin(), block.end() - 1, [](std::int64_t extent) {
+        return extent != 1;
+      })) {
+    return "rows share a scale";
+  }
   // Int8Tensor's codes may be narrower than its dtype says.
   out.bits = encoding.format_name() == "Int8Tensor" ? 8 : bits_of(stored.range);
-  out.group = stored.block_size[1];
+  out.group = block.back();
   return {};
 }
 
 std::string compressed_layout(const CompressedEncoding& encoding,
                               LowbitLayout& out) {
   const CompressedSpec& spec = encoding.spec();
+  if (encoding.shape().size() != 2) return "it is not a matrix";
   if (spec.floating) return "its codes are not integers";
   if (encoding.scale_rows() != 1) return "rows share a scale";
   if (spec.layout != CodeLayout::Dense) return "its codes are padded";
@@ -57,9 +63,13 @@ std::string compressed_layout(const CompressedEncoding& encoding,
 }
 
 std::string layout_of(const Encoding& encoding, LowbitLayout& out) {
-  if (encoding.shape().size() != 2) return "it is not a matrix";
-  out.n = encoding.shape()[0];
-  out.k = encoding.shape()[1];
+  const Shape& shape = encoding.shape();
+  if (shape.size() != 2 && shape.size() != 3) return "it is not a matrix";
+  if (shape.size() == 3 && shape[1] % kernels::kLowbitTile != 0) {
+    return "an expert's rows are no multiple of 16";
+  }
+  out.n = shape.size() == 3 ? shape[0] * shape[1] : shape[0];
+  out.k = shape.back();
   std::string refusal = "its format has no integer codes with scales";
   if (const auto* affine = dynamic_cast<const AffineEncoding*>(&encoding)) {
     refusal = affine_layout(*affine, out);
@@ -199,8 +209,9 @@ std::int64_t LowbitWeight::bytes() const {
 }
 
 std::vector<HostTensor> LowbitWeight::fields() const {
-  const Shape grid = {layout_.n, layout_.groups()};
-  HostTensor codes(DType::Int8, {layout_.n, layout_.k});
+  Shape grid = encoding_->shape();
+  grid.back() = layout_.groups();
+  HostTensor codes(DType::Int8, encoding_->shape());
   kernels::unpack_lowbit(layout_, view_.codes, codes.as<std::int8_t>());
   HostTensor scale(scale_dtype(view_.scale_type), grid);
   kernels::unpack_lowbit_metadata(

@@ -22,11 +22,12 @@ struct PackedWeight {
 /// of this machine's low-bit kernels (b bits a code) in place of their stored
 /// fields: `linear` then multiplies codes, with activations quantized to int8
 /// as `compute` says; gradients reach the input through the decoded weight. The
-/// stored fields come back bit for bit wherever they are asked for (fields_of(), to(device), slices,
-/// save_checkpoint()). Weights of formats without integer codes, float zero
-/// points, or groups that are no power of two from 32 on stay as they are, with
-/// the reason in the result. load_checkpoint() into a packed module leaves it
-/// unpacked. Int8Compute::None changes nothing.
+/// stored fields come back bit for bit wherever they are asked for
+/// (fields_of(), to(device), slices, save_checkpoint()). Weights of formats
+/// without integer codes, float zero points, groups that are no power of two
+/// from 32 on, or experts whose rows are no multiple of 16 stay as they are,
+/// with the reason in the result. load_checkpoint() into a packed module leaves
+/// it unpacked. Int8Compute::None changes nothing.
 MANTISSA_API std::vector<PackedWeight> pack_lowbit_(torch::nn::Module& module,
                                                     Int8Compute compute);
 

@@ -1,8 +1,11 @@
 #include "torch/models/feed_forward.h"
 
+#include <algorithm>
 #include <memory>
+#include <numeric>
 #include <vector>
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/linear.h>
@@ -11,6 +14,12 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/topk.h>
 #include <ATen/ops/zeros_like.h>
+#include <c10/core/GradMode.h>
+
+#include "torch/ops/grouped_linear_lowbit.h"
+#include "torch/ops/lowbit_rows.h"
+#include "torch/tensor/lowbit_rule.h"
+#include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
 
@@ -54,39 +63,60 @@ Experts::Experts(const DecoderConfig& config, c10::ScalarType dtype)
                      false);
 }
 
+namespace {
+
+// Rows [ends[e - 1], ends[e]) of x times expert e of w [E, N, K]: one product
+// where the weight is packed, one an expert elsewhere.
+at::Tensor multiply_experts(const at::Tensor& x,
+                            const at::Tensor& w,
+                            const std::vector<std::int64_t>& ends) {
+  const QuantizedTensorImpl* impl = quantized_impl(w);
+  const bool differentiable = c10::GradMode::is_enabled() && x.requires_grad();
+  if (impl != nullptr && !differentiable && !impl->state().transposed &&
+      takes_int8(impl->state().packed_for)) {
+    const WeightState& state = impl->state();
+    return grouped_linear_lowbit(x, *state.packed, ends, state.packed_for);
+  }
+  const at::Tensor stored = impl != nullptr ? unpacked_weight(w) : w;
+  std::vector<at::Tensor> parts;
+  std::int64_t begin = 0;
+  for (std::size_t e = 0; e < ends.size(); begin = ends[e], ++e) {
+    if (ends[e] == begin) continue;
+    parts.push_back(at::linear(x.narrow(0, begin, ends[e] - begin),
+                               stored.select(0, static_cast<std::int64_t>(e))));
+  }
+  return at::cat(parts);
+}
+
+}  // namespace
+
 at::Tensor Experts::forward(const at::Tensor& x,
                             const at::Tensor& chosen,
                             const at::Tensor& weights) {
-  // The registry is the one place of the weights: quantize_() and loaders
-  // replace them there.
-  const at::Tensor& gate_up = parameters_["gate_up_proj"];
-  const at::Tensor& down = parameters_["down_proj"];
   const at::Tensor listed = chosen.cpu().contiguous();
   const auto* expert = listed.const_data_ptr<std::int64_t>();
-  // Where in [T * S] each expert was chosen.
-  std::vector<std::vector<std::int64_t>> places(
-      static_cast<std::size_t>(experts_));
+  // Where in [T * S] each expert was chosen, expert by expert.
+  std::vector<std::int64_t> ends(static_cast<std::size_t>(experts_));
   for (std::int64_t i = 0; i < listed.numel(); ++i) {
-    places[static_cast<std::size_t>(expert[i])].push_back(i);
+    ++ends[static_cast<std::size_t>(expert[i])];
   }
-  const at::Tensor flat = weights.reshape({-1, 1});
-  at::Tensor out = at::zeros_like(x);
-  for (std::int64_t e = 0; e < experts_; ++e) {
-    const auto& mine = places[static_cast<std::size_t>(e)];
-    if (mine.empty()) continue;
-    const at::Tensor place = at::tensor(mine, at::kLong).to(x.device());
-    const at::Tensor token =
-        place.div(chosen.size(1), /*rounding_mode=*/"floor");
-    const at::Tensor both =
-        at::linear(at::index_select(x, 0, token), gate_up.select(0, e));
-    const std::int64_t half = both.size(1) / 2;
-    const at::Tensor inner = activate(both.narrow(1, 0, half), activation_) *
-                             both.narrow(1, half, half);
-    const at::Tensor y =
-        at::linear(inner, down.select(0, e)) * at::index_select(flat, 0, place);
-    out.index_add_(0, token, y);
-  }
-  return out;
+  std::partial_sum(ends.begin(), ends.end(), ends.begin());
+  std::vector<std::int64_t> places(static_cast<std::size_t>(listed.numel()));
+  std::iota(places.begin(), places.end(), 0);
+  std::ranges::stable_sort(
+      places, {}, [&](std::int64_t place) { return expert[place]; });
+  const at::Tensor place = at::tensor(places, at::kLong).to(x.device());
+  const at::Tensor token = place.div(chosen.size(1), /*rounding_mode=*/"floor");
+  // The registry is the one place of the weights: quantize_() and loaders
+  // replace them there.
+  const at::Tensor both = multiply_experts(
+      at::index_select(x, 0, token), parameters_["gate_up_proj"], ends);
+  const std::int64_t half = both.size(1) / 2;
+  const at::Tensor inner = activate(both.narrow(1, 0, half), activation_) *
+                           both.narrow(1, half, half);
+  const at::Tensor y = multiply_experts(inner, parameters_["down_proj"], ends);
+  return at::zeros_like(x).index_add_(
+      0, token, y * at::index_select(weights.reshape({-1, 1}), 0, place));
 }
 
 Router::Router(const DecoderConfig& config, c10::ScalarType dtype) {

@@ -15,10 +15,13 @@
 #include <ATen/ops/mv.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
 #include <torch/library.h>
 
 #include <mantissa/torch/quantized_tensor.h>
 
+#include "torch/ops/grouped_linear_lowbit.h"
+#include "torch/ops/lowbit_rows.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/linear_node.h"
 #include "torch/tensor/lowbit_rule.h"
@@ -105,14 +108,45 @@ Tensor rule_bmm(DispatchKeySet keys, const Tensor& a, const Tensor& b) {
                     a.sizes(),
                     " and ",
                     b.sizes());
+  const Tensor first = left ? unpacked_weight(a) : a;
+  const Tensor second = right ? unpacked_weight(b) : b;
   std::vector<Tensor> products;
   for (std::int64_t e = 0; e < a.size(0); ++e) {
-    const Tensor x = a.select(0, e);
-    const Tensor y = b.select(0, e);
+    const Tensor x = first.select(0, e);
+    const Tensor y = second.select(0, e);
     products.push_back(right ? wrapped_linear(x, y, {}, false)
                              : left_product(x, y));
   }
   return at::stack(products);
+}
+
+// Where the rows of each expert end.
+std::vector<std::int64_t> checked_ends(const Tensor& offs,
+                                       std::int64_t experts,
+                                       std::int64_t rows) {
+  TORCH_CHECK_VALUE(offs.dim() == 1 && offs.size(0) == experts,
+                    "_grouped_mm: offs: expected ",
+                    experts,
+                    " offsets, got ",
+                    offs.sizes());
+  const Tensor ends = offs.cpu().to(c10::kLong).contiguous();
+  const auto* end = ends.const_data_ptr<std::int64_t>();
+  for (std::int64_t e = 0; e < experts; ++e) {
+    TORCH_CHECK_VALUE(end[e] >= (e == 0 ? 0 : end[e - 1]) && end[e] <= rows,
+                      "_grouped_mm: offs: expected rising offsets up to ",
+                      rows,
+                      ", got ",
+                      end[e],
+                      " for expert ",
+                      e);
+  }
+  return {end, end + experts};
+}
+
+bool multiplies_packed(const Tensor& x, const Tensor& w) {
+  const WeightState& state = quantized_impl(w)->state();
+  return takes_int8(state.packed_for) && state.transposed &&
+         !(c10::GradMode::is_enabled() && x.requires_grad());
 }
 
 // Rows [offs[e - 1], offs[e]) of x times expert e; rows behind the last offset
@@ -135,33 +169,28 @@ Tensor rule_grouped_mm(DispatchKeySet keys,
       x.sizes(),
       " and ",
       w.sizes());
-  TORCH_CHECK_VALUE(offs->dim() == 1 && offs->size(0) == w.size(0),
-                    "_grouped_mm: offs: expected ",
-                    w.size(0),
-                    " offsets, got ",
-                    offs->sizes());
-  const Tensor ends = offs->cpu().to(c10::kLong);
-  std::vector<Tensor> parts;
-  std::int64_t begin = 0;
-  for (std::int64_t e = 0; e < w.size(0); ++e) {
-    const std::int64_t end = ends[e].item<std::int64_t>();
-    TORCH_CHECK_VALUE(end >= begin && end <= x.size(0),
-                      "_grouped_mm: offs: expected rising offsets up to ",
-                      x.size(0),
-                      ", got ",
-                      end,
-                      " for expert ",
-                      e);
-    if (end > begin) {
+  const auto ends = checked_ends(*offs, w.size(0), x.size(0));
+  Tensor y;
+  if (multiplies_packed(x, w)) {
+    const WeightState& state = quantized_impl(w)->state();
+    y = grouped_linear_lowbit(x, *state.packed, ends, state.packed_for);
+  } else {
+    const Tensor stored = unpacked_weight(w);
+    std::vector<Tensor> parts;
+    std::int64_t begin = 0;
+    for (std::size_t e = 0; e < ends.size(); begin = ends[e], ++e) {
+      if (ends[e] == begin) continue;
       parts.push_back(
-          wrapped_linear(x.slice(0, begin, end), w.select(0, e), {}, false));
+          wrapped_linear(x.slice(0, begin, ends[e]),
+                         stored.select(0, static_cast<std::int64_t>(e)),
+                         {},
+                         false));
     }
-    begin = end;
+    if (begin < x.size(0) || parts.empty()) {
+      parts.push_back(at::zeros({x.size(0) - begin, w.size(2)}, x.options()));
+    }
+    y = at::cat(parts);
   }
-  if (begin < x.size(0) || parts.empty()) {
-    parts.push_back(at::zeros({x.size(0) - begin, w.size(2)}, x.options()));
-  }
-  const Tensor y = at::cat(parts);
   return out_dtype ? y.to(*out_dtype) : y;
 }
 

@@ -63,6 +63,12 @@ at::Tensor decode_packed_rows(const LowbitWeight& weight,
   return out;
 }
 
+at::Tensor unpacked_weight(const at::Tensor& weight) {
+  const WeightState& state = quantized_impl(weight)->state();
+  if (state.packed == nullptr) return weight;
+  return wrap_weight(state.unpacked(), weight.scalar_type());
+}
+
 std::string packing_refusal(const at::Tensor& weight) {
   const QuantizedTensorImpl* impl = quantized_impl(weight);
   if (impl == nullptr) return "it is not quantized";

@@ -22,6 +22,9 @@ std::shared_ptr<ProductRule> lowbit_rule(
 at::Tensor decode_packed_rows(const LowbitWeight& weight,
                               const at::Tensor& indices);
 
+/// A packed weight with its stored fields; any other as it is.
+at::Tensor unpacked_weight(const at::Tensor& weight);
+
 /// A quantized inference weight on the CPU, packed; its refusal where it has no
 /// runtime layout ("" for one that has).
 std::string packing_refusal(const at::Tensor& weight);
