@@ -6,6 +6,7 @@
 #include "kernels/group_minmax.h"
 #include "kernels/linear_int8.h"
 #include "kernels/linear_lowbit.h"
+#include "kernels/linear_lowbit_float.h"
 #include "kernels/pack_bits.h"
 #include "kernels/pack_universal.h"
 #include "kernels/quantize_affine.h"
@@ -28,6 +29,7 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   list_group_minmax(caps, out);
   list_linear_int8(caps, out);
   list_linear_lowbit(caps, out);
+  list_linear_lowbit_float(caps, out);
   list_pack_bits(caps, out);
   list_pack_universal(caps, out);
   list_quantize_affine(caps, out);

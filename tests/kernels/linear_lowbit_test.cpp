@@ -8,9 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include <mantissa/primitives/float_casts.h>
-
 #include "kernels/lowbit_activations.h"
+#include "kernels/lowbit_cases.h"
 #include "kernels/lowbit_layout.h"
 #include "kernels/quantize_panels.h"
 
@@ -43,32 +42,20 @@ std::string name(const Case& c) {
 class Problem {
  public:
   explicit Problem(const Case& c, bool extreme = false)
-      : case_(c), layout_{c.bits, c.n, c.k, c.group} {
-    EXPECT_EQ(lowbit_layout_error(layout_), nullptr) << name(c);
-    std::mt19937 random(static_cast<unsigned>(
-        c.bits * 7919 + c.m * 31 + c.n * 17 + c.k + c.group + c.x_group));
-    const int low = -(1 << (c.bits - 1));
-    const int high = -low - 1;
-    std::uniform_int_distribution<int> code(low, high);
-    codes_.resize(static_cast<std::size_t>(c.n * c.k));
-    for (std::int8_t& v : codes_) {
-      v = static_cast<std::int8_t>(extreme ? (random() % 2 ? low : high)
-                                           : code(random));
-    }
-    const auto groups = static_cast<std::size_t>(c.n * layout_.groups());
+      : case_(c),
+        random_(static_cast<unsigned>(c.bits * 7919 + c.m * 31 + c.n * 17 +
+                                      c.k + c.group + c.x_group)),
+        weight_({{c.bits, c.n, c.k, c.group}, c.zeros, c.type, extreme},
+                random_) {
+    EXPECT_EQ(lowbit_layout_error(layout()), nullptr) << name(c);
+    make_activations(extreme);
     std::uniform_real_distribution<float> real(-0.02f, 0.05f);
-    for (std::size_t i = 0; i < groups; ++i) {
-      scales_.push_back(real(random));
-      zeros_.push_back(static_cast<std::int8_t>(code(random)));
-    }
-    pack();
-    make_activations(random, extreme);
-    for (std::int64_t j = 0; j < c.n; ++j) bias_.push_back(real(random));
+    for (std::int64_t j = 0; j < c.n; ++j) bias_.push_back(real(random_));
   }
 
   LinearLowbitArgs args(std::vector<float>& y) const {
     LinearLowbitArgs out;
-    out.w = weight_;
+    out.w = weight_.view();
     out.x = x_.view();
     out.bias = case_.bias ? bias_.data() : nullptr;
     y.assign(static_cast<std::size_t>(case_.m * case_.n), -77.0f);
@@ -82,10 +69,10 @@ class Problem {
     const LinearLowbitArgs all = args(y);
     AlignedBytes workspace(kLowbitWorkspace);
     // In two parts, the first of an odd number of tiles.
-    const std::int64_t half = layout_.tiles() / 4 * 2 + 1;
-    kernel.run(all, {0, std::min(half, layout_.tiles()), workspace.data()});
-    if (half < layout_.tiles()) {
-      kernel.run(all, {half, layout_.tiles(), workspace.data()});
+    const std::int64_t half = layout().tiles() / 4 * 2 + 1;
+    kernel.run(all, {0, std::min(half, layout().tiles()), workspace.data()});
+    if (half < layout().tiles()) {
+      kernel.run(all, {half, layout().tiles(), workspace.data()});
     }
     return y;
   }
@@ -94,11 +81,7 @@ class Problem {
   void oracle(std::int64_t i, std::int64_t j, double& y, double& terms) const {
     y = terms = 0;
     for (std::int64_t k = 0; k < case_.k; ++k) {
-      const std::int64_t g = j * layout_.groups() + k / case_.group;
-      const double w =
-          (codes_[static_cast<std::size_t>(j * case_.k + k)] -
-           (case_.zeros ? zeros_[static_cast<std::size_t>(g)] : 0)) *
-          static_cast<double>(stored_scale(g));
+      const double w = weight_.value_at(j, k);
       y += w * x_value(i, k);
       terms += std::fabs(w) * x_magnitude(i, k);
     }
@@ -107,60 +90,12 @@ class Problem {
     terms += std::fabs(bias_[static_cast<std::size_t>(j)]);
   }
 
-  const std::vector<std::int8_t>& codes() const { return codes_; }
-  const LowbitLayout& layout() const { return layout_; }
-  const std::vector<std::uint8_t>& packed() const { return packed_; }
+  const std::vector<std::int8_t>& codes() const { return weight_.codes(); }
+  const LowbitLayout& layout() const { return weight_.layout(); }
+  const std::vector<std::uint8_t>& packed() const { return weight_.packed(); }
 
  private:
-  float stored_scale(std::int64_t g) const {
-    const float scale = scales_[static_cast<std::size_t>(g)];
-    if (case_.type == LowbitScale::Bf16) {
-      return bfloat16_to_float(float_to_bfloat16(scale));
-    }
-    if (case_.type == LowbitScale::F16) {
-      return float16_to_float(float_to_float16(scale));
-    }
-    return scale;
-  }
-
-  void pack() {
-    packed_.resize(static_cast<std::size_t>(layout_.code_bytes()));
-    pack_lowbit(layout_, codes_.data(), 0, layout_.tiles(), packed_.data());
-    const auto values = static_cast<std::size_t>(layout_.metadata_values());
-    std::vector<std::uint16_t> narrow;
-    for (const float scale : scales_) {
-      narrow.push_back(case_.type == LowbitScale::F16
-                           ? float_to_float16(scale)
-                           : float_to_bfloat16(scale));
-    }
-    const bool wide = case_.type == LowbitScale::F32;
-    packed_scales_.resize(values * 4);
-    pack_lowbit_metadata(
-        layout_,
-        wide ? static_cast<const void*>(scales_.data()) : narrow.data(),
-        wide ? 4 : 2,
-        0,
-        layout_.tiles(),
-        packed_scales_.data());
-    packed_zeros_.resize(values);
-    pack_lowbit_metadata(
-        layout_, zeros_.data(), 1, 0, layout_.tiles(), packed_zeros_.data());
-    weight_ = {case_.bits,
-               case_.n,
-               layout_.stored_k(),
-               layout_.stored_group(),
-               packed_.data(),
-               case_.type,
-               packed_scales_.data(),
-               case_.zeros ? packed_zeros_.data() : nullptr,
-               nullptr};
-    sums_.resize(static_cast<std::size_t>(layout_.tiles() * kLowbitTile));
-    lowbit_sums(
-        layout_, codes_.data(), weight_, 0, layout_.tiles(), sums_.data());
-    weight_.sums = sums_.data();
-  }
-
-  void make_activations(std::mt19937& random, bool extreme) {
+  void make_activations(bool extreme) {
     const Case& c = case_;
     x_.resize(c.m, c.k, c.x_group, c.x_zeros);
     std::uniform_int_distribution<int> code(-128, 127);
@@ -168,11 +103,11 @@ class Problem {
     if (c.x_group == 0) {
       for (std::size_t i = 0; i < count; ++i) {
         x_codes_.push_back(
-            static_cast<std::int8_t>(extreme ? -128 : code(random)));
+            static_cast<std::int8_t>(extreme ? -128 : code(random_)));
       }
       for (std::int64_t i = 0; i < c.m; ++i) {
         x_scales_.push_back(0.01f + 0.001f * static_cast<float>(i));
-        x_zero_.push_back(code(random));
+        x_zero_.push_back(code(random_));
       }
       x_.take_rows(
           x_codes_.data(), x_scales_.data(), x_zero_.data(), 0, x_.panels());
@@ -180,7 +115,7 @@ class Problem {
     }
     std::normal_distribution<float> real(0.0f, 3.0f);
     std::vector<float> x(count);
-    for (float& v : x) v = real(random);
+    for (float& v : x) v = real(random_);
     const auto kernels = quantize_panels_kernels();
     kernels.back().run(x_.fill_from(x.data(), c.k), 0, x_.panels());
   }
@@ -208,15 +143,8 @@ class Problem {
   }
 
   Case case_;
-  LowbitLayout layout_;
-  std::vector<std::int8_t> codes_;
-  std::vector<float> scales_;
-  std::vector<std::int8_t> zeros_;
-  std::vector<std::uint8_t> packed_;
-  std::vector<std::uint8_t> packed_scales_;
-  std::vector<std::int8_t> packed_zeros_;
-  std::vector<float> sums_;
-  LowbitWeightView weight_;
+  std::mt19937 random_;
+  LowbitCaseWeight weight_;
   LowbitActivationBuffer x_;
   std::vector<std::int8_t> x_codes_;
   std::vector<float> x_scales_;
@@ -320,6 +248,12 @@ TEST(LinearLowbitTest, LayoutHoldsTheCodesInTheirBits) {
     std::vector<std::int8_t> back(problem.codes().size());
     unpack_lowbit(layout, problem.packed().data(), back.data());
     ASSERT_EQ(back, problem.codes()) << name(c);
+    std::vector<std::int8_t> row(static_cast<std::size_t>(c.k));
+    for (std::int64_t j = 0; j < c.n; ++j) {
+      unpack_lowbit_row(layout, problem.packed().data(), j, row.data());
+      ASSERT_TRUE(std::equal(row.begin(), row.end(), back.begin() + j * c.k))
+          << name(c) << " row " << j;
+    }
   }
 }
 

@@ -4,38 +4,10 @@
 
 #include "kernels/linear_lowbit_args.h"
 #include "kernels/lowbit_layout.h"
+#include "kernels/reference/lowbit_code.h"
 
 namespace mantissa::kernels {
 namespace {
-
-// Code u of value k (below the stored K) of column `lane` of a tile.
-int code_at(const LowbitWeightView& w,
-            std::int64_t tile,
-            std::int64_t lane,
-            std::int64_t k) {
-  const std::int64_t chunk_bytes = w.bits * 64;
-  const std::uint8_t* at =
-      w.codes + (tile * (w.k / kLowbitChunk) + k / kLowbitChunk) * chunk_bytes;
-  const auto unit = static_cast<int>(k % kLowbitChunk / 4);
-  const std::int64_t byte = 4 * lane + k % 4;
-  if (w.bits == 8) return at[unit * 64 + byte];
-  int code = 0;
-  int low = 0;
-  for (const int width : {4, 2, 1}) {
-    if ((w.bits & width) == 0) continue;
-    const int each = 8 / width;
-    const int bits = at[unit / each * 64 + byte] >> (unit % each * width);
-    code |= (bits & ((1 << width) - 1)) << low;
-    low += width;
-    at += width * 64;
-  }
-  return code;
-}
-
-struct Segment {
-  std::int64_t begin;
-  std::int64_t end;
-};
 
 float column(const LinearLowbitArgs& args, std::int64_t i, std::int64_t j) {
   const LowbitWeightView& w = args.w;
@@ -60,7 +32,7 @@ float column(const LinearLowbitArgs& args, std::int64_t i, std::int64_t j) {
     for (std::int64_t k = begin; k < end; ++k) {
       const std::int8_t* codes =
           x.codes + ((panel * x.k + k / 4 * 4) * x.panel + row * 4);
-      sum += codes[k % 4] * (code_at(w, tile, lane, k) - zero);
+      sum += codes[k % 4] * (lowbit_code(w, tile, lane, k) - zero);
     }
     float scale = lowbit_scale(w.scale_type, w.scales, at);
     if (x.group != 0) {

@@ -1,0 +1,104 @@
+#include <immintrin.h>
+
+#include "kernels/cpu/linear_lowbit_float_loops.h"
+
+namespace mantissa::kernels {
+namespace {
+
+struct Columns8 {
+  using Float = __m256;
+  using Int = __m256i;
+  static constexpr int64_t kWidth = 8;
+  static constexpr int kSums = 8;  // registers for sums
+
+  static inline void prefetch(const uint8_t* p) {
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+  }
+  static inline Int load(const uint8_t* p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static inline Int ints(int32_t v) { return _mm256_set1_epi32(v); }
+  static inline Int bytes(int v) {
+    return _mm256_set1_epi8(static_cast<char>(v));
+  }
+  static inline Int bit_and(Int a, Int b) { return _mm256_and_si256(a, b); }
+  static inline Int bit_or(Int a, Int b) { return _mm256_or_si256(a, b); }
+  static inline Int left16(Int v, int by) { return _mm256_slli_epi16(v, by); }
+  static inline Int right16(Int v, int by) { return _mm256_srli_epi16(v, by); }
+  static inline Int left32(Int v, int by) { return _mm256_slli_epi32(v, by); }
+  static inline Int right32(Int v, int by) { return _mm256_srli_epi32(v, by); }
+  // Keeps a sum in its register.
+  static inline void pin(Float& sum) { __asm__("" : "+x"(sum)); }
+  static inline Int add32(Int a, Int b) { return _mm256_add_epi32(a, b); }
+  static inline Int as_ints(Float v) { return _mm256_castps_si256(v); }
+  // b, v where that is NaN.
+  static inline Float unless_nan(Float v, Float b) {
+    return _mm256_blendv_ps(b, v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+  }
+  static inline Float round_f16(Float v) {
+    return _mm256_cvtph_ps(_mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+  }
+  static inline Float as_float(Int v) { return _mm256_castsi256_ps(v); }
+
+  static inline Float load(const float* p) { return _mm256_loadu_ps(p); }
+  static inline void store(float* p, Float v) { _mm256_storeu_ps(p, v); }
+  static inline Float splat(float v) { return _mm256_set1_ps(v); }
+  static inline Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
+  static inline Float subtract(Float a, Float b) { return _mm256_sub_ps(a, b); }
+  static inline Float multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static inline Float fma(Float a, Float b, Float c) {
+    return _mm256_fmadd_ps(a, b, c);
+  }
+  static inline Float load_some(const float* p, int64_t count) {
+    float all[kWidth] = {};
+    memcpy(all, p, static_cast<size_t>(count) * sizeof(float));
+    return load(all);
+  }
+  static inline void store_some(float* p, Float v, int64_t count) {
+    if (count == kWidth) return store(p, v);
+    float all[kWidth];
+    store(all, v);
+    memcpy(p, all, static_cast<size_t>(count) * sizeof(float));
+  }
+
+  static inline Float scales(const LowbitWeightView& w, int64_t at) {
+    if (w.scale_type == LowbitScale::F32) {
+      return load(static_cast<const float*>(w.scales) + at);
+    }
+    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(
+        static_cast<const uint16_t*>(w.scales) + at));
+    if (w.scale_type == LowbitScale::F16) return _mm256_cvtph_ps(half);
+    return as_float(left32(_mm256_cvtepu16_epi32(half), 16));
+  }
+  // zero + 2^(bits-1).
+  static inline Float zeros(const LowbitWeightView& w, int64_t at) {
+    const Int offset = ints(1 << (w.bits - 1));
+    if (w.zeros == nullptr) return _mm256_cvtepi32_ps(offset);
+    const __m128i zero =
+        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(w.zeros + at));
+    return _mm256_cvtepi32_ps(
+        _mm256_add_epi32(_mm256_cvtepi8_epi32(zero), offset));
+  }
+  // Whether all magnitudes of `count` (times 16) 16-bit floats are below.
+  static inline bool all_below(const uint16_t* p, int64_t count, int limit) {
+    Int most = ints(0);
+    for (int64_t i = 0; i < count; i += 16) {
+      most = _mm256_max_epu16(
+          most,
+          bit_and(load(reinterpret_cast<const uint8_t*>(p + i)),
+                  _mm256_set1_epi16(0x7fff)));
+    }
+    const Int over = _mm256_cmpgt_epi16(
+        most, _mm256_set1_epi16(static_cast<int16_t>(limit - 1)));
+    return _mm256_testz_si256(over, over) != 0;
+  }
+};
+
+}  // namespace
+
+void run_linear_lowbit_float_avx2(const LinearLowbitFloatArgs& args,
+                                  const LinearLowbitTiles& tiles) {
+  run_float_bits<Columns8>(args, tiles);
+}
+
+}  // namespace mantissa::kernels

@@ -1,0 +1,328 @@
+#include "kernels/linear_lowbit_float.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <mantissa/primitives/float_casts.h>
+
+#include "kernels/lowbit_cases.h"
+
+namespace mantissa::kernels {
+namespace {
+
+struct Case {
+  int bits;
+  std::int64_t m;
+  std::int64_t n;
+  std::int64_t k;
+  std::int64_t group;
+  bool zeros;
+  bool bias;
+  LowbitScale type;
+  LowbitScale values;  // what the format decodes to
+};
+
+std::string name(const Case& c) {
+  return "bits " + std::to_string(c.bits) + " m " + std::to_string(c.m) +
+         " n " + std::to_string(c.n) + " k " + std::to_string(c.k) + " group " +
+         std::to_string(c.group) + (c.zeros ? " zeros" : "") +
+         (c.bias ? " bias" : "") + " scale type " +
+         std::to_string(static_cast<int>(c.type)) + " values type " +
+         std::to_string(static_cast<int>(c.values));
+}
+
+class Problem {
+ public:
+  explicit Problem(const Case& c)
+      : case_(c),
+        random_(static_cast<unsigned>(c.bits * 7919 + c.m * 31 + c.n * 17 +
+                                      c.k + c.group)),
+        weight_({{c.bits, c.n, c.k, c.group}, c.zeros, c.type}, random_) {
+    EXPECT_EQ(lowbit_layout_error(weight_.layout()), nullptr) << name(c);
+    std::normal_distribution<float> normal;
+    x_.resize(static_cast<std::size_t>(c.m * c.k));
+    for (float& v : x_) v = normal(random_);
+    for (std::int64_t j = 0; j < c.n; ++j) bias_.push_back(normal(random_));
+  }
+
+  float& x(std::int64_t i, std::int64_t k) {
+    return x_[static_cast<std::size_t>(i * case_.k + k)];
+  }
+  LowbitCaseWeight& weight() { return weight_; }
+
+  // Rows [first, first + rows), the tiles in two parts, the first of them odd.
+  std::vector<float> result(const LinearLowbitFloatKernel& kernel,
+                            std::int64_t first,
+                            std::int64_t rows) {
+    buffer_.resize(rows, case_.k);
+    buffer_.fill(x_.data() + first * case_.k, case_.k, 0, buffer_.panels());
+    // Floats need no alignment.
+    std::vector<float> y(static_cast<std::size_t>(rows * case_.n) + 1, -77.0f);
+    LinearLowbitFloatArgs args;
+    args.w = weight_.view();
+    args.values = case_.values;
+    args.x = buffer_.view();
+    args.bias = case_.bias ? bias_.data() : nullptr;
+    args.y = y.data() + 1;
+    args.y_stride = case_.n;
+    AlignedBytes workspace(kLowbitWorkspace);
+    const std::int64_t tiles = weight_.layout().tiles();
+    const std::int64_t half = std::min(tiles, tiles / 4 * 2 + 1);
+    kernel.run(args, {0, half, workspace.data()});
+    if (half < tiles) kernel.run(args, {half, tiles, workspace.data()});
+    EXPECT_EQ(y[0], -77.0f);
+    y.erase(y.begin());
+    return y;
+  }
+  std::vector<float> result(const LinearLowbitFloatKernel& kernel) {
+    return result(kernel, 0, case_.m);
+  }
+
+  // What the format decodes to.
+  float decoded(std::int64_t j, std::int64_t k) const {
+    const auto value = static_cast<float>(weight_.value_at(j, k));
+    switch (case_.values) {
+      case LowbitScale::Bf16:
+        return bfloat16_to_float(float_to_bfloat16(value));
+      case LowbitScale::F16:
+        return float16_to_float(float_to_float16(value));
+      case LowbitScale::F32:
+        break;
+    }
+    return value;
+  }
+
+  // The formula in fp64, and the sum of the magnitudes of its terms.
+  void oracle(std::int64_t i, std::int64_t j, double& y, double& terms) {
+    y = terms = 0;
+    for (std::int64_t k = 0; k < case_.k; ++k) {
+      const double term = static_cast<double>(decoded(j, k)) * x(i, k);
+      y += term;
+      terms += std::fabs(term);
+    }
+    if (!case_.bias) return;
+    y += bias_[static_cast<std::size_t>(j)];
+    terms += std::fabs(bias_[static_cast<std::size_t>(j)]);
+  }
+
+ private:
+  Case case_;
+  std::mt19937 random_;
+  LowbitCaseWeight weight_;
+  std::vector<float> x_;
+  std::vector<float> bias_;
+  LowbitFloatBuffer buffer_;
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> out;
+  const std::int64_t rows[] = {1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 33};
+  const std::pair<std::int64_t, std::int64_t> depths[] = {{64, 32},
+                                                          {576, 64},
+                                                          {576, 576},
+                                                          {512, 256},
+                                                          {384, 128},
+                                                          {100, 100},
+                                                          {7, 7},
+                                                          {32, 32}};
+  const std::int64_t columns[] = {16, 1, 48, 75, 33, 9, 64};
+  int i = 0;
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const std::int64_t m : rows) {
+      for (const auto& [k, group] : depths) {
+        out.push_back({bits,
+                       m,
+                       columns[i % 7],
+                       k,
+                       group,
+                       i % 2 == 0,
+                       i % 5 < 2,
+                       static_cast<LowbitScale>(i / 3 % 3),
+                       static_cast<LowbitScale>(i / 9 % 3)});
+        ++i;
+      }
+    }
+  }
+  // More rows than the workspace has sums for.
+  out.push_back(
+      {4, 775, 17, 64, 32, true, true, LowbitScale::Bf16, LowbitScale::F32});
+  return out;
+}
+
+template <class Check>
+void for_each_kernel(const Check& check) {
+  for (const auto& kernel : linear_lowbit_float_kernels()) {
+    const char* refusal = kernel.refuses({}, host_caps());
+    if (refusal != nullptr) {
+      std::printf("%s: %s\n", kernel.name, refusal);
+      continue;
+    }
+    check(kernel);
+  }
+}
+
+TEST(LinearLowbitFloatTest, ReferenceIsTheFormulaWithinItsRounding) {
+  for (const Case& c : cases()) {
+    Problem problem(c);
+    const auto y = problem.result(linear_lowbit_float_kernels().back());
+    // Each of k fmas and both additions round a partial sum.
+    const double steps = 2 + static_cast<double>(c.k);
+    for (std::int64_t i = 0; i < c.m; ++i) {
+      for (std::int64_t j = 0; j < c.n; ++j) {
+        double expected = 0;
+        double terms = 0;
+        problem.oracle(i, j, expected, terms);
+        ASSERT_NEAR(y[static_cast<std::size_t>(i * c.n + j)],
+                    expected,
+                    steps * terms * 0x1p-24)
+            << name(c) << " at " << i << ", " << j;
+      }
+    }
+  }
+}
+
+TEST(LinearLowbitFloatTest, EveryKernelGivesTheBitsOfTheReference) {
+  for_each_kernel([](const LinearLowbitFloatKernel& kernel) {
+    for (const Case& c : cases()) {
+      Problem problem(c);
+      ASSERT_EQ(problem.result(kernel),
+                problem.result(linear_lowbit_float_kernels().back()))
+          << kernel.name << ": " << name(c);
+    }
+  });
+}
+
+TEST(LinearLowbitFloatTest, WeightsAreWhatTheFormatDecodes) {
+  // The columns of a unit matrix are the weights, bit for bit.
+  for_each_kernel([](const LinearLowbitFloatKernel& kernel) {
+    for (int bits = 1; bits <= 8; ++bits) {
+      for (int types = 0; types < 9; ++types) {
+        for (const std::int64_t m : {1, 32}) {
+          Problem problem({bits,
+                           32,
+                           40,
+                           32,
+                           32,
+                           bits % 2 == 0,
+                           false,
+                           static_cast<LowbitScale>(types % 3),
+                           static_cast<LowbitScale>(types / 3)});
+          for (std::int64_t i = 0; i < 32; ++i) {
+            for (std::int64_t k = 0; k < 32; ++k) problem.x(i, k) = i == k;
+          }
+          for (std::int64_t i = 0; i < 32; i += m) {
+            const auto y = problem.result(kernel, i, m);
+            for (std::int64_t r = 0; r < m; ++r) {
+              for (std::int64_t j = 0; j < 40; ++j) {
+                ASSERT_EQ(y[static_cast<std::size_t>(r * 40 + j)],
+                          problem.decoded(j, i + r))
+                    << kernel.name << " bits " << bits << " m " << m
+                    << " types " << types;
+              }
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(LinearLowbitFloatTest, RowsDoNotDependOnTheirCompany) {
+  for_each_kernel([](const LinearLowbitFloatKernel& kernel) {
+    for (const int bits : {3, 4, 8}) {
+      const Case c = {bits,
+                      40,
+                      48,
+                      384,
+                      64,
+                      true,
+                      true,
+                      LowbitScale::Bf16,
+                      LowbitScale::Bf16};
+      Problem problem(c);
+      const auto all = problem.result(kernel);
+      for (const std::int64_t m : {1, 2, 3, 4, 5, 6, 7, 13}) {
+        const auto some = problem.result(kernel, 20, m);
+        ASSERT_TRUE(
+            std::equal(some.begin(), some.end(), all.begin() + 20 * c.n))
+            << kernel.name << " bits " << bits << " m " << m;
+      }
+    }
+  });
+}
+
+TEST(LinearLowbitFloatTest, NonFiniteRowsSpoilNoOther) {
+  for_each_kernel([](const LinearLowbitFloatKernel& kernel) {
+    for (const std::int64_t m : {3, 4, 9, 20}) {
+      const Case c = {
+          4, m, 48, 100, 100, true, true, LowbitScale::Bf16, LowbitScale::Bf16};
+      Problem clean(c);
+      const auto expected = clean.result(kernel);
+      for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
+                              std::numeric_limits<float>::infinity()}) {
+        Problem problem(c);
+        problem.x(2, 99) = bad;
+        const auto y = problem.result(kernel);
+        for (std::int64_t i = 0; i < m; ++i) {
+          for (std::int64_t j = 0; j < c.n; ++j) {
+            const auto at = static_cast<std::size_t>(i * c.n + j);
+            if (i == 2) {
+              ASSERT_FALSE(std::isfinite(y[at])) << kernel.name;
+            } else {
+              ASSERT_EQ(y[at], expected[at]) << kernel.name;
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+// Scales that no 16-bit trick bears: huge, infinite, NaN, subnormal, zero.
+TEST(LinearLowbitFloatTest, OddScalesGiveWhatTheFormatDecodes) {
+  const float odd[] = {3e38f,
+                       -2e37f,
+                       1e-40f,
+                       0.0f,
+                       std::numeric_limits<float>::infinity(),
+                       std::numeric_limits<float>::quiet_NaN()};
+  for_each_kernel([&](const LinearLowbitFloatKernel& kernel) {
+    for (int types = 0; types < 9; ++types) {
+      for (const int bits : {4, 8}) {
+        for (const std::int64_t m : {1, 7}) {
+          for (const float scale : odd) {
+            Problem problem({bits,
+                             m,
+                             40,
+                             64,
+                             32,
+                             true,
+                             false,
+                             static_cast<LowbitScale>(types % 3),
+                             static_cast<LowbitScale>(types / 3)});
+            problem.weight().set_scale(21 * 2, scale);
+            const auto y = problem.result(kernel);
+            const auto expected =
+                problem.result(linear_lowbit_float_kernels().back());
+            for (std::size_t i = 0; i < y.size(); ++i) {
+              ASSERT_TRUE(y[i] == expected[i] ||
+                          (std::isnan(y[i]) && std::isnan(expected[i])))
+                  << kernel.name << " scale " << scale << " at " << i << ": "
+                  << y[i] << ", " << expected[i];
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace mantissa::kernels

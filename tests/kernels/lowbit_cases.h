@@ -1,0 +1,134 @@
+#pragma once
+
+// Low-bit weights for the tests of the products with them: what they hold in
+// plain numbers, and the runtime layout of it.
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include <mantissa/primitives/float_casts.h>
+
+#include "kernels/lowbit_layout.h"
+
+namespace mantissa::kernels {
+
+struct LowbitCase {
+  LowbitLayout layout;
+  bool zeros = false;
+  LowbitScale type = LowbitScale::Bf16;
+  bool extreme = false;  ///< codes at the ends of their range only
+};
+
+/// A weight with random codes, scales and zero points.
+class LowbitCaseWeight {
+ public:
+  LowbitCaseWeight(const LowbitCase& c, std::mt19937& random) : case_(c) {
+    const LowbitLayout& layout = c.layout;
+    const int low = -(1 << (layout.bits - 1));
+    const int high = -low - 1;
+    std::uniform_int_distribution<int> code(low, high);
+    codes_.resize(static_cast<std::size_t>(layout.n * layout.k));
+    for (std::int8_t& v : codes_) {
+      v = static_cast<std::int8_t>(c.extreme ? (random() % 2 ? low : high)
+                                             : code(random));
+    }
+    const auto groups = static_cast<std::size_t>(layout.n * layout.groups());
+    std::uniform_real_distribution<float> real(-0.02f, 0.05f);
+    for (std::size_t i = 0; i < groups; ++i) {
+      scales_.push_back(real(random));
+      zeros_.push_back(static_cast<std::int8_t>(code(random)));
+    }
+    pack();
+  }
+  LowbitCaseWeight(const LowbitCaseWeight&) = delete;
+
+  /// Scale g = row * groups + group becomes what `scale` is in the case's type.
+  void set_scale(std::int64_t g, float scale) {
+    scales_[static_cast<std::size_t>(g)] = scale;
+    pack();
+  }
+
+  /// (code - zero) of row j.
+  int code_at(std::int64_t j, std::int64_t k) const {
+    const int code = codes_[static_cast<std::size_t>(j * case_.layout.k + k)];
+    return case_.zeros ? code - zeros_[static_cast<std::size_t>(group(j, k))]
+                       : code;
+  }
+  /// As the kernels read it.
+  float scale_at(std::int64_t j, std::int64_t k) const {
+    const float scale = scales_[static_cast<std::size_t>(group(j, k))];
+    if (case_.type == LowbitScale::Bf16) {
+      return bfloat16_to_float(float_to_bfloat16(scale));
+    }
+    if (case_.type == LowbitScale::F16) {
+      return float16_to_float(float_to_float16(scale));
+    }
+    return scale;
+  }
+  double value_at(std::int64_t j, std::int64_t k) const {
+    return code_at(j, k) * static_cast<double>(scale_at(j, k));
+  }
+
+  const LowbitLayout& layout() const { return case_.layout; }
+  const std::vector<std::int8_t>& codes() const { return codes_; }
+  const std::vector<std::uint8_t>& packed() const { return packed_; }
+  const LowbitWeightView& view() const { return weight_; }
+
+ private:
+  std::int64_t group(std::int64_t j, std::int64_t k) const {
+    return j * case_.layout.groups() + k / case_.layout.group;
+  }
+
+  void pack() {
+    const LowbitLayout& layout = case_.layout;
+    packed_.resize(static_cast<std::size_t>(layout.code_bytes()));
+    pack_lowbit(layout, codes_.data(), 0, layout.tiles(), packed_.data());
+    const auto values = static_cast<std::size_t>(layout.metadata_values());
+    std::vector<std::uint16_t> narrow;
+    for (const float scale : scales_) {
+      narrow.push_back(case_.type == LowbitScale::F16
+                           ? float_to_float16(scale)
+                           : float_to_bfloat16(scale));
+    }
+    const bool wide = case_.type == LowbitScale::F32;
+    packed_scales_.resize(values * 4);
+    pack_lowbit_metadata(
+        layout,
+        wide ? static_cast<const void*>(scales_.data()) : narrow.data(),
+        wide ? 4 : 2,
+        0,
+        layout.tiles(),
+        packed_scales_.data());
+    packed_zeros_.resize(values);
+    pack_lowbit_metadata(
+        layout, zeros_.data(), 1, 0, layout.tiles(), packed_zeros_.data());
+    weight_ = {layout.bits,
+               layout.n,
+               layout.stored_k(),
+               layout.stored_group(),
+               packed_.data(),
+               case_.type,
+               packed_scales_.data(),
+               case_.zeros ? packed_zeros_.data() : nullptr,
+               nullptr};
+    sums_.resize(static_cast<std::size_t>(layout.tiles() * kLowbitTile));
+    lowbit_sums(
+        layout, codes_.data(), weight_, 0, layout.tiles(), sums_.data());
+    weight_.sums = sums_.data();
+  }
+
+  LowbitCase case_;
+  std::vector<std::int8_t> codes_;
+  std::vector<float> scales_;
+  std::vector<std::int8_t> zeros_;
+  std::vector<std::uint8_t> packed_;
+  std::vector<std::uint8_t> packed_scales_;
+  std::vector<std::int8_t> packed_zeros_;
+  std::vector<float> sums_;
+  LowbitWeightView weight_;
+};
+
+}  // namespace mantissa::kernels
