@@ -242,14 +242,19 @@ std::vector<HostTensor> LowbitWeight::fields() const {
 void LowbitWeight::decode_row(std::int64_t row, float* values) const {
   std::vector<std::int8_t> codes(static_cast<std::size_t>(layout_.k));
   kernels::unpack_lowbit_row(layout_, view_.codes, row, codes.data());
-  for (std::int64_t k = 0; k < layout_.k; ++k) {
+  for (std::int64_t g = 0; g < layout_.groups(); ++g) {
     const std::int64_t at =
-        (row / kernels::kLowbitTile * layout_.groups() + k / layout_.group) *
+        (row / kernels::kLowbitTile * layout_.groups() + g) *
             kernels::kLowbitTile +
         row % kernels::kLowbitTile;
     const int zero = view_.zeros == nullptr ? 0 : view_.zeros[at];
-    values[k] = static_cast<float>(codes[static_cast<std::size_t>(k)] - zero) *
-                kernels::lowbit_scale(view_.scale_type, view_.scales, at);
+    const float scale =
+        kernels::lowbit_scale(view_.scale_type, view_.scales, at);
+    const std::int64_t end = (g + 1) * layout_.group;
+    for (std::int64_t k = g * layout_.group; k < end; ++k) {
+      values[k] =
+          static_cast<float>(codes[static_cast<std::size_t>(k)] - zero) * scale;
+    }
   }
 }
 

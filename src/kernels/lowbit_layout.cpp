@@ -109,6 +109,21 @@ void for_each_plane(int bits, const Plane& plane) {
   }
 }
 
+// The four codes of one row and unit, one a byte; `at` is where the row's bytes
+// of a chunk begin.
+std::uint32_t row_unit(int bits, const std::uint8_t* at, int unit) {
+  std::uint32_t codes = 0;
+  for_each_plane(bits, [&](int low, int width) {
+    const int each = 8 / width;
+    std::uint32_t word = 0;
+    std::memcpy(&word, at + unit / each * kUnitBytes, sizeof(word));
+    const std::uint32_t mask = ((1u << width) - 1) * 0x01010101u;
+    codes |= (word >> (unit % each * width) & mask) << low;
+    at += kUnits / each * kUnitBytes;
+  });
+  return codes;
+}
+
 }  // namespace
 
 const char* lowbit_layout_error(const LowbitLayout& layout) {
@@ -158,22 +173,23 @@ void unpack_lowbit_row(const LowbitLayout& layout,
                        const std::uint8_t* packed,
                        std::int64_t row,
                        std::int8_t* codes) {
-  const std::int64_t lane = row % kLowbitTile;
-  const int offset = 1 << (layout.bits - 1);
   const std::uint8_t* chunk =
-      packed + row / kLowbitTile * layout.chunks() * layout.bits * kUnitBytes;
-  for (std::int64_t k = 0; k < layout.k; ++k) {
-    if (k > 0 && k % kLowbitChunk == 0) chunk += layout.bits * kUnitBytes;
-    const auto unit = static_cast<int>(k % kLowbitChunk / 4);
-    const std::uint8_t* plane = chunk;
-    int code = 0;
-    for_each_plane(layout.bits, [&](int low, int width) {
-      const int each = 8 / width;
-      const int byte = plane[unit / each * kUnitBytes + 4 * lane + k % 4];
-      code |= ((byte >> (unit % each * width)) & ((1 << width) - 1)) << low;
-      plane += kUnits / each * kUnitBytes;
-    });
-    codes[k] = static_cast<std::int8_t>(code - offset);
+      packed + row / kLowbitTile * layout.chunks() * layout.bits * kUnitBytes +
+      row % kLowbitTile * 4;
+  const int offset = 1 << (layout.bits - 1);
+  for (std::int64_t k = 0; k < layout.k; k += kLowbitChunk) {
+    std::int8_t values[kLowbitChunk];
+    for (int unit = 0; unit < kUnits; ++unit) {
+      const std::uint32_t four = row_unit(layout.bits, chunk, unit);
+      for (int i = 0; i < 4; ++i) {
+        values[4 * unit + i] = static_cast<std::int8_t>(
+            static_cast<int>(four >> 8 * i & 0xff) - offset);
+      }
+    }
+    std::memcpy(codes + k,
+                values,
+                static_cast<std::size_t>(std::min(kLowbitChunk, layout.k - k)));
+    chunk += layout.bits * kUnitBytes;
   }
 }
 
