@@ -4,169 +4,27 @@
 // probes differ by more than 10 % the repetition is dropped. Threads split the
 // columns, as in the torch half.
 //   bench_linear_lowbit [--repeats N] [--threads 1,2] [--filter TEXT]
-#include <immintrin.h>
-
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "machine_probes.h"
+
 #include "core/aligned_bytes.h"
-#include "kernels/caps.h"
 #include "kernels/linear_lowbit.h"
+#include "kernels/linear_lowbit_float.h"
 #include "kernels/lowbit_activations.h"
 #include "kernels/quantize_panels.h"
 
 namespace mantissa::kernels {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-constexpr std::int64_t kRotation = std::int64_t{256} << 20;  // bytes of weights
-
-// Threads that wait for work by spinning, so that starting them costs nothing.
-class Team {
- public:
-  explicit Team(int threads) : threads_(threads) {
-    for (int i = 1; i < threads; ++i) {
-      workers_.emplace_back([this, i] { serve(i); });
-    }
-  }
-  ~Team() {
-    stop_ = true;
-    ++round_;
-    for (std::thread& worker : workers_) worker.join();
-  }
-  int size() const { return threads_; }
-  // work(thread) on every thread.
-  void run(const std::function<void(int)>& work) {
-    work_ = &work;
-    left_ = threads_ - 1;
-    ++round_;
-    work(0);
-    while (left_ != 0) {
-      _mm_pause();
-    }
-  }
-
- private:
-  void serve(int thread) {
-    int seen = 0;
-    for (;;) {
-      while (round_ == seen) {
-        _mm_pause();
-      }
-      seen = round_;
-      if (stop_) return;
-      (*work_)(thread);
-      --left_;
-    }
-  }
-  int threads_;
-  std::vector<std::thread> workers_;
-  std::atomic<int> round_ = 0;
-  std::atomic<int> left_ = 0;
-  std::atomic<bool> stop_ = false;
-  const std::function<void(int)>* work_ = nullptr;
-};
-
-constexpr int kChains = 16;  // of vpdpbusd: more than its latency takes
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::atomic<long> g_sink = 0;
-
-__attribute__((target("avx2"))) long read_avx2(const std::byte* p,
-                                               std::int64_t bytes) {
-  __m256i s[4] = {};
-  for (std::int64_t i = 0; i < bytes; i += 128) {
-    _mm_prefetch(reinterpret_cast<const char*>(p + i + 4096), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(p + i + 4160), _MM_HINT_T0);
-    for (int j = 0; j < 4; ++j) {
-      s[j] = _mm256_add_epi64(
-          s[j],
-          _mm256_load_si256(reinterpret_cast<const __m256i*>(p + i + 32 * j)));
-    }
-  }
-  const __m256i all = _mm256_add_epi64(_mm256_add_epi64(s[0], s[1]),
-                                       _mm256_add_epi64(s[2], s[3]));
-  return _mm256_extract_epi64(all, 0) + _mm256_extract_epi64(all, 3);
-}
-
-// Bytes a second that the team reads.
-double read_rate(Team& team, const AlignedBytes& memory) {
-  const std::int64_t part = kRotation / team.size() / 128 * 128;
-  const auto start = Clock::now();
-  team.run([&](int t) { g_sink += read_avx2(memory.data() + t * part, part); });
-  return static_cast<double>(part * team.size()) / seconds_since(start);
-}
-
-__attribute__((target("avx2"))) long products_avx2(std::int64_t rounds) {
-  __m256i sum[8] = {};
-  const __m256i a = _mm256_set1_epi8(3);
-  __m256i b = _mm256_set1_epi8(5);
-  for (std::int64_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 8
-    for (int j = 0; j < 8; ++j) {
-      __asm__ volatile("" : "+x"(b));  // no product is used twice
-      sum[j] = _mm256_add_epi16(sum[j], _mm256_maddubs_epi16(a, b));
-      __asm__ volatile("" : "+x"(sum[j]));
-    }
-  }
-  __m256i all = sum[0];
-#pragma GCC unroll 8
-  for (int j = 1; j < 8; ++j) all = _mm256_add_epi16(all, sum[j]);
-  return _mm256_extract_epi64(all, 0);
-}
-
-__attribute__((target("avx512f,avx512bw,avx512vnni"))) long products_avx512(
-    std::int64_t rounds) {
-  __m512i sum[kChains];
-  const __m512i a = _mm512_set1_epi8(3);
-  const __m512i b = _mm512_set1_epi8(5);
-#pragma GCC unroll 16
-  for (int j = 0; j < kChains; ++j) sum[j] = _mm512_set1_epi32(j);
-  for (std::int64_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 16
-    for (int j = 0; j < kChains; ++j) {
-      sum[j] = _mm512_dpbusd_epi32(sum[j], a, b);
-      // Each chain is its own, in a register.
-      __asm__ volatile("" : "+v"(sum[j]));
-    }
-  }
-  __m512i all = sum[0];
-#pragma GCC unroll 16
-  for (int j = 1; j < kChains; ++j) all = _mm512_add_epi32(all, sum[j]);
-  int out[16];
-  _mm512_storeu_si512(out, all);
-  return out[0] + out[15];
-}
-
-// Operations a second (two each product) of the instruction that the preferred
-// kernel is made of: vpdpbusd, or vpmaddubsw and a 16-bit addition.
-double product_rate(Team& team) {
-  constexpr std::int64_t kRounds = 400000;
-  const bool wide = host_caps().avx512vnni;
-  const auto start = Clock::now();
-  team.run([&](int) {
-    g_sink += wide ? products_avx512(kRounds) : products_avx2(kRounds);
-  });
-  const double each = wide ? kChains * 128.0 : 8 * 64.0;
-  return each * static_cast<double>(kRounds * team.size()) /
-         seconds_since(start);
-}
 
 struct Case {
   std::string name;
@@ -176,8 +34,15 @@ struct Case {
   std::int64_t m;
   std::int64_t n;
   std::int64_t k;
-  std::int64_t x_group;
+  std::int64_t x_group;  // 0: a scale each row; kFloats: float32
 };
+
+constexpr std::int64_t kFloats = -1;
+
+// Of the instruction that the case is made of.
+double peak_rate(const Case& c, Team& team) {
+  return c.x_group == kFloats ? fma_rate(team) : product_rate(team);
+}
 
 // Weights of one shape, many times, with random bytes.
 struct Weights {
@@ -236,39 +101,8 @@ class Bench {
     std::normal_distribution<float> normal;
     for (float& v : x) v = normal(random);
     std::vector<float> y(static_cast<std::size_t>(c.m * c.n));
-    LowbitActivationBuffer buffer;
-    buffer.resize(c.m, c.k, c.x_group, false);
-    const auto& quantize = select_quantize_panels({c.m, c.k, 32});
-    std::vector<std::int8_t> codes(x.size(), 3);
-    std::vector<float> scales(static_cast<std::size_t>(c.m), 0.1f);
-    const auto& kernel = select_linear_lowbit({c.bits, c.m, c.n, c.k});
-    std::vector<AlignedBytes> workspaces;
-    for (int t = 0; t < team.size(); ++t) {
-      workspaces.emplace_back(static_cast<std::size_t>(kLowbitWorkspace));
-    }
-    const std::int64_t tiles = (c.n + 15) / 16;
-    std::int64_t turn = 0;
-    const auto call = [&] {
-      LinearLowbitArgs args;
-      args.w = weights.at(turn++);
-      if (c.x_group != 0) {
-        quantize.run(buffer.fill_from(x.data(), c.k), 0, buffer.panels());
-      } else if (turn == 1) {
-        buffer.take_rows(
-            codes.data(), scales.data(), nullptr, 0, buffer.panels());
-      }
-      args.x = buffer.view();
-      args.y = y.data();
-      args.y_stride = c.n;
-      team.run([&](int t) {
-        const std::int64_t pairs = (tiles + 1) / 2;
-        const std::int64_t begin = pairs * t / team.size() * 2;
-        const std::int64_t end =
-            std::min(tiles, pairs * (t + 1) / team.size() * 2);
-        kernel.run(
-            args, {begin, end, workspaces[static_cast<std::size_t>(t)].data()});
-      });
-    };
+    const auto call = c.x_group == kFloats ? floats_call(c, team, weights, x, y)
+                                           : codes_call(c, team, weights, x, y);
     call();
     const double ops = 2.0 * static_cast<double>(c.m * c.n * c.k);
     const int calls = static_cast<int>(std::clamp(4e9 / ops, 1.0, 40.0));
@@ -281,7 +115,7 @@ class Bench {
                     weights.memory.size() >= static_cast<std::size_t>(kRotation)
                         ? weights.memory
                         : spare());
-      const double peak = product_rate(team);
+      const double peak = peak_rate(c, team);
       const auto start = Clock::now();
       for (int j = 0; j < calls; ++j) call();
       const double time = seconds_since(start) / calls;
@@ -290,7 +124,7 @@ class Bench {
                     weights.memory.size() >= static_cast<std::size_t>(kRotation)
                         ? weights.memory
                         : spare());
-      const double peak2 = product_rate(team);
+      const double peak2 = peak_rate(c, team);
       if (std::fabs(read / read2 - 1) > 0.1 ||
           std::fabs(peak / peak2 - 1) > 0.1) {
         continue;
@@ -323,6 +157,66 @@ class Bench {
   }
 
  private:
+  // run(args of a call, tiles) on every thread.
+  template <class Args, class Kernel>
+  void on_tiles(Team& team, const Args& args, const Kernel& kernel) {
+    while (static_cast<int>(workspaces_.size()) < team.size()) {
+      workspaces_.emplace_back(static_cast<std::size_t>(kLowbitWorkspace));
+    }
+    const std::int64_t tiles = (args.w.n + 15) / 16;
+    const std::int64_t pairs = (tiles + 1) / 2;
+    team.run([&](int t) {
+      const std::int64_t begin = pairs * t / team.size() * 2;
+      const std::int64_t end =
+          std::min(tiles, pairs * (t + 1) / team.size() * 2);
+      kernel.run(args,
+                 {begin, end, workspaces_[static_cast<std::size_t>(t)].data()});
+    });
+  }
+
+  std::function<void()> codes_call(const Case& c,
+                                   Team& team,
+                                   const Weights& weights,
+                                   const std::vector<float>& x,
+                                   std::vector<float>& y) {
+    codes_.resize(c.m, c.k, c.x_group, false);
+    if (c.x_group == 0) {
+      const std::vector<std::int8_t> codes(x.size(), 3);
+      const std::vector<float> scales(static_cast<std::size_t>(c.m), 0.1f);
+      codes_.take_rows(
+          codes.data(), scales.data(), nullptr, 0, codes_.panels());
+    }
+    return [&, turn = std::int64_t{0}]() mutable {
+      LinearLowbitArgs args;
+      args.w = weights.at(turn++);
+      if (c.x_group != 0) {
+        const auto& quantize = select_quantize_panels({c.m, c.k, 32});
+        quantize.run(codes_.fill_from(x.data(), c.k), 0, codes_.panels());
+      }
+      args.x = codes_.view();
+      args.y = y.data();
+      args.y_stride = c.n;
+      on_tiles(team, args, select_linear_lowbit({c.bits, c.m, c.n, c.k}));
+    };
+  }
+
+  std::function<void()> floats_call(const Case& c,
+                                    Team& team,
+                                    const Weights& weights,
+                                    const std::vector<float>& x,
+                                    std::vector<float>& y) {
+    floats_.resize(c.m, c.k);
+    return [&, turn = std::int64_t{0}]() mutable {
+      LinearLowbitFloatArgs args;
+      args.w = weights.at(turn++);
+      floats_.fill(x.data(), c.k, 0, floats_.panels());
+      args.x = floats_.view();
+      args.y = y.data();
+      args.y_stride = c.n;
+      on_tiles(team, args, select_linear_lowbit_float({c.bits, c.m, c.n, c.k}));
+    };
+  }
+
   const AlignedBytes& spare() {
     if (spare_.size() == 0) {
       spare_.reserve(static_cast<std::size_t>(kRotation) + 8192);
@@ -332,6 +226,9 @@ class Bench {
   }
   int repeats_;
   AlignedBytes spare_;
+  std::vector<AlignedBytes> workspaces_;
+  LowbitActivationBuffer codes_;
+  LowbitFloatBuffer floats_;
 };
 
 std::vector<Case> cases() {
@@ -350,7 +247,9 @@ std::vector<Case> cases() {
                                zeros ? "asym" : "sym",
                                group == 0 ? "row" : std::to_string(group),
                                "",
-                               x_group == 0 ? "row" : std::to_string(x_group),
+                               x_group == 0         ? "row"
+                               : x_group == kFloats ? "f32"
+                                                    : std::to_string(x_group),
                                m),
                    bits,
                    group,
@@ -378,6 +277,18 @@ std::vector<Case> cases() {
            {960, 576}, {576, 576}, {3072, 576}, {576, 1536}, {49152, 576}}) {
     for (const std::int64_t m : {1, 512}) add(4, 32, true, m, n, k, 32);
   }
+  for (const std::int64_t g : {128, 32}) {
+    for (const std::int64_t m : {1, 2, 4, 16, 512}) {
+      add(4, g, g == 32, m, 4096, 4096, kFloats);
+    }
+  }
+  for (const int bits : {1, 2, 3, 5, 6, 8}) {
+    add(bits, 32, false, 1, 4096, 4096, kFloats);
+  }
+  for (const std::int64_t m : {1, 16, 512}) {
+    add(8, 0, false, m, 4096, 4096, kFloats);
+    add(4, 32, true, m, 576, 576, kFloats);
+  }
   return out;
 }
 
@@ -396,8 +307,8 @@ int main(int argc, char** argv) {
     if (option == "--filter") filter = argv[i + 1];
   }
   for (const KernelInfo& row : all_kernels(host_caps())) {
-    if (row.op == "linear_lowbit" && row.refusal.empty()) {
-      fmt::print("linear_lowbit: {} runs here\n", row.name);
+    if (row.op.starts_with("linear_lowbit") && row.refusal.empty()) {
+      fmt::print("{}: {} runs here\n", row.op, row.name);
     }
   }
   Bench bench(repeats);

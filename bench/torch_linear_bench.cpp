@@ -1,6 +1,10 @@
 // The way of one linear through torch's dispatcher, weight [64, 64], M = 1, one
 // thread: plain, and quantized in each way. Each case checks its result first.
 // `above` is what it takes beyond the plain module of the same run.
+//
+// And packed weights [2048, 2048] with float32 activations beside the product
+// of the decoded weight, one thread, in turns: `of_decoded` is the speed of the
+// packed one in parts of the decoded one's.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -13,6 +17,7 @@
 #include <torch/torch.h>
 
 #include <mantissa/configs/registry.h>
+#include <mantissa/torch/lowbit.h>
 #include <mantissa/torch/quantize.h>
 #include <mantissa/torch/quantized_tensor.h>
 
@@ -80,6 +85,63 @@ void run(benchmark::State& state, const Case& which) {
   state.counters["above_ns"] = ours - base;
 }
 
+// Of one call.
+double seconds_of(const std::function<void()>& call) {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  call();
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+void run_packed(benchmark::State& state,
+                const std::string& config,
+                std::int64_t rows) {
+  const torch::NoGradGuard no_grad;
+  constexpr std::int64_t kWide = 2048;
+  torch::manual_seed(1);
+  torch::nn::Linear packed(torch::nn::LinearOptions(kWide, kWide).bias(false));
+  quantize_(*packed, parse_config_words(config));
+  const at::Tensor decoded = mantissa::dequantize(packed->weight);
+  pack_lowbit_(*packed, Int8Compute::Float);
+  const at::Tensor x = torch::randn({rows, kWide});
+  const at::Tensor truth = at::linear(x, decoded);
+  // Two orders of 2048 sums.
+  const at::Tensor bound =
+      at::linear(x.abs(), decoded.abs()) * (2 * kWide * 0x1p-24);
+  if (!((packed(x) - truth).abs() <= bound).all().item<bool>()) {
+    state.SkipWithError("wrong result");
+    return;
+  }
+  for (auto _ : state) benchmark::DoNotOptimize(packed(x));
+  double ours = 1e30;
+  double theirs = 1e30;
+  for (int i = 0; i < 15; ++i) {
+    ours = std::min(ours, seconds_of([&] { packed(x); }));
+    theirs = std::min(theirs, seconds_of([&] { at::linear(x, decoded); }));
+  }
+  state.counters["ours_us"] = ours * 1e6;
+  state.counters["decoded_us"] = theirs * 1e6;
+  state.counters["of_decoded"] = theirs / ours;
+}
+
+void register_packed() {
+  const std::pair<std::string, std::string> configs[] = {
+      {"int4_g32",
+       "intx_weight_only:weight_dtype=int4,granularity=per_group(32)"},
+      {"int8", "int8_weight_only"}};
+  for (const auto& [name, config] : configs) {
+    for (const std::int64_t rows : {1, 4, 16, 128, 512}) {
+      benchmark::RegisterBenchmark(
+          ("torch_linear/packed_" + name + "/m" + std::to_string(rows) +
+           "_n2048_k2048")
+              .c_str(),
+          [config = config, rows](benchmark::State& state) {
+            run_packed(state, config, rows);
+          });
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mantissa
 
@@ -91,5 +153,6 @@ int main(int argc, char** argv) {
         ("torch_linear/" + which.name + "/m1_n64_k64").c_str(),
         [&which](benchmark::State& state) { mantissa::run(state, which); });
   }
+  mantissa::register_packed();
   benchmark::RunSpecifiedBenchmarks();
 }
