@@ -23,10 +23,10 @@ void add_loading_words(CLI::App& command, ModelWords& words) {
   command
       .add_option("--compute-dtype",
                   words.compute_dtype,
-                  "Dtype of the activations, to which quantized weights "
-                  "decode; int8-...: integer codes are multiplied by int8 "
-                  "activations, a scale each token or each 32 or 64 values, "
-                  "all else is float32")
+                  "Dtype of the activations, with which the codes of quantized "
+                  "weights are multiplied, or to which they decode; int8-...: "
+                  "codes are multiplied by int8 activations, a scale each "
+                  "token or each 32 or 64 values, all else is float32")
       ->check(CLI::IsMember({"float32",
                              "bfloat16",
                              "float16",

@@ -2,12 +2,13 @@
 
 namespace mantissa {
 
-/// How activations become int8 for products with low-bit weights on the CPU.
+/// How activations enter products with low-bit weights on the CPU.
 enum class Int8Compute {
-  None,     ///< they do not: weights are decoded
-  Token,    ///< asymmetric, a scale each row: torchao's int8_asym_per_token
-  Group32,  ///< symmetric, a scale each 32 values
-  Group64,  ///< symmetric, a scale each 64 values
+  None,   ///< as they are: weights are decoded
+  Token,  ///< int8, asymmetric, a scale each row: torchao's int8_asym_per_token
+  Group32,  ///< int8, symmetric, a scale each 32 values
+  Group64,  ///< int8, symmetric, a scale each 64 values
+  Float,    ///< as float32, with codes that become float32 in registers
 };
 
 }  // namespace mantissa

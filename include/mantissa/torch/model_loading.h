@@ -22,7 +22,8 @@ struct ModelOptions {
   /// weights; quantized weights decode to it.
   c10::ScalarType compute_dtype = c10::ScalarType::Float;
   /// How products with quantized weights take activations on the CPU, where the
-  /// weight's format allows it (pack_lowbit_()); None: weights decode.
+  /// weight's format allows it (pack_lowbit_()); None: weights decode. A plain
+  /// bfloat16 embedding or head of a float32 model stays as it is unless None.
   Int8Compute int8_compute = Int8Compute::None;
   c10::Device device = c10::Device(c10::DeviceType::CPU);
   /// Positions of the key-value cache in the plan; 0: the trained context.

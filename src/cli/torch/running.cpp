@@ -17,7 +17,7 @@ ModelOptions model_options(const ModelWords& words) {
   options.int8_compute = compute == "int8-token" ? Int8Compute::Token
                          : compute == "int8-g32" ? Int8Compute::Group32
                          : compute == "int8-g64" ? Int8Compute::Group64
-                                                 : Int8Compute::None;
+                                                 : Int8Compute::Float;
   const std::string& cache = words.kv_cache_dtype;
   if (!cache.empty()) {
     options.cache_dtype = cache == "int8"       ? at::kChar

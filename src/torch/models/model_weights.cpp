@@ -128,7 +128,8 @@ std::int64_t loaded_bytes(const CheckpointWeight& weight,
                ? LowbitWeight::most_bytes(*weight.encoding)
                : weight.bytes;
   }
-  if (packs && weight.dtype == DType::BFloat16 && is_token_table(weight.name)) {
+  if (packs && dtype == at::kFloat && weight.dtype == DType::BFloat16 &&
+      is_token_table(weight.name)) {
     return weight.bytes;
   }
   return numel(weight.shape) *
@@ -175,12 +176,12 @@ void load_parameters(torch::nn::Module& module,
     }
     at::Tensor value = weights.read(kept);
     // A table for tokens is read once a token: in its own dtype.
-    const bool table = int8 != Int8Compute::None && device.is_cpu() &&
-                       value.scalar_type() == at::kBFloat16 &&
-                       is_token_table(parameter);
+    const bool table =
+        int8 != Int8Compute::None && dtype == at::kFloat && device.is_cpu() &&
+        value.scalar_type() == at::kBFloat16 && is_token_table(parameter);
     if (!table) value = value.to(dtype);
     value = value.to(device);
-    if (int8 != Int8Compute::None && packing_refusal(value).empty()) {
+    if (int8 != Int8Compute::None && packing_refusal(value, int8).empty()) {
       value = packed_weight(value, int8);
     }
     for (const ParameterPlace& place : parameter.places) place.put(value);

@@ -8,6 +8,7 @@
 
 #include "core/aligned_bytes.h"
 #include "kernels/linear_lowbit.h"
+#include "kernels/linear_lowbit_float.h"
 #include "kernels/lowbit_activations.h"
 #include "torch/ops/checks.h"
 #include "torch/ops/lowbit_rows.h"
@@ -18,7 +19,9 @@ namespace {
 
 using at::Tensor;
 using kernels::LinearLowbitArgs;
+using kernels::LinearLowbitFloatArgs;
 using kernels::LowbitActivationBuffer;
+using kernels::LowbitFloatBuffer;
 
 constexpr const char* kOp = "linear_lowbit";
 constexpr std::int64_t kGrainProducts = 1 << 16;
@@ -35,6 +38,18 @@ void check_arguments(const Tensor& x,
       bias.is_cpu(), kOp, ": bias: expected the CPU, got ", bias.device());
 }
 
+constexpr std::int64_t kSerialRows = 16;  // that one thread arranges
+
+void arrange_floats(const Tensor& x, LowbitFloatBuffer& out) {
+  const Tensor wide = x.to(at::kFloat);
+  out.resize(x.size(0), x.size(1));
+  const auto* from = wide.const_data_ptr<float>();
+  at::parallel_for(
+      0, out.panels(), kSerialRows, [&](std::int64_t begin, std::int64_t end) {
+        out.fill(from, x.size(1), begin, end);
+      });
+}
+
 // A thread's room for kernels.
 void* workspace() {
   static thread_local AlignedBytes bytes(
@@ -43,9 +58,8 @@ void* workspace() {
 }
 
 // Pairs of tiles, from the threads of ATen's pool.
-void run_tiles(const LinearLowbitArgs& args) {
-  const auto& kernel = kernels::select_linear_lowbit(
-      {args.w.bits, args.x.m, args.w.n, args.w.k});
+template <class Kernel, class Args>
+void run_tiles(const Kernel& kernel, const Args& args) {
   const std::int64_t tiles =
       (args.w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile;
   const std::int64_t pair =
@@ -57,6 +71,48 @@ void run_tiles(const LinearLowbitArgs& args) {
       [&](std::int64_t begin, std::int64_t end) {
         kernel.run(args, {2 * begin, std::min(2 * end, tiles), workspace()});
       });
+}
+
+// What Args of every kernel have but the activations.
+template <class Args>
+Args make_args(const LowbitWeight& weight, const Tensor& bias, Tensor& y) {
+  Args args;
+  args.w = weight.view();
+  args.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+  args.y = y.mutable_data_ptr<float>();
+  args.y_stride = weight.layout().n;
+  return args;
+}
+
+void multiply_floats(const Tensor& x,
+                     const LowbitWeight& weight,
+                     const Tensor& bias,
+                     Tensor& y) {
+  LowbitFloatBuffer floats;
+  arrange_floats(x, floats);
+  auto args = make_args<LinearLowbitFloatArgs>(weight, bias, y);
+  const DType decoded = weight.encoding()->dtype();
+  args.values = decoded == DType::BFloat16  ? kernels::LowbitScale::Bf16
+                : decoded == DType::Float16 ? kernels::LowbitScale::F16
+                                            : kernels::LowbitScale::F32;
+  args.x = floats.view();
+  run_tiles(kernels::select_linear_lowbit_float(
+                {args.w.bits, args.x.m, args.w.n, args.w.k}),
+            args);
+}
+
+void multiply_codes(const Tensor& x,
+                    const LowbitWeight& weight,
+                    const Tensor& bias,
+                    Int8Compute activation,
+                    Tensor& y) {
+  LowbitActivationBuffer codes;
+  quantize_lowbit_rows(x, activation, codes);
+  auto args = make_args<LinearLowbitArgs>(weight, bias, y);
+  args.x = codes.view();
+  run_tiles(kernels::select_linear_lowbit(
+                {args.w.bits, args.x.m, args.w.n, args.w.k}),
+            args);
 }
 
 }  // namespace
@@ -73,16 +129,12 @@ Tensor linear_lowbit(const Tensor& x,
   Tensor y =
       at::empty({rows.size(0), layout.n}, rows.options().dtype(at::kFloat));
   if (y.numel() > 0) {
-    LowbitActivationBuffer codes;
-    quantize_lowbit_rows(rows, activation, codes);
     const Tensor b = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
-    LinearLowbitArgs args;
-    args.w = weight.view();
-    args.x = codes.view();
-    args.bias = b.defined() ? b.const_data_ptr<float>() : nullptr;
-    args.y = y.mutable_data_ptr<float>();
-    args.y_stride = layout.n;
-    run_tiles(args);
+    if (activation == Int8Compute::Float) {
+      multiply_floats(rows, weight, b, y);
+    } else {
+      multiply_codes(rows, weight, b, activation, y);
+    }
   }
   return y.to(x.scalar_type()).reshape(sizes);
 }

@@ -8,12 +8,14 @@
 
 namespace mantissa {
 
-/// x [.., K] (float32, bfloat16 or float16, on the CPU), quantized to int8 as
-/// `activation` says, times the transposed weight [N, K] in its runtime layout,
-/// plus bias [N], which may be undefined: [.., N] in x's dtype. Sums of codes
-/// are exact, the scales are applied in float32 (kernels/linear_lowbit_args.h).
-/// A row with NaN or infinity gives a row of NaN. Throws c10::ValueError,
-/// c10::TypeError naming the argument.
+/// x [.., K] (float32, bfloat16 or float16, on the CPU) times the transposed
+/// weight [N, K] in its runtime layout, plus bias [N], which may be undefined:
+/// [.., N] in x's dtype. x is quantized to int8 as `activation` says: sums of
+/// codes are exact, the scales are applied in float32
+/// (kernels/linear_lowbit_args.h), and a row with NaN or infinity gives a row
+/// of NaN. Int8Compute::Float multiplies x in float32 with the values
+/// that the format decodes to (kernels/linear_lowbit_float_args.h). Throws
+/// c10::ValueError, c10::TypeError naming the argument.
 at::Tensor linear_lowbit(const at::Tensor& x,
                          const LowbitWeight& weight,
                          const at::Tensor& bias,

@@ -17,7 +17,7 @@ std::vector<PackedWeight> pack_lowbit_(torch::nn::Module& module,
     if (!is_wrapped(parameter.tensor)) continue;
     PackedWeight& report = out.emplace_back();
     report.name = parameter.places.front().name();
-    report.refusal = packing_refusal(parameter.tensor);
+    report.refusal = packing_refusal(parameter.tensor, compute);
     if (!report.refusal.empty()) continue;
     const at::Tensor packed = packed_weight(parameter.tensor, compute);
     report.bytes = quantized_impl(packed)->state().packed->bytes();

@@ -208,16 +208,17 @@ Tensor rule_embedding(DispatchKeySet keys,
                                            scale_grad_by_freq,
                                            sparse);
   }
-  // Rows of a table are decoded one by one, unless most of it is asked for.
   const WeightState& state = quantized_impl(w)->state();
+  if (state.packed != nullptr && !state.transposed) {
+    return decode_packed_rows(*state.packed, indices)
+        .to(scalar_type_of(state.encoding->dtype()))
+        .to(w.scalar_type());
+  }
+  // Rows of a table are decoded one by one, unless most of it is asked for.
   if (!state.training() && !state.transposed && w.device().is_cpu() &&
       indices.numel() < w.size(0)) {
-    const Tensor rows =
-        state.packed != nullptr
-            ? decode_packed_rows(*state.packed, indices)
-                  .to(scalar_type_of(state.encoding->dtype()))
-            : decode_rows(*state.encoding, state.fields, indices);
-    return rows.to(w.scalar_type());
+    return decode_rows(*state.encoding, state.fields, indices)
+        .to(w.scalar_type());
   }
   return at::embedding_symint(mantissa::dequantize(w),
                               indices,

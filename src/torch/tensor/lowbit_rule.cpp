@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <c10/util/Exception.h>
 
@@ -14,6 +15,8 @@
 
 namespace mantissa {
 namespace {
+
+constexpr std::int64_t kGrainRows = 16;  // that a thread decodes
 
 class LowbitRule final : public ProductRule {
  public:
@@ -49,8 +52,6 @@ at::Tensor decode_packed_rows(const LowbitWeight& weight,
   Shape sizes = indices.sizes().vec();
   const std::int64_t k = weight.layout().k;
   sizes.push_back(k);
-  at::Tensor out = at::empty(sizes, at::TensorOptions(at::kFloat));
-  auto* values = out.mutable_data_ptr<float>();
   for (std::int64_t i = 0; i < rows.numel(); ++i) {
     TORCH_CHECK_INDEX(row[i] >= 0 && row[i] < weight.layout().n,
                       "embedding: index ",
@@ -58,8 +59,15 @@ at::Tensor decode_packed_rows(const LowbitWeight& weight,
                       " is outside [0, ",
                       weight.layout().n,
                       ")");
-    weight.decode_row(row[i], values + i * k);
   }
+  at::Tensor out = at::empty(sizes, at::TensorOptions(at::kFloat));
+  auto* values = out.mutable_data_ptr<float>();
+  at::parallel_for(
+      0, rows.numel(), kGrainRows, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          weight.decode_row(row[i], values + i * k);
+        }
+      });
   return out;
 }
 
@@ -69,7 +77,7 @@ at::Tensor unpacked_weight(const at::Tensor& weight) {
   return wrap_weight(state.unpacked(), weight.scalar_type());
 }
 
-std::string packing_refusal(const at::Tensor& weight) {
+std::string packing_refusal(const at::Tensor& weight, Int8Compute compute) {
   const QuantizedTensorImpl* impl = quantized_impl(weight);
   if (impl == nullptr) return "it is not quantized";
   if (impl->training()) return "it trains";
@@ -78,6 +86,13 @@ std::string packing_refusal(const at::Tensor& weight) {
   if (state.transposed) return "it is a transposed view";
   if (int8_activation(*state.encoding) != nullptr) {
     return "its config names int8 activations with a scale each row";
+  }
+  if (compute == Int8Compute::Float &&
+      is_intx_with_activations(*state.encoding)) {
+    return "its config names int8 activations";
+  }
+  if (compute == Int8Compute::Float && state.encoding->shape().size() == 3) {
+    return "experts multiply from their codes with int8 activations only";
   }
   return LowbitWeight::refusal(*state.encoding);
 }

@@ -11,7 +11,7 @@
 
 namespace mantissa {
 
-/// Products of int8 activations with a packed weight.
+/// Products of activations, quantized as `compute` says, with a packed weight.
 std::shared_ptr<ProductRule> lowbit_rule(
     const Encoding& encoding,
     std::shared_ptr<const LowbitWeight> weight,
@@ -25,9 +25,11 @@ at::Tensor decode_packed_rows(const LowbitWeight& weight,
 /// A packed weight with its stored fields; any other as it is.
 at::Tensor unpacked_weight(const at::Tensor& weight);
 
-/// A quantized inference weight on the CPU, packed; its refusal where it has no
-/// runtime layout ("" for one that has).
-std::string packing_refusal(const at::Tensor& weight);
+/// Why a weight does not become a packed one: it is no quantized inference
+/// weight on the CPU, has no runtime layout, or its config names activations
+/// that `compute` is not; "" where it does.
+std::string packing_refusal(const at::Tensor& weight, Int8Compute compute);
+/// A weight without a refusal, packed.
 at::Tensor packed_weight(const at::Tensor& weight, Int8Compute compute);
 
 }  // namespace mantissa

@@ -160,6 +160,38 @@ TEST(PackLowbitTest, ProductsAreThoseOfTheQuantizedActivations) {
   }
 }
 
+// Activations stay floats: the product of the values, within the rounding of
+// 192 fmas and of what leaves in x's dtype.
+TEST(PackLowbitTest, FloatProductsAreThoseOfTheValues) {
+  torch::manual_seed(7);
+  for (const NamedEncoding& each : encodings(DType::Float32)) {
+    const at::Tensor w =
+        to_quantized_tensor(torch::randn({48, 192}), each.encoding);
+    const at::Tensor values = mantissa::dequantize(w).to(at::kDouble);
+    const auto linear = linear_of(w);
+    ASSERT_EQ(pack_lowbit_(*linear, Int8Compute::Float)[0].refusal, "");
+    for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+      for (const std::int64_t m : {1, 2, 4, 7, 40}) {
+        const at::Tensor x = torch::randn({m, 192}).to(dtype);
+        const at::Tensor wide = x.to(at::kDouble);
+        const at::Tensor bias = linear->bias.to(at::kDouble);
+        const at::Tensor expected = wide.mm(values.t()) + bias;
+        const at::Tensor terms = wide.abs().mm(values.abs().t()) + bias.abs();
+        const double out = dtype == at::kFloat  ? 0.0
+                           : dtype == at::kHalf ? 0x1p-11
+                                                : 0x1p-8;
+        const at::Tensor bound =
+            terms * (194 * 0x1p-24) * (1 + out) + expected.abs() * out;
+        const at::Tensor y = linear->forward(x);
+        EXPECT_EQ(y.scalar_type(), dtype);
+        EXPECT_TRUE(
+            ((y.to(at::kDouble) - expected).abs() <= bound).all().item<bool>())
+            << each.name << " m " << m << " dtype " << dtype;
+      }
+    }
+  }
+}
+
 // A config that names its activations keeps them: the codes are those of
 // torchao's sequence of operators, which multiplies the values.
 TEST(PackLowbitTest, TokensAreQuantizedAsTheConfigSays) {
@@ -198,19 +230,21 @@ TEST(PackLowbitTest, RowsDoNotDependOnTheirCompanyNorOnThreads) {
                          {.target_dtype = DType::Int4,
                           .granularity = PerGroup{32},
                           .mapping_type = MappingType::Asymmetric}));
-  const auto linear = linear_of(w);
-  pack_lowbit_(*linear, Int8Compute::Group32);
   const at::Tensor x = torch::randn({300, 192});
   const int threads = at::get_num_threads();
-  at::set_num_threads(1);
-  const at::Tensor one = linear->forward(x);
-  at::set_num_threads(2);
-  const at::Tensor two = linear->forward(x);
-  EXPECT_TRUE(torch::equal(one, two));
-  for (const std::int64_t m : {1, 2, 3, 5, 17}) {
-    EXPECT_TRUE(torch::equal(linear->forward(x.narrow(0, 100, m)),
-                             two.narrow(0, 100, m)))
-        << m;
+  for (const auto compute : {Int8Compute::Group32, Int8Compute::Float}) {
+    const auto linear = linear_of(w);
+    pack_lowbit_(*linear, compute);
+    at::set_num_threads(1);
+    const at::Tensor one = linear->forward(x);
+    at::set_num_threads(2);
+    const at::Tensor two = linear->forward(x);
+    EXPECT_TRUE(torch::equal(one, two));
+    for (const std::int64_t m : {1, 2, 3, 5, 17}) {
+      EXPECT_TRUE(torch::equal(linear->forward(x.narrow(0, 100, m)),
+                               two.narrow(0, 100, m)))
+          << m;
+    }
   }
   at::set_num_threads(threads);
 }
@@ -218,8 +252,10 @@ TEST(PackLowbitTest, RowsDoNotDependOnTheirCompanyNorOnThreads) {
 TEST(PackLowbitTest, NonFiniteRowsAreNanAndSpoilNoOther) {
   const at::Tensor w = to_quantized_tensor(
       torch::ones({48, 64}), make_int8_encoding({48, 64}, DType::Float32, {}));
-  for (const auto compute :
-       {Int8Compute::Token, Int8Compute::Group32, Int8Compute::Group64}) {
+  for (const auto compute : {Int8Compute::Token,
+                             Int8Compute::Group32,
+                             Int8Compute::Group64,
+                             Int8Compute::Float}) {
     const auto linear = linear_of(w);
     pack_lowbit_(*linear, compute);
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
@@ -227,7 +263,11 @@ TEST(PackLowbitTest, NonFiniteRowsAreNanAndSpoilNoOther) {
       at::Tensor x = torch::ones({9, 64});
       x[4][40] = bad;
       const at::Tensor y = linear->forward(x);
-      EXPECT_TRUE(y[4].isnan().all().item<bool>());
+      // A float of infinity has the sign of the weight.
+      EXPECT_TRUE(
+          (compute == Int8Compute::Float ? ~y[4].isfinite() : y[4].isnan())
+              .all()
+              .item<bool>());
       EXPECT_TRUE(y.narrow(0, 0, 4).isfinite().all().item<bool>());
       EXPECT_TRUE(y.narrow(0, 5, 4).isfinite().all().item<bool>());
     }
@@ -247,9 +287,10 @@ TEST(PackLowbitTest, GradientsReachTheInput) {
 }
 
 TEST(PackLowbitTest, ReasonsForWhatStays) {
-  const auto refusal = [](const at::Tensor& w) {
+  const auto refusal = [](const at::Tensor& w,
+                          Int8Compute compute = Int8Compute::Group32) {
     const auto linear = linear_of(w);
-    const auto report = pack_lowbit_(*linear, Int8Compute::Group32);
+    const auto report = pack_lowbit_(*linear, compute);
     return report.empty() ? "nothing quantized" : report[0].refusal;
   };
   const Shape shape = {48, 192};
@@ -274,6 +315,37 @@ TEST(PackLowbitTest, ReasonsForWhatStays) {
                   make_int8_encoding(
                       shape, DType::Float32, {.granularity = PerTensor{}}))),
               HasSubstr("rows share a scale"));
+  const at::Tensor dynamic = to_quantized_tensor(
+      plain,
+      make_intx_encoding(shape,
+                         DType::Float32,
+                         {.target_dtype = DType::Int4,
+                          .granularity = PerGroup{32},
+                          .activation_quantization = "int8_asym_per_token"}));
+  EXPECT_EQ(refusal(dynamic), "");
+  EXPECT_EQ(refusal(dynamic, Int8Compute::Float),
+            "its config names int8 activations");
+}
+
+TEST(PackLowbitTest, EmbeddingsNameTheIndexThatIsOutside) {
+  const at::Tensor w = to_quantized_tensor(
+      torch::randn({48, 64}), make_int8_encoding({48, 64}, DType::Float32, {}));
+  const auto linear = linear_of(w);
+  pack_lowbit_(*linear, Int8Compute::Float);
+  for (const std::int64_t bad : {48, -1}) {
+    try {
+      torch::embedding(linear->weight, torch::tensor({std::int64_t{3}, bad}));
+      FAIL() << bad;
+    } catch (const c10::IndexError& e) {
+      EXPECT_THAT(e.what(),
+                  HasSubstr("embedding: index " + std::to_string(bad) +
+                            " is outside [0, 48)"));
+    }
+  }
+  // More indices than rows: the codes still, not a wider copy.
+  const at::Tensor many = torch::arange(200).remainder(48);
+  EXPECT_TRUE(torch::equal(torch::embedding(linear->weight, many),
+                           mantissa::dequantize(w).index_select(0, many)));
 }
 
 // Files may hold what an encoder does not make.

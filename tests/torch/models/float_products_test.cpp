@@ -1,0 +1,81 @@
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
+#include <mantissa/torch/lowbit.h>
+#include <mantissa/torch/quantized_tensor.h>
+
+#include "torch/models/decoder_stack.h"
+#include "torch/quantize/module_parameters.h"
+
+namespace mantissa {
+namespace {
+
+enum class Weights { Decoded, Packed, Double };
+
+// Random values; weights of linears and the embedding int4 in groups of 32.
+void fill(torch::nn::Module& module, Weights weights) {
+  torch::manual_seed(11);
+  for (const Parameter& parameter : parameters_of(module)) {
+    const auto sizes = parameter.tensor.sizes();
+    at::Tensor value = torch::randn(sizes) * (sizes.size() == 2 ? 0.15 : 0.1);
+    if (sizes.size() == 1) {
+      value = value + 1;
+    } else {
+      value = to_quantized_tensor(
+          value,
+          make_intx_encoding(sizes.vec(),
+                             DType::Float32,
+                             {.target_dtype = DType::Int4,
+                              .granularity = PerGroup{32},
+                              .mapping_type = MappingType::Asymmetric}));
+    }
+    if (weights == Weights::Double) {
+      value = mantissa::dequantize(value).to(at::kDouble);
+    }
+    for (const ParameterPlace& place : parameter.places) place.put(value);
+  }
+  if (weights == Weights::Packed) {
+    for (const PackedWeight& report :
+         pack_lowbit_(module, Int8Compute::Float)) {
+      EXPECT_EQ(report.refusal, "") << report.name;
+    }
+  }
+}
+
+at::Tensor hidden(Weights weights, const at::Tensor& ids) {
+  DecoderConfig config;
+  config.vocabulary = 50;
+  config.hidden = 96;
+  config.intermediate = 160;
+  config.heads = 6;
+  config.kv_heads = 2;
+  config.head_dim = 16;
+  config.positions = 64;
+  config.attention_scale = 0.25;
+  config.ropes.resize(1);
+  config.layers.resize(3);
+  const auto dtype = weights == Weights::Double ? at::kDouble : at::kFloat;
+  DecoderStack stack(config, dtype);
+  fill(stack, weights);
+  return stack.forward(ids, nullptr, 0).to(at::kDouble);
+}
+
+// What rounding does to a model is what it does to the decoded weights' one, of
+// which fp64 says how much; only the order of sums differs.
+TEST(FloatProductsTest, AModelRoundsAsItDoesWithDecodedWeights) {
+  const c10::InferenceMode inference;
+  const at::Tensor ids = torch::randint(0, 50, {2, 33});
+  const at::Tensor truth = hidden(Weights::Double, ids);
+  const double decoded =
+      (hidden(Weights::Decoded, ids) - truth).abs().max().item<double>();
+  const double packed =
+      (hidden(Weights::Packed, ids) - truth).abs().max().item<double>();
+  EXPECT_GT(decoded, 0);
+  EXPECT_LT(decoded, 1e-4);
+  EXPECT_GT(packed, 0);
+  EXPECT_LT(packed, 4 * decoded);
+}
+
+}  // namespace
+}  // namespace mantissa
