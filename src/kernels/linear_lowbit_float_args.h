@@ -25,7 +25,7 @@ struct LowbitFloats {
 };
 
 /// Where value k of the first row of a panel stands.
-constexpr int64_t float_place(const LowbitFloats& x, int64_t panel, int64_t k) {
+static inline int64_t float_place(const LowbitFloats& x, int64_t panel, int64_t k) {
   const int64_t block = k / kFloatBlock * kFloatBlock;
   const int64_t rest = x.k - block;
   const int64_t length = rest < kFloatBlock ? rest : kFloatBlock;

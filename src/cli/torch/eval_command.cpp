@@ -100,9 +100,14 @@ int run_eval(const EvalOptions& options) {
       text, {.add_special = tokenizer.adds_bos(), .parse_special = false}));
   catch_signals();
   const std::shared_ptr<Decoder> model = checkpoint.load();
+  // It is asked for whole windows.
+  ModelOptions plain = loading;
+  plain.cache_dtype.reset();
+  plain.context = 1;
+  plain.batch = 1;
   const std::shared_ptr<Decoder> reference =
       options.reference.empty() ? nullptr
-                                : load_decoder(options.reference, loading);
+                                : load_decoder(options.reference, plain);
   PerplexityOptions how;
   how.context = options.context;
   how.windows = options.windows;

@@ -193,9 +193,11 @@ inline void soften_block(const AttendOneArgs& args,
   for (int64_t i = 1; i < kLanes; ++i) {
     part[0] = most[i] > part[0] ? most[i] : part[0];
   }
+  // A block of -infinity alone weighs nothing.
+  const float shift = part[0] == -INFINITY ? 0.0f : part[0];
   Floats total = {};
   for (int64_t j = 0; j < count; j += kLanes) {
-    const Floats e = exponential(load(scores + j) - part[0]);
+    const Floats e = exponential(load(scores + j) - shift);
     store(scores + j, e);
     total += e;
   }

@@ -1,6 +1,8 @@
 #include "torch/models/cache_rows.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
 
 #include "kernels/decode_ops.h"
 
@@ -48,6 +50,9 @@ void append(const at::Tensor& rows,
     rows.narrow(2, past, fresh).copy_(x);
     return;
   }
+  TORCH_CHECK_VALUE(!(c10::GradMode::is_enabled() && x.requires_grad()),
+                    "KvCache: an int8 cache does not differentiate; use a "
+                    "float one, or NoGradGuard");
   const at::Tensor wide = x.to(at::kFloat).contiguous();
   const auto* values = wide.const_data_ptr<float>();
   const std::int64_t size = fresh * x.size(3);

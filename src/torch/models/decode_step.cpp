@@ -195,7 +195,9 @@ class Step {
         continue;
       }
       all = false;
-      const at::Tensor y = one.linear->module->forward(x).contiguous();
+      // Autocast may have made it narrower.
+      const at::Tensor y =
+          one.linear->module->forward(x).to(at::kFloat).contiguous();
       std::copy_n(y.const_data_ptr<float>(), y.numel(), one.y);
     }
     return all;
@@ -203,6 +205,14 @@ class Step {
 
   void multiply(const at::Tensor& x, std::initializer_list<Wanted> wanted) {
     prepare(x, wanted);
+    run_packed(wanted);
+  }
+
+  void run_packed(std::initializer_list<Wanted> wanted) const {
+    if (std::ranges::none_of(
+            wanted, [](const Wanted& one) { return one.linear->packed(); })) {
+      return;
+    }
     on_threads(threads_, [&](std::int64_t t) { run_share(wanted, t); });
   }
 
@@ -218,7 +228,7 @@ class Step {
     const auto wanted = {Wanted{&parts.gate, data(gate_)},
                          Wanted{&parts.up, data(up_)}};
     if (!prepare(normed_, wanted)) {
-      on_threads(threads_, [&](std::int64_t t) { run_share(wanted, t); });
+      run_packed(wanted);
       return activate(0, config_.intermediate);
     }
     on_threads(threads_, [&](std::int64_t t) {

@@ -13,7 +13,7 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/topk.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
 #include "torch/ops/grouped_linear_lowbit.h"
@@ -115,8 +115,12 @@ at::Tensor Experts::forward(const at::Tensor& x,
   const at::Tensor inner = activate(both.narrow(1, 0, half), activation_) *
                            both.narrow(1, half, half);
   const at::Tensor y = multiply_experts(inner, parameters_["down_proj"], ends);
-  return at::zeros_like(x).index_add_(
-      0, token, y * at::index_select(weights.reshape({-1, 1}), 0, place));
+  // Each result to a place of its own, so that a GPU adds in one order too.
+  const at::Tensor placed =
+      at::zeros({place.size(0), y.size(1)}, x.options());
+  placed.index_copy_(
+      0, place, y * at::index_select(weights.reshape({-1, 1}), 0, place));
+  return placed.reshape({x.size(0), chosen.size(1), y.size(1)}).sum(1);
 }
 
 Router::Router(const DecoderConfig& config, c10::ScalarType dtype) {

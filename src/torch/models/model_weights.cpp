@@ -124,7 +124,7 @@ std::int64_t loaded_bytes(const CheckpointWeight& weight,
                           Int8Compute int8) {
   const bool packs = int8 != Int8Compute::None;
   if (weight.encoding != nullptr) {
-    return packs && LowbitWeight::refusal(*weight.encoding).empty()
+    return packs && packing_refusal(*weight.encoding, int8).empty()
                ? LowbitWeight::most_bytes(*weight.encoding)
                : weight.bytes;
   }

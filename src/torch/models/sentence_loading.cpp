@@ -131,7 +131,7 @@ void check_memory(const CheckpointWeights& weights,
                   const ModelOptions& options) {
   std::int64_t bytes = 0;
   for (const CheckpointWeight& weight : weights.weights()) {
-    bytes += loaded_bytes(weight, options.compute_dtype);
+    bytes += loaded_bytes(weight, options.compute_dtype, options.int8_compute);
   }
   if (!options.max_memory || bytes <= *options.max_memory) return;
   throw Error(ErrorKind::Resources,

@@ -87,6 +87,7 @@ Tensor grouped_linear_lowbit(const Tensor& x,
     views[e] = codes[e].view();
   }
   y.narrow(0, begin, x.size(0) - begin).zero_();
+  if (begin == 0) return y.to(x.scalar_type());
   GroupedLowbitArgs args;
   args.w = {weight.view(), shape[0]};
   args.ends = ends;

@@ -77,6 +77,19 @@ at::Tensor unpacked_weight(const at::Tensor& weight) {
   return wrap_weight(state.unpacked(), weight.scalar_type());
 }
 
+std::string packing_refusal(const Encoding& encoding, Int8Compute compute) {
+  if (int8_activation(encoding) != nullptr) {
+    return "its config names int8 activations with a scale each row";
+  }
+  if (compute == Int8Compute::Float && is_intx_with_activations(encoding)) {
+    return "its config names int8 activations";
+  }
+  if (compute == Int8Compute::Float && encoding.shape().size() == 3) {
+    return "experts multiply from their codes with int8 activations only";
+  }
+  return LowbitWeight::refusal(encoding);
+}
+
 std::string packing_refusal(const at::Tensor& weight, Int8Compute compute) {
   const QuantizedTensorImpl* impl = quantized_impl(weight);
   if (impl == nullptr) return "it is not quantized";
@@ -84,17 +97,7 @@ std::string packing_refusal(const at::Tensor& weight, Int8Compute compute) {
   const WeightState& state = impl->state();
   if (!state.device().is_cpu()) return "it is not on the CPU";
   if (state.transposed) return "it is a transposed view";
-  if (int8_activation(*state.encoding) != nullptr) {
-    return "its config names int8 activations with a scale each row";
-  }
-  if (compute == Int8Compute::Float &&
-      is_intx_with_activations(*state.encoding)) {
-    return "its config names int8 activations";
-  }
-  if (compute == Int8Compute::Float && state.encoding->shape().size() == 3) {
-    return "experts multiply from their codes with int8 activations only";
-  }
-  return LowbitWeight::refusal(*state.encoding);
+  return packing_refusal(*state.encoding, compute);
 }
 
 at::Tensor packed_weight(const at::Tensor& weight, Int8Compute compute) {

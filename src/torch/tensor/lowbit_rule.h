@@ -25,6 +25,9 @@ at::Tensor decode_packed_rows(const LowbitWeight& weight,
 /// A packed weight with its stored fields; any other as it is.
 at::Tensor unpacked_weight(const at::Tensor& weight);
 
+/// What packing_refusal() says of a weight of this encoding.
+std::string packing_refusal(const Encoding& encoding, Int8Compute compute);
+
 /// Why a weight does not become a packed one: it is no quantized inference
 /// weight on the CPU, has no runtime layout, or its config names activations
 /// that `compute` is not; "" where it does.

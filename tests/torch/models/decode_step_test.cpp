@@ -11,6 +11,7 @@
 
 #include "torch/models/cache_rows.h"
 #include "torch/models/decoder_stack.h"
+#include "torch/ops/lowbit_rows.h"
 #include "torch/quantize/module_parameters.h"
 
 namespace mantissa {
@@ -60,16 +61,17 @@ class DecodeStepTest : public ::testing::Test {
   // rounding moves a code by one, and else by the order of sums.
   static void compare(const DecoderConfig& config,
                       Int8Compute compute = Int8Compute::Group32,
-                      c10::ScalarType type = at::kFloat) {
+                      c10::ScalarType type = at::kFloat,
+                      std::int64_t prompt = 21) {
     const c10::InferenceMode inference;
     const double bound =
-        compute == Int8Compute::None && type == at::kFloat ? 1e-5 : kFlips;
+        !takes_int8(compute) && type == at::kFloat ? 1e-5 : kFlips;
     DecoderStack stack(config, at::kFloat);
     fill(stack, compute);
-    KvCache ours(config, 1, 40, at::TensorOptions(type));
-    stack.forward(torch::randint(0, 50, {1, 21}), &ours, 0);
+    KvCache ours(config, 1, prompt + 10, at::TensorOptions(type));
+    stack.forward(torch::randint(0, 50, {1, prompt}), &ours, 0);
     const KvCache theirs = copy(config, ours);
-    for (std::int64_t past = 21; past < 25; ++past) {
+    for (std::int64_t past = prompt; past < prompt + 4; ++past) {
       const at::Tensor id = torch::randint(0, 50, {1, 1});
       const at::Tensor step = decode_step(config, stack, id, &ours, past);
       ASSERT_TRUE(step.defined());
@@ -82,8 +84,8 @@ class DecodeStepTest : public ::testing::Test {
         const at::Tensor other = keys_of(theirs.layer(i), past + 1);
         EXPECT_LT((keys - other).abs().max().item<double>(),
                   bound * other.abs().max().item<double>());
-        EXPECT_TRUE(
-            torch::equal(keys.narrow(2, 0, 21), other.narrow(2, 0, 21)));
+        EXPECT_TRUE(torch::equal(keys.narrow(2, 0, prompt),
+                                 other.narrow(2, 0, prompt)));
       }
     }
   }
@@ -146,7 +148,8 @@ TEST_F(DecodeStepTest, WithEveryWayToTakeActivations) {
   for (const Int8Compute compute : {Int8Compute::None,
                                     Int8Compute::Token,
                                     Int8Compute::Group32,
-                                    Int8Compute::Group64}) {
+                                    Int8Compute::Group64,
+                                    Int8Compute::Float}) {
     compare(small(), compute);
   }
 }
@@ -161,6 +164,22 @@ TEST_F(DecodeStepTest, WithEveryCache) {
     compare(config, Int8Compute::Token, type);
     compare(config, Int8Compute::None, type);
   }
+}
+
+// Attention goes in blocks of 128 positions.
+TEST_F(DecodeStepTest, BehindManyPositions) {
+  DecoderConfig config = small();
+  config.positions = 400;
+  config.layers[1].window = 7;
+  config.layers[2].window = 150;
+  const int threads = at::get_num_threads();
+  for (const std::int64_t prompt : {126, 300}) {
+    for (const c10::ScalarType type : {at::kFloat, at::kBFloat16, at::kChar}) {
+      at::set_num_threads(prompt == 300 ? 2 : 1);
+      compare(config, Int8Compute::None, type, prompt);
+    }
+  }
+  at::set_num_threads(threads);
 }
 
 TEST_F(DecodeStepTest, WithExperts) {

@@ -47,7 +47,9 @@ const LowbitWeight& packed_of(const at::Tensor& w) {
 
 TEST(GroupedLinearLowbitTest, FieldsOfPackedExpertsComeBack) {
   for (const at::Tensor& w : experts()) {
-    ASSERT_EQ(packing_refusal(w), "");
+    ASSERT_EQ(packing_refusal(w, Int8Compute::Group32), "");
+    EXPECT_EQ(packing_refusal(w, Int8Compute::Float),
+              "experts multiply from their codes with int8 activations only");
     const at::Tensor packed = packed_weight(w, Int8Compute::Group32);
     const auto before = fields_of(w);
     const auto after = fields_of(packed);
@@ -138,7 +140,8 @@ TEST(GroupedLinearLowbitTest, RefusesByName) {
   const at::Tensor odd =
       to_quantized_tensor(torch::randn({2, 20, 32}),
                           make_int8_encoding({2, 20, 32}, DType::Float32, {}));
-  EXPECT_EQ(packing_refusal(odd), "an expert's rows are no multiple of 16");
+  EXPECT_EQ(packing_refusal(odd, Int8Compute::Group32),
+            "an expert's rows are no multiple of 16");
 }
 
 }  // namespace
