@@ -323,7 +323,15 @@ TEST(HostileNumbers, AreRefusedWithWhatIsExpected) {
     check({"plan", path, "-c", "int4_weight_only", "--group-size", value},
           "--group-size: expected a whole number from 1 to ");
   }
-  for (const char* value : {"0", "-1", "5XB", "", "1.5GB", "99999999999GB"}) {
+  for (const char* value : {"0",
+                            "-1",
+                            "5XB",
+                            "",
+                            ".",
+                            "1.5.0GB",
+                            "1.0123456789GB",
+                            "0.5B",
+                            "99999999999GB"}) {
     check({"plan", path, "-c", "int8_weight_only", "--shard-size", value},
           "--shard-size: expected a size such as 5GB");
   }
