@@ -295,7 +295,8 @@ class Chooser {
           plan_with(allocate_bits(options, std::max(budget, least)), bytes);
       if (!plan.problems.empty()) return plan;
       if (plan.output_bytes <= bytes) {
-        return refined(options, bytes, std::max(budget, least), too_much);
+        return refined(
+            std::move(plan), options, std::max(budget, least), too_much);
       }
       if (budget <= least) {
         refuse(plan);
@@ -306,29 +307,30 @@ class Chooser {
     }
   }
 
-  // The plan for a budget from `fits` on, below `too_much`: where files became
-  // smaller than they needed to be (a shard less saves a header), it goes back
-  // up by halves.
-  Plan refined(const std::vector<std::vector<BitOption>>& options,
-               std::int64_t bytes,
+  // `plan` is that of the budget `fits`, below `too_much`: where its files
+  // became smaller than they needed to be (a shard less saves a header), the
+  // budget goes back up by halves.
+  Plan refined(Plan plan,
+               const std::vector<std::vector<BitOption>>& options,
                std::int64_t fits,
                std::int64_t too_much) {
-    Plan plan = plan_with(allocate_bits(options, fits), bytes);
+    const std::int64_t bytes = plan.size->bytes;
     for (int round = 0; round < kRefinements; ++round) {
       const auto left = static_cast<double>(bytes - plan.output_bytes);
       if (left < kWorthARound * static_cast<double>(bytes)) break;
       if (too_much - fits < 2) break;
       const std::int64_t budget = fits + (too_much - fits) / 2;
+      auto chosen = request_.chosen;
       Plan next = plan_with(allocate_bits(options, budget), bytes);
       if (next.output_bytes > bytes) {
+        request_.chosen = std::move(chosen);
         too_much = budget;
         continue;
       }
       fits = budget;
       plan = std::move(next);
     }
-    // The request holds what was chosen last.
-    return plan_with(allocate_bits(options, fits), bytes);
+    return plan;
   }
 
   void refuse(Plan& plan) const {

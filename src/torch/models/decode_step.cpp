@@ -10,12 +10,12 @@
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 
-#include "core/aligned_bytes.h"
 #include "kernels/decode_ops.h"
 #include "kernels/linear_lowbit.h"
 #include "torch/models/cache_rows.h"
 #include "torch/models/decode_parts.h"
 #include "torch/models/decoder_stack.h"
+#include "torch/ops/linear_lowbit.h"
 #include "torch/ops/lowbit_rows.h"
 #include "torch/ops/on_threads.h"
 
@@ -34,13 +34,6 @@ struct Share {
 };
 Share share_of(std::int64_t count, std::int64_t t, std::int64_t threads) {
   return {count * t / threads, count * (t + 1) / threads};
-}
-
-// A thread's room for kernels.
-void* workspace() {
-  static thread_local AlignedBytes bytes(
-      static_cast<std::size_t>(kernels::kLowbitWorkspace));
-  return bytes.data();
 }
 
 float* attend_room(std::int64_t size) {
@@ -165,7 +158,7 @@ class Step {
     args.bias = linear.bias;
     args.y = y;
     args.y_stride = linear.w.n;
-    linear_.run(args, {tiles.begin, tiles.end, workspace()});
+    linear_.run(args, {tiles.begin, tiles.end, lowbit_workspace()});
   }
 
   // Thread t's share of all tiles of the packed ones.

@@ -6,9 +6,9 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
-#include "core/aligned_bytes.h"
 #include "kernels/grouped_lowbit.h"
 #include "torch/ops/checks.h"
+#include "torch/ops/linear_lowbit.h"
 #include "torch/ops/lowbit_rows.h"
 
 namespace mantissa {
@@ -42,13 +42,6 @@ void check_arguments(const Tensor& x,
   TORCH_CHECK_VALUE(error.empty(), kOp, ": offsets: ", error);
 }
 
-// A thread's room for kernels.
-void* workspace() {
-  static thread_local AlignedBytes bytes(
-      static_cast<std::size_t>(kernels::kLowbitWorkspace));
-  return bytes.data();
-}
-
 void run_pairs(const GroupedLowbitArgs& args, std::int64_t rows) {
   const kernels::LowbitWeightView& w = args.w.all;
   const auto& kernel =
@@ -62,7 +55,7 @@ void run_pairs(const GroupedLowbitArgs& args, std::int64_t rows) {
       std::max<std::int64_t>(
           1, pairs * kGrainProducts / std::max<std::int64_t>(1, products)),
       [&](std::int64_t begin, std::int64_t end) {
-        run_grouped_lowbit(kernel, args, begin, end, workspace());
+        run_grouped_lowbit(kernel, args, begin, end, lowbit_workspace());
       });
 }
 

@@ -50,13 +50,6 @@ void arrange_floats(const Tensor& x, LowbitFloatBuffer& out) {
       });
 }
 
-// A thread's room for kernels.
-void* workspace() {
-  static thread_local AlignedBytes bytes(
-      static_cast<std::size_t>(kernels::kLowbitWorkspace));
-  return bytes.data();
-}
-
 // Pairs of tiles, from the threads of ATen's pool.
 template <class Kernel, class Args>
 void run_tiles(const Kernel& kernel, const Args& args) {
@@ -69,7 +62,8 @@ void run_tiles(const Kernel& kernel, const Args& args) {
       (tiles + 1) / 2,
       std::max<std::int64_t>(1, kGrainProducts / pair),
       [&](std::int64_t begin, std::int64_t end) {
-        kernel.run(args, {2 * begin, std::min(2 * end, tiles), workspace()});
+        kernel.run(args,
+                   {2 * begin, std::min(2 * end, tiles), lowbit_workspace()});
       });
 }
 
@@ -116,6 +110,12 @@ void multiply_codes(const Tensor& x,
 }
 
 }  // namespace
+
+void* lowbit_workspace() {
+  static thread_local AlignedBytes bytes(
+      static_cast<std::size_t>(kernels::kLowbitWorkspace));
+  return bytes.data();
+}
 
 Tensor linear_lowbit(const Tensor& x,
                      const LowbitWeight& weight,

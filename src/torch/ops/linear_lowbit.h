@@ -27,4 +27,8 @@ std::shared_ptr<const LowbitWeight> pack_lowbit_weight(
     const std::shared_ptr<const Encoding>& encoding,
     const std::vector<at::Tensor>& fields);
 
+/// Room of kernels::kLowbitWorkspace bytes for the calling thread's kernels,
+/// aligned as they want it; the same at every call.
+void* lowbit_workspace();
+
 }  // namespace mantissa

@@ -1,5 +1,6 @@
 #include "torch/tensor/compute_rules.h"
 
+#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -20,6 +21,7 @@
 
 #include <mantissa/torch/quantized_tensor.h>
 
+#include "kernels/grouped_lowbit.h"
 #include "torch/ops/grouped_linear_lowbit.h"
 #include "torch/ops/lowbit_rows.h"
 #include "torch/tensor/host_tensors.h"
@@ -124,23 +126,17 @@ Tensor rule_bmm(DispatchKeySet keys, const Tensor& a, const Tensor& b) {
 std::vector<std::int64_t> checked_ends(const Tensor& offs,
                                        std::int64_t experts,
                                        std::int64_t rows) {
-  TORCH_CHECK_VALUE(offs.dim() == 1 && offs.size(0) == experts,
+  TORCH_CHECK_VALUE(offs.dim() == 1,
                     "_grouped_mm: offs: expected ",
                     experts,
                     " offsets, got ",
                     offs.sizes());
-  const Tensor ends = offs.cpu().to(c10::kLong).contiguous();
-  const auto* end = ends.const_data_ptr<std::int64_t>();
-  for (std::int64_t e = 0; e < experts; ++e) {
-    TORCH_CHECK_VALUE(end[e] >= (e == 0 ? 0 : end[e - 1]) && end[e] <= rows,
-                      "_grouped_mm: offs: expected rising offsets up to ",
-                      rows,
-                      ", got ",
-                      end[e],
-                      " for expert ",
-                      e);
-  }
-  return {end, end + experts};
+  const Tensor wide = offs.cpu().to(c10::kLong).contiguous();
+  const auto* end = wide.const_data_ptr<std::int64_t>();
+  std::vector<std::int64_t> ends(end, end + wide.numel());
+  const std::string error = kernels::grouped_ends_error(ends, experts, rows);
+  TORCH_CHECK_VALUE(error.empty(), "_grouped_mm: offs: ", error);
+  return ends;
 }
 
 bool multiplies_packed(const Tensor& x, const Tensor& w) {
