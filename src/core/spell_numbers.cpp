@@ -21,13 +21,14 @@ std::string format_bytes(std::int64_t bytes) {
 }
 
 std::string format_count(std::int64_t count) {
-  std::string digits = std::to_string(count);
-  for (std::int64_t i = static_cast<std::int64_t>(digits.size()) - 3;
-       i > (count < 0 ? 1 : 0);
-       i -= 3) {
-    digits.insert(static_cast<std::size_t>(i), ",");
+  const std::string digits = std::to_string(count);
+  const std::size_t first = count < 0 ? 1 : 0;
+  std::string out;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > first && (digits.size() - i) % 3 == 0) out += ',';
+    out += digits[i];
   }
-  return digits;
+  return out;
 }
 
 std::string format_short(std::int64_t count) {

@@ -18,7 +18,7 @@ std::string float_text(double value) {
   return text;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   const bool both = text.find('\'') != text.npos && text.find('"') == text.npos;
   const char quote = both ? '"' : '\'';
   std::string out(1, quote);
@@ -53,7 +53,7 @@ std::string list_repr(const List& list, bool tuple) {
 std::string dict_repr(const Dict& dict) {
   std::string out = "{";
   for (const auto& [key, value] : dict.items) {
-    out += (out.size() == 1 ? "" : ", ") + quoted(key) + ": " + to_repr(value);
+    out += (out.size() == 1 ? "" : ", ") + in_quotes(key) + ": " + to_repr(value);
   }
   return out + "}";
 }
@@ -138,7 +138,7 @@ bool is_true(const Value& value) {
 }
 
 std::string to_repr(const Value& value) {
-  if (const auto* text = value.as<std::string>()) return quoted(*text);
+  if (const auto* text = value.as<std::string>()) return in_quotes(*text);
   return value.is_undefined() ? "Undefined" : to_text(value);
 }
 

@@ -189,6 +189,19 @@ inline void put(const LinearLowbitFloatArgs& args,
   return p;
 }
 
+// The steps of a chunk, unrolled where what is done is short: Any would fill the
+// instruction cache.
+template <FloatWay kWay, class Step>
+[[gnu::always_inline]] inline void each_step(const Step& step) {
+  if constexpr (kWay == FloatWay::Any) {
+#pragma GCC unroll 1
+    for (int s = 0; s < kSteps; ++s) step(s);
+  } else {
+#pragma GCC unroll 4
+    for (int s = 0; s < kSteps; ++s) step(s);
+  }
+}
+
 // Vectors [first, first + kVectors) of columns from `tile` on against a panel
 // of kRows rows: codes are read once and become floats in registers.
 template <class V, int kBits, FloatWay kWay, int kRows, int kVectors>
@@ -215,8 +228,7 @@ void rows_by_vectors(const LinearLowbitFloatArgs& args,
                                  at % kParts * V::kWidth);
     }
     for (int64_t c = w.group >> kLowbitChunkShift; c > 0; --c) {
-#pragma GCC unroll 4
-      for (int s = 0; s < kSteps; ++s) {
+      each_step<kWay>([&](int s) __attribute__((always_inline)) {
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) {
           const int at = first + v;
@@ -244,7 +256,7 @@ void rows_by_vectors(const LinearLowbitFloatArgs& args,
             }
           }
         }
-      }
+      });
       chunk += kBits * kUnitBytes;
       x += kLowbitChunk * kRows;
     }
@@ -287,8 +299,7 @@ void unpack_values(const LinearLowbitFloatArgs& args,
           args, (tile * groups + g) * kLowbitTile + h * V::kWidth);
     }
     for (; k < stop; k += kLowbitChunk) {
-#pragma GCC unroll 4
-      for (int s = 0; s < kSteps; ++s) {
+      each_step<kWay>([&](int s) __attribute__((always_inline)) {
 #pragma GCC unroll 2
         for (int h = 0; h < kParts; ++h) {
           const auto codes = read_codes<V, kBits>(chunk, s, h);
@@ -300,7 +311,7 @@ void unpack_values(const LinearLowbitFloatArgs& args,
             V::store(to[s * 8 + 4 + i] + h * V::kWidth, values[1]);
           }
         }
-      }
+      });
       to += kLowbitChunk;
       chunk += kBits * kUnitBytes;
     }
