@@ -215,8 +215,7 @@ void add_affine_kernels(std::int64_t group) {
             group,
             kBlock * kColumns,
             [=](const auto& kernel, const std::byte* x, std::byte* out) {
-              kernel.run(Element::Bf16,
-                         Element::F32,
+              kernel.run(QuantizeAffineProblem{},
                          {x,
                           groups,
                           group,

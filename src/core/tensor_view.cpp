@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;  // one cache line, one AVX-512 register
 
+std::size_t padded(std::size_t size) {
+  return (size / kAlignment + 1) * kAlignment;
+}
+
 [[noreturn]] void throw_shape(const Shape& shape, const char* what) {
   throw Error(ErrorKind::Input, "shape " + to_string(shape) + ": " + what);
 }
@@ -46,19 +50,25 @@ std::string to_string(const Shape& shape) {
   return text + "]";
 }
 
-HostTensor::HostTensor(DType dtype, Shape shape)
-    : dtype_(dtype), shape_(std::move(shape)) {
-  const auto size = static_cast<std::size_t>(byte_count(dtype_, shape_));
-  const std::size_t padded = (size / kAlignment + 1) * kAlignment;
-  void* memory = std::aligned_alloc(kAlignment, padded);
+HostTensor HostTensor::uninitialized(DType dtype, Shape shape) {
+  HostTensor out;
+  out.dtype_ = dtype;
+  out.shape_ = std::move(shape);
+  const auto size = static_cast<std::size_t>(out.nbytes());
+  void* memory = std::aligned_alloc(kAlignment, padded(size));
   if (memory == nullptr) {
     throw Error(ErrorKind::Resources,
                 "out of memory: a tensor of " + std::to_string(size) +
-                    " bytes, shape " + to_string(shape_));
+                    " bytes, shape " + to_string(out.shape_));
   }
-  std::memset(memory, 0, padded);
-  bytes_.reset(static_cast<std::byte*>(memory),
-               [](std::byte* p) { std::free(p); });
+  out.bytes_.reset(static_cast<std::byte*>(memory),
+                   [](std::byte* p) { std::free(p); });
+  return out;
+}
+
+HostTensor::HostTensor(DType dtype, Shape shape)
+    : HostTensor(uninitialized(dtype, std::move(shape))) {
+  std::memset(bytes_.get(), 0, padded(static_cast<std::size_t>(nbytes())));
 }
 
 }  // namespace mantissa

@@ -104,6 +104,27 @@ class WordReader {
   int filled_ = 0;
 };
 
+// The widths whose codes do not cross bytes, in loops that compilers vectorize:
+// `bytes` whole bytes.
+void pack_nibbles(const std::int8_t* codes, std::int64_t bytes, void* out) {
+  auto* to = static_cast<std::uint8_t*>(out);
+  for (std::int64_t i = 0; i < bytes; ++i) {
+    const auto low = static_cast<std::uint8_t>((codes[2 * i] + 8) & 15);
+    const auto high = static_cast<std::uint8_t>(codes[2 * i + 1] + 8);
+    to[i] = static_cast<std::uint8_t>(low | high << 4);
+  }
+}
+
+void unpack_nibbles(const void* from, std::int64_t bytes, std::int8_t* codes) {
+  const auto* in = static_cast<const std::uint8_t*>(from);
+  for (std::int64_t i = 0; i < bytes; ++i) {
+    codes[2 * i] = static_cast<std::int8_t>((in[i] & 15) - 8);
+    codes[2 * i + 1] = static_cast<std::int8_t>((in[i] >> 4) - 8);
+  }
+}
+
+constexpr std::int64_t kWordNibbles = 8;
+
 }  // namespace
 
 std::int64_t packed_words(std::int64_t count, int bits, CodeLayout layout) {
@@ -118,6 +139,13 @@ void pack_codes(Strided<const std::int8_t> codes,
                 std::int64_t count,
                 int bits,
                 Strided<std::uint32_t> words) {
+  if (bits == 4 && codes.stride == 1 && words.stride == 1) {
+    const std::int64_t whole = count / kWordNibbles;
+    pack_nibbles(codes.data, whole * 4, words.data);
+    codes.data += whole * kWordNibbles;
+    words.data += whole;
+    count -= whole * kWordNibbles;
+  }
   WordWriter out(words);
   const Lanes first = lanes_of(bits, 8);
   const Lanes next = lanes_of(2 * bits, 16);
@@ -146,6 +174,13 @@ void unpack_codes(Strided<const std::uint32_t> words,
                   CodeLayout layout,
                   Strided<std::int8_t> codes) {
   const bool dense = layout == CodeLayout::Dense;
+  if (bits == 4 && codes.stride == 1 && words.stride == 1) {
+    const std::int64_t whole = count / kWordNibbles;
+    unpack_nibbles(words.data, whole * 4, codes.data);
+    codes.data += whole * kWordNibbles;
+    words.data += whole;
+    count -= whole * kWordNibbles;
+  }
   const int used = dense ? kWordBits : kWordBits / bits * bits;
   WordReader in(words, used);
   std::int64_t i = 0;

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <vector>
 
 #include <fmt/format.h>
@@ -14,17 +13,14 @@
 #include "formats/compressed_tensor.h"
 #include "kernels/common/element_dtype.h"
 #include "kernels/group_minmax.h"
+#include "kernels/quantize_affine.h"
 #include "kernels/quantize_float8.h"
 #include "kernels/search_affine.h"
-#include "primitives/elements.h"
 
 namespace mantissa {
 namespace {
 
 constexpr double kFloat8Max = 448.0;  // largest e4m3 value
-
-// Adding and subtracting 1.5 * 2^23 rounds a small float half to even.
-constexpr float kRounder = 0x1.8p23f;
 
 // torch.finfo(dtype).eps.
 float epsilon(DType dtype) {
@@ -35,6 +31,19 @@ float epsilon(DType dtype) {
 struct QParams {
   float scale = 0.0f;       ///< as stored
   float zero_point = 0.0f;  ///< an integer
+};
+
+/// Those of many groups.
+struct GroupParams {
+  std::vector<float> scale;
+  std::vector<std::int32_t> zero_point;
+
+  GroupParams() = default;
+  explicit GroupParams(const QParams& one) { add(one); }
+  void add(const QParams& q) {
+    scale.push_back(q.scale);
+    zero_point.push_back(static_cast<std::int32_t>(q.zero_point));
+  }
 };
 
 // calculate_qparams() of compressed-tensors, in the weight's dtype.
@@ -90,23 +99,6 @@ class QParamsRule {
   IntegerRange range_;
 };
 
-// Codes of one row: rne(clamp(x / scale + zero_point)) in float32.
-void quantize_run(const float* x,
-                  std::int64_t count,
-                  const QParams& q,
-                  IntegerRange range,
-                  std::int8_t* out) {
-  const auto low = static_cast<float>(range.min);
-  const auto high = static_cast<float>(range.max);
-  for (std::int64_t i = 0; i < count; ++i) {
-    float code = x[i] / q.scale + q.zero_point;
-    code = code < low ? low : code;
-    code = code > high ? high : code;
-    out[i] = static_cast<std::int8_t>(
-        static_cast<std::int32_t>((code + kRounder) - kRounder));
-  }
-}
-
 class CompressedEncoder final : public Encoder {
  public:
   explicit CompressedEncoder(const CompressedEncoding& encoding)
@@ -139,10 +131,10 @@ class CompressedEncoder final : public Encoder {
                      .bytes());
     }
     if (block.row == 0 && to_.spec().strategy == CompressedStrategy::Tensor) {
-      write_params(0, {rule_(whole_min_, whole_max_)}, sink);
+      write_params(0, GroupParams(rule_(whole_min_, whole_max_)), sink);
     }
     if (block.rows == 0) return;
-    const std::vector<QParams> params = block_params(block, rows);
+    const GroupParams params = block_params(block, rows);
     if (to_.spec().strategy != CompressedStrategy::Tensor) {
       write_params(block.row / to_.scale_rows(), params, sink);
     }
@@ -174,16 +166,15 @@ class CompressedEncoder final : public Encoder {
   }
 
   // Parameters of the rows of scales that a block holds.
-  std::vector<QParams> block_params(const RowBlock& block,
-                                    ConstTensorView rows) const {
+  GroupParams block_params(const RowBlock& block, ConstTensorView rows) const {
     if (to_.spec().strategy == CompressedStrategy::Tensor) {
-      return {rule_(whole_min_, whole_max_)};
+      return GroupParams(rule_(whole_min_, whole_max_));
     }
     Extremes found = extremes(block, rows);
     const auto groups = static_cast<std::size_t>(to_.groups());
     const auto height = static_cast<std::size_t>(to_.scale_rows());
     const auto count = static_cast<std::size_t>(block.rows);
-    std::vector<QParams> out;
+    GroupParams out;
     for (std::size_t row = 0; row < count; row += height) {
       for (std::size_t g = 0; g < groups; ++g) {
         const std::size_t first = row * groups + g;
@@ -192,7 +183,7 @@ class CompressedEncoder final : public Encoder {
           found.min[first] = std::min(found.min[first], found.min[i]);
           found.max[first] = std::max(found.max[first], found.max[i]);
         }
-        out.push_back(rule_(found.min[first], found.max[first]));
+        out.add(rule_(found.min[first], found.max[first]));
       }
     }
     if (to_.spec().observer == CompressedObserver::Mse) search(rows, out);
@@ -200,48 +191,42 @@ class CompressedEncoder final : public Encoder {
   }
 
   // Goes on from the range of each group to the least squared error.
-  void search(ConstTensorView rows, std::vector<QParams>& params) const {
+  void search(ConstTensorView rows, GroupParams& params) const {
     const HostTensor values = converted(rows, DType::Float32);
-    std::vector<float> scale(params.size());
-    std::vector<float> zero(params.size());
-    std::vector<float> error(params.size());
-    for (std::size_t i = 0; i < params.size(); ++i) {
-      scale[i] = params[i].scale;
-      zero[i] = params[i].zero_point;
-    }
+    std::vector<float> zero(params.zero_point.begin(), params.zero_point.end());
+    std::vector<float> error(zero.size());
     kernels::search_affine({kernels::to_element(to_.scale_dtype()),
                             to_.spec().symmetric,
                             static_cast<std::int32_t>(to_.range().min),
                             static_cast<std::int32_t>(to_.range().max)},
                            {.x = values.as<float>(),
-                            .groups = static_cast<std::int64_t>(params.size()),
+                            .groups = static_cast<std::int64_t>(zero.size()),
                             .group = to_.scale_columns(),
-                            .scale = scale.data(),
+                            .scale = params.scale.data(),
                             .zero_point = zero.data(),
                             .error = error.data()});
-    for (std::size_t i = 0; i < params.size(); ++i) {
-      params[i] = {scale[i], zero[i]};
-    }
+    std::ranges::transform(zero, params.zero_point.begin(), [](float z) {
+      return static_cast<std::int32_t>(z);
+    });
   }
 
   // Scales and zero points from row `row` of scales on.
   void write_params(std::int64_t row,
-                    const std::vector<QParams>& params,
+                    const GroupParams& params,
                     FieldSink& sink) const {
-    const auto count = static_cast<std::int64_t>(params.size());
-    const HostTensor scale(to_.scale_dtype(), {count});
-    std::vector<std::int8_t> zero(params.size());
-    for (std::int64_t i = 0; i < count; ++i) {
-      const QParams& q = params[static_cast<std::size_t>(i)];
-      store_element(scale, i, q.scale);
-      zero[static_cast<std::size_t>(i)] =
-          static_cast<std::int8_t>(q.zero_point);
-    }
+    const auto count = static_cast<std::int64_t>(params.scale.size());
     const std::int64_t item = bit_width(to_.scale_dtype()) / 8;
+    const HostTensor scale =
+        converted({DType::Float32,
+                   {count},
+                   reinterpret_cast<const std::byte*>(params.scale.data())},
+                  to_.scale_dtype());
     sink.write(CompressedFields::kScale,
                row * to_.groups() * item,
                scale.view().bytes());
     if (at_.zero_point == 0) return;
+    const std::vector<std::int8_t> zero(params.zero_point.begin(),
+                                        params.zero_point.end());
     if (!to_.packed()) {
       sink.write(
           at_.zero_point, row * to_.groups(), std::as_bytes(std::span(zero)));
@@ -257,56 +242,73 @@ class CompressedEncoder final : public Encoder {
 
   void write_codes(const RowBlock& block,
                    ConstTensorView rows,
-                   const std::vector<QParams>& params,
+                   const GroupParams& params,
                    FieldSink& sink) const {
     const std::int64_t k = to_.shape()[1];
-    const std::int64_t row_bytes = byte_count(to_.dtype(), {k});
-    const std::int64_t words = to_.row_words();
-    const bool packed = to_.packed();
-    const auto bytes =
-        static_cast<std::size_t>(block.rows * (packed ? words * 4 : k));
-    std::vector<std::byte> out(bytes);
-    std::vector<std::int8_t> codes(static_cast<std::size_t>(k));
-    for (std::int64_t row = 0; row < block.rows; ++row) {
-      const QParams* q = params.data() + row / to_.scale_rows() * to_.groups();
-      const std::byte* x = rows.data + row * row_bytes;
-      if (!packed) {
-        row_codes(x, q, out.data() + row * k);
-        continue;
-      }
-      row_codes(x, q, reinterpret_cast<std::byte*>(codes.data()));
-      pack_codes({codes.data()},
-                 k,
-                 to_.spec().num_bits,
-                 {reinterpret_cast<std::uint32_t*>(out.data()) + row * words});
-    }
-    sink.write(
-        CompressedFields::kCodes, block.row * (packed ? words * 4 : k), out);
-  }
-
-  void row_codes(const std::byte* x, const QParams* q, std::byte* out) const {
-    const std::int64_t k = to_.shape()[1];
-    const std::int64_t width = to_.scale_columns();
-    if (to_.spec().floating) {
-      std::vector<float> scale;
-      for (std::int64_t g = 0; g < to_.groups(); ++g)
-        scale.push_back(q[g].scale);
-      kernels::quantize_float8({to_.dtype(), DType::Float8E4M3FN},
-                               {x,
-                                scale.data(),
-                                width,
-                                k == 0 ? 0 : k / width,
-                                reinterpret_cast<std::uint8_t*>(out)});
+    const HostTensor codes =
+        HostTensor::uninitialized(DType::UInt8, {block.rows, k});
+    quantize(rows, params, codes.as<std::uint8_t>());
+    if (!to_.packed()) {
+      sink.write(CompressedFields::kCodes, block.row * k, codes.view().bytes());
       return;
     }
-    const HostTensor values = converted({to_.dtype(), {k}, x}, DType::Float32);
-    for (std::int64_t g = 0; g * width < k; ++g) {
-      quantize_run(values.as<float>() + g * width,
-                   width,
-                   q[g],
-                   to_.range(),
-                   reinterpret_cast<std::int8_t*>(out) + g * width);
+    const std::int64_t words = to_.row_words();
+    const HostTensor out =
+        HostTensor::uninitialized(DType::UInt32, {block.rows, words});
+    for (std::int64_t row = 0; row < block.rows; ++row) {
+      pack_codes({codes.as<std::int8_t>() + row * k},
+                 k,
+                 to_.spec().num_bits,
+                 {out.as<std::uint32_t>() + row * words});
     }
+    sink.write(
+        CompressedFields::kCodes, block.row * words * 4, out.view().bytes());
+  }
+
+  // Codes of rows, whose groups have parameters each or share those of a block
+  // of rows.
+  void quantize(ConstTensorView rows,
+                const GroupParams& params,
+                std::uint8_t* out) const {
+    const std::int64_t k = to_.shape()[1];
+    const std::int64_t count = rows.shape[0];
+    if (k == 0) return;
+    if (to_.scale_rows() == 1) {
+      quantize_groups(rows.data, count * to_.groups(), params, 0, out);
+      return;
+    }
+    const std::int64_t row_bytes = byte_count(to_.dtype(), {k});
+    for (std::int64_t row = 0; row < count; ++row) {
+      quantize_groups(rows.data + row * row_bytes,
+                      to_.groups(),
+                      params,
+                      row / to_.scale_rows() * to_.groups(),
+                      out + row * k);
+    }
+  }
+
+  // `groups` runs with the parameters from `first` on.
+  void quantize_groups(const std::byte* x,
+                       std::int64_t groups,
+                       const GroupParams& params,
+                       std::int64_t first,
+                       std::uint8_t* out) const {
+    const std::int64_t width = to_.scale_columns();
+    if (to_.spec().floating) {
+      kernels::quantize_float8(
+          {to_.dtype(), DType::Float8E4M3FN},
+          {x, params.scale.data() + first, width, groups, out});
+      return;
+    }
+    kernels::quantize_quotients(to_.dtype(),
+                                {x,
+                                 groups,
+                                 width,
+                                 params.scale.data() + first,
+                                 params.zero_point.data() + first,
+                                 static_cast<std::int32_t>(to_.range().min),
+                                 static_cast<std::int32_t>(to_.range().max),
+                                 out});
   }
 
   const CompressedEncoding& to_;

@@ -21,6 +21,21 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return b == 0 ? 0 : (a + b - 1) / b;
 }
 
+// `groups` runs of `width` float8 codes, times a scale each.
+void decode_float8(const std::byte* codes,
+                   std::int64_t groups,
+                   std::int64_t width,
+                   const float* scale,
+                   TensorView to) {
+  HostTensor values =
+      converted({DType::Float8E4M3FN, to.shape, codes}, DType::Float32);
+  auto* value = values.as<float>();
+  for (std::int64_t g = 0; g < groups; ++g) {
+    for (std::int64_t i = 0; i < width; ++i) *value++ *= scale[g];
+  }
+  convert(values.view(), to);
+}
+
 }  // namespace
 
 CompressedEncoding::CompressedEncoding(Shape shape,
@@ -125,7 +140,7 @@ std::unique_ptr<Encoder> CompressedEncoding::make_encoder() const {
 HostTensor CompressedEncoding::codes(
     std::span<const ConstTensorView> fields) const {
   if (!packed()) return fields::copied(fields[CompressedFields::kCodes]);
-  HostTensor out(DType::Int8, shape());
+  HostTensor out = HostTensor::uninitialized(DType::Int8, shape());
   const auto* words = fields[CompressedFields::kCodes].as<std::uint32_t>();
   for (std::int64_t row = 0; row < shape()[0]; ++row) {
     unpack_codes({words + row * row_words()},
@@ -155,40 +170,34 @@ HostTensor CompressedEncoding::zero_points(
 
 HostTensor CompressedEncoding::decode(
     std::span<const ConstTensorView> fields) const {
-  HostTensor out(dtype(), shape());
+  const HostTensor out = HostTensor::uninitialized(dtype(), shape());
   const HostTensor codes = this->codes(fields);
-  const HostTensor zero_points = this->zero_points(fields);
-  const ConstTensorView& stored = fields[CompressedFields::kScale];
   const std::int64_t k = shape()[1];
-  const std::int64_t width = scale_columns();
   const std::int64_t item = bit_width(dtype()) / 8;
-  std::vector<float> scale(static_cast<std::size_t>(groups()));
-  std::vector<float> zero(scale.size());
-  HostTensor values(DType::Float32, {1, k});
-  for (std::int64_t row = 0; k > 0 && row < shape()[0]; ++row) {
+  if (out.numel() == 0) return out;
+  const HostTensor scale =
+      converted(fields[CompressedFields::kScale], DType::Float32);
+  const HostTensor zero = converted(zero_points(fields).view(), DType::Float32);
+  // Rows with the same scales; all rows at once where each has its own.
+  const std::int64_t step = scale_rows() == 1 ? shape()[0] : 1;
+  for (std::int64_t row = 0; row < shape()[0]; row += step) {
     const std::int64_t first = row / scale_rows() * groups();
-    for (std::int64_t g = 0; g < groups(); ++g) {
-      const auto i = static_cast<std::size_t>(g);
-      scale[i] = static_cast<float>(load_element(stored, first + g));
-      zero[i] = zero_points.as<std::int8_t>()[first + g];
-    }
     std::byte* to = out.data() + row * k * item;
-    if (!spec_.floating) {
+    if (spec_.floating) {
+      decode_float8(codes.data() + row * k,
+                    step * groups(),
+                    scale_columns(),
+                    scale.as<float>() + first,
+                    {dtype(), {step, k}, to});
+    } else {
       kernels::dequantize_affine(dtype(),
                                  {codes.as<std::int8_t>() + row * k,
-                                  groups(),
-                                  width,
-                                  scale.data(),
-                                  zero.data(),
+                                  step * groups(),
+                                  scale_columns(),
+                                  scale.as<float>() + first,
+                                  zero.as<float>() + first,
                                   to});
-      continue;
     }
-    convert({DType::Float8E4M3FN, {1, k}, codes.data() + row * k},
-            values.mutable_view());
-    for (std::int64_t c = 0; c < k; ++c) {
-      values.as<float>()[c] *= scale[static_cast<std::size_t>(c / width)];
-    }
-    convert(values.view(), TensorView{dtype(), {1, k}, to});
   }
   return out;
 }

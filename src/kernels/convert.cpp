@@ -184,7 +184,7 @@ void convert(ConstTensorView from, TensorView to) {
 }
 
 HostTensor converted(ConstTensorView from, DType dtype) {
-  HostTensor to(dtype, from.shape);
+  HostTensor to = HostTensor::uninitialized(dtype, from.shape);
   convert(from, to.mutable_view());
   return to;
 }

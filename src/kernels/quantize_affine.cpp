@@ -20,14 +20,21 @@ constexpr QuantizeAffineKernel kCpu[] = {
      run_quantize_affine_ref},
 };
 
+void run(const QuantizeAffineProblem& problem, const QuantizeAffineArgs& args) {
+  select(kOp, quantize_affine_kernels(), problem, host_caps())
+      .run(problem, args);
+}
+
 }  // namespace
 
 std::span<const QuantizeAffineKernel> quantize_affine_kernels() { return kCpu; }
 
 void quantize_affine(DType x, DType product, const QuantizeAffineArgs& args) {
-  const QuantizeAffineProblem problem{to_element(x), to_element(product)};
-  select(kOp, quantize_affine_kernels(), problem, host_caps())
-      .run(problem.x, problem.product, args);
+  run({to_element(x), to_element(product)}, args);
+}
+
+void quantize_quotients(DType x, const QuantizeAffineArgs& args) {
+  run({to_element(x), Element::F32, AffineRule::Quotient}, args);
 }
 
 void list_quantize_affine(const Caps& caps, std::vector<KernelInfo>& out) {

@@ -10,18 +10,10 @@
 
 namespace mantissa::kernels {
 
-/// q = clamp(round_half_even(x * reciprocal) + zero_point, qmin, qmax) with the
-/// product rounded to `product`; a NaN product gives 0. Codes lie in
-/// [-128, 255], zero points in [-256, 256].
-struct QuantizeAffineProblem {
-  Element x = Element::Bf16;
-  Element product = Element::F32;  ///< F32, or the same as x
-};
-
 struct QuantizeAffineKernel {
   const char* name;
   const char* (*refuses)(const QuantizeAffineProblem&, const Caps&);
-  void (*run)(Element x, Element product, const QuantizeAffineArgs&);
+  void (*run)(const QuantizeAffineProblem&, const QuantizeAffineArgs&);
 };
 
 /// Rows in order of preference.
@@ -30,6 +22,9 @@ std::span<const QuantizeAffineKernel> quantize_affine_kernels();
 /// Runs the preferred row of this machine. `x` is float32, bfloat16 or float16;
 /// `product` is float32 or the same as `x`.
 void quantize_affine(DType x, DType product, const QuantizeAffineArgs& args);
+
+/// The same with AffineRule::Quotient.
+void quantize_quotients(DType x, const QuantizeAffineArgs& args);
 
 void list_quantize_affine(const Caps& caps, std::vector<KernelInfo>& out);
 

@@ -18,6 +18,9 @@ constexpr QuantizeAffineProblem kProblems[] = {
     {Element::Bf16, Element::Bf16},
     {Element::F16, Element::F32},
     {Element::F16, Element::F16},
+    {Element::F32, Element::F32, AffineRule::Quotient},
+    {Element::Bf16, Element::F32, AffineRule::Quotient},
+    {Element::F16, Element::F32, AffineRule::Quotient},
 };
 
 struct Range {
@@ -33,7 +36,7 @@ std::vector<std::uint8_t> run(const QuantizeAffineKernel& kernel,
   std::vector<std::uint8_t> q(
       static_cast<std::size_t>(args.groups * args.group) + 1, 0xaa);
   args.q = q.data() + 1;
-  kernel.run(problem.x, problem.product, args);
+  kernel.run(problem, args);
   EXPECT_EQ(q[0], 0xaa);
   return q;
 }
@@ -47,7 +50,8 @@ void compare_rows(const QuantizeAffineProblem& problem,
     if (kernel.refuses(problem, host_caps()) != nullptr) continue;
     EXPECT_EQ(run(kernel, problem, args), want)
         << kernel.name << " x " << static_cast<int>(problem.x) << " product "
-        << static_cast<int>(problem.product) << " group " << args.group << ' '
+        << static_cast<int>(problem.product) << " rule "
+        << static_cast<int>(problem.rule) << " group " << args.group << ' '
         << what;
   }
 }
@@ -91,9 +95,25 @@ TEST(QuantizeAffineTest, RoundsHalfToEvenAndClamps) {
   for (const QuantizeAffineKernel& kernel : quantize_affine_kernels()) {
     if (kernel.refuses({}, host_caps()) != nullptr) continue;
     std::vector<std::uint8_t> q(x.size());
-    kernel.run(Element::F32,
-               Element::F32,
+    kernel.run({Element::F32, Element::F32},
                {x.data(), 1, 7, &one, nullptr, -128, 127, q.data()});
+    EXPECT_EQ(q, want) << kernel.name;
+  }
+}
+
+// The zero point comes before the rounding: 0.5 + 1 = 1.5 is 2, where rounding
+// first gives 0 + 1.
+TEST(QuantizeAffineTest, QuotientsAddTheZeroPointAndThenRound) {
+  const std::vector<float> x = {1.5f, 4.5f, -1e30f, 1e30f, -4.5f, 0.0f, NAN};
+  const std::vector<std::uint8_t> want = {2, 2, 0xf8, 7, 0, 1, 0};
+  const float scale = 3.0f;
+  const std::int32_t zero = 1;
+  for (const QuantizeAffineKernel& kernel : quantize_affine_kernels()) {
+    const QuantizeAffineProblem problem{
+        Element::F32, Element::F32, AffineRule::Quotient};
+    if (kernel.refuses(problem, host_caps()) != nullptr) continue;
+    std::vector<std::uint8_t> q(x.size());
+    kernel.run(problem, {x.data(), 1, 7, &scale, &zero, -8, 7, q.data()});
     EXPECT_EQ(q, want) << kernel.name;
   }
 }

@@ -65,6 +65,8 @@ class HostTensor {
   HostTensor() = default;
   /// Throws Error(Resources) when the memory is not there.
   HostTensor(DType dtype, Shape shape);
+  /// The same for what is overwritten whole: its bytes are undefined.
+  static HostTensor uninitialized(DType dtype, Shape shape);
 
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }

@@ -67,7 +67,8 @@ summary { cursor: pointer; font-weight: 600; margin-top: 32px; }
 .facts td { overflow-wrap: anywhere; }
 @media (max-width: 560px) {
   body { padding: 16px 12px 32px; } .wide { display: none; }
-  .bars .plot { width: 45%; } .facts th { white-space: normal; } }
+  .bars .plot { width: 45%; } .experts td.name { min-width: 8em; }
+  .experts .plot { min-width: 70px; } .facts th { white-space: normal; } }
 @media print {
   @page { margin: 15mm; }
   body { padding: 0; max-width: none; font-size: 10pt; }

@@ -211,12 +211,12 @@ std::string expert_section(const Input& input) {
       colour_key_svg(range) +
       "<div class=\"scroll\"><table class=\"experts\"><thead><tr>"
       "<th>tensor</th><th>SQNR</th><th>weights</th><th class=\"n\">worst, dB"
-      "</th><th class=\"n\">median, dB</th></tr></thead><tbody>\n";
+      "</th><th class=\"n wide\">median, dB</th></tr></thead><tbody>\n";
   for (std::size_t i = 0; i < std::min(rows.size(), kMostExpertRows); ++i) {
     const ExpertRow& row = rows[i];
     out += fmt::format(
         "<tr>{}<td class=\"plot\">{}</td><td class=\"plot\">{}</td>"
-        "<td class=\"n\">{} <small>#{}</small></td><td class=\"n\">{}</td>"
+        "<td class=\"n\">{} <small>#{}</small></td><td class=\"n wide\">{}</td>"
         "</tr>\n",
         name_cell(input.plan.tensors[row.tensor].tensor.name),
         expert_strip_svg(row, range),

@@ -3,10 +3,9 @@
 
 namespace mantissa::kernels {
 
-void run_quantize_affine_avx2(Element x,
-                              Element product,
+void run_quantize_affine_avx2(const QuantizeAffineProblem& problem,
                               const QuantizeAffineArgs& args) {
-  quantize_affine_loop<Avx2>(x, product, args);
+  quantize_affine_loop<Avx2>(problem, args);
 }
 
 }  // namespace mantissa::kernels

@@ -56,6 +56,8 @@ struct Avx2 {
   }
 
   static inline Float multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static inline Float divide(Float a, Float b) { return _mm256_div_ps(a, b); }
+  static inline Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
 
   using Double = __m256d;
 

@@ -56,6 +56,8 @@ struct Avx512 {
   }
 
   static inline Float multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
+  static inline Float divide(Float a, Float b) { return _mm512_div_ps(a, b); }
+  static inline Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
 
   using Double = __m512d;
 
