@@ -3,7 +3,8 @@
 usage: torch_modules_judge.py TORCH_PROBE
 
 torchao quantizes a Linear and saves it; the probe loads the file and runs it on
-the same inputs. int8 paths and weight-only paths give the same bits.
+the same inputs. int8 paths and weight-only paths give the same bits. What torchao
+runs on a GPU alone is compared with its formula.
 """
 import os
 import subprocess
@@ -35,6 +36,8 @@ from torchao.quantization import (
     quantize_,
 )
 from torchao.quantization.quant_primitives import MappingType
+
+import float8_products
 
 PROBE = sys.argv[1]
 quant_api._check_hardware_support = lambda granularity: None
@@ -157,3 +160,4 @@ with tempfile.TemporaryDirectory() as tmp:
             compare(f"{case} {dtype} saved here", other,
                     load_file(folder / "y.safetensors"))
     print(f"{count} modules: the same bits; what is saved here loads in torchao")
+    float8_products.judge(run, save, folder)
