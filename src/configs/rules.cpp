@@ -166,6 +166,8 @@ Refusal refuse_rank(std::string_view type, const Shape& shape, int max_rank) {
                     "for expert weights such as int8_weight_only"
       : rank == 4 ? "keep it with --ignore, or choose intx_weight_only, which "
                     "takes the weight [N, C, H, W] of a Conv2d (AFFINE)"
+      : rank == 5 ? "keep it with --ignore; of convolutions, intx_weight_only "
+                    "takes the weight [N, C, H, W] of a Conv2d (AFFINE)"
                   : "keep it with --ignore"};
 }
 

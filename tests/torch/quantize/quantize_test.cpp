@@ -225,6 +225,39 @@ TEST(QuantizeModules, Conv2dRunsWithIntxWeights) {
                 "of a Conv2d"));
 }
 
+// torchao gives convolutions float8 activations on a GPU: here they say no.
+TEST(QuantizeModules, Float8ConvolutionsAreNamedWithWhatThereIs) {
+  torch::nn::Sequential net(torch::nn::Conv2d(16, 16, 3),
+                            torch::nn::Conv3d(16, 16, 3),
+                            torch::nn::Linear(16, 16));
+  Float8DynamicActivationFloat8WeightConfig config;
+  config.granularity = std::vector<Granularity>{PerTensor{}, PerTensor{}};
+  QuantizeOptions options;
+  options.filter = [](const torch::nn::Module&, const std::string&) {
+    return true;
+  };
+  const QuantizeReport report = quantize_(*net, config, options);
+  for (const char* name : {"0.weight", "1.weight"}) {
+    EXPECT_EQ(find(report, name).action, ParameterAction::Skipped);
+    EXPECT_THAT(find(report, name).reason,
+                HasSubstr("takes the weight [N, C, H, W] of a Conv2d"));
+    EXPECT_THAT(report.text(), HasSubstr(std::string(name) + ": skipped"));
+  }
+  EXPECT_EQ(find(report, "2.weight").action, ParameterAction::Quantized);
+  // A rule that names the module, and strict: an error, and nothing is done.
+  torch::nn::Sequential other(torch::nn::Conv2d(16, 16, 3),
+                              torch::nn::Linear(16, 16));
+  options.strict = true;
+  EXPECT_THAT(
+      refusal([&] {
+        quantize_(*other, FqnToConfig{{{"0", config}, {"1", config}}}, options);
+      }),
+      ::testing::AllOf(HasSubstr("0.weight"),
+                       HasSubstr("takes weights [N, K] or [E, N, K]"),
+                       HasSubstr("of a Conv2d")));
+  EXPECT_FALSE(is_quantized_tensor(other[1]->as<torch::nn::Linear>()->weight));
+}
+
 TEST(QuantizeModules, StaticActivationsTakeAScaleFromTheProgram) {
   torch::manual_seed(7);
   torch::nn::Sequential net(torch::nn::Linear(32, 16));
