@@ -16,35 +16,31 @@
 #include "kernels/quantize_affine.h"
 #include "kernels/quantize_float8.h"
 #include "kernels/search_affine.h"
+#include "primitives/compressed_qparams.h"
 
 namespace mantissa {
 namespace {
 
-constexpr double kFloat8Max = 448.0;  // largest e4m3 value
+constexpr float kFloat8Max = 448.0f;  // largest e4m3 value
 
-// torch.finfo(dtype).eps.
-float epsilon(DType dtype) {
-  if (dtype == DType::BFloat16) return 0x1p-7f;
-  return dtype == DType::Float16 ? 0x1p-10f : 0x1p-23f;
-}
-
-struct QParams {
-  float scale = 0.0f;       ///< as stored
-  float zero_point = 0.0f;  ///< an integer
-};
-
-/// Those of many groups.
+/// Parameters of many groups.
 struct GroupParams {
   std::vector<float> scale;
   std::vector<std::int32_t> zero_point;
 
   GroupParams() = default;
-  explicit GroupParams(const QParams& one) { add(one); }
-  void add(const QParams& q) {
+  explicit GroupParams(const CompressedQParams& one) { add(one); }
+  void add(const CompressedQParams& q) {
     scale.push_back(q.scale);
     zero_point.push_back(static_cast<std::int32_t>(q.zero_point));
   }
 };
+
+CompressedRange range_of(const CompressedEncoding& encoding) {
+  if (encoding.spec().floating) return {-kFloat8Max, kFloat8Max};
+  const IntegerRange codes = encoding.range();
+  return {static_cast<float>(codes.min), static_cast<float>(codes.max)};
+}
 
 // calculate_qparams() of compressed-tensors, in the weight's dtype.
 class QParamsRule {
@@ -54,27 +50,12 @@ class QParamsRule {
         dtype_(encoding.dtype()),
         stored_(encoding.scale_dtype()),
         symmetric_(encoding.spec().symmetric),
-        floating_(encoding.spec().floating),
-        range_(encoding.range()) {}
+        range_(range_of(encoding)) {}
 
-  QParams operator()(float min, float max) const {
-    const float low = std::min(min, 0.0f);
-    const float high = std::max(max, 0.0f);
-    const auto steps = static_cast<float>(range_.max - range_.min);
-    if (symmetric_) {
-      const float divisor =
-          floating_ ? static_cast<float>(kFloat8Max) : steps / 2;
-      return {stored(round_to(dtype_, std::max(-low, high) / divisor)), 0.0f};
-    }
-    const float span = round_to(dtype_, high - low);
-    const float scale = round_to(dtype_, span / steps);
-    const auto qmin = static_cast<float>(range_.min);
-    // 0 / 0 of a group of zeros has no zero point; any decodes to 0.
-    float zero = scale == 0
-                     ? 0.0f
-                     : round_to(dtype_, qmin - round_to(dtype_, low / scale));
-    zero = std::clamp(zero, qmin, static_cast<float>(range_.max));
-    return {stored(scale), round_half_even(zero)};
+  CompressedQParams operator()(float min, float max) const {
+    const CompressedQParams found =
+        compressed_qparams(min, max, symmetric_, range_, dtype_);
+    return {stored(found.scale), found.zero_point};
   }
 
  private:
@@ -88,15 +69,14 @@ class QParamsRule {
                               owner_,
                               name(stored_)));
     }
-    return rounded == 0 ? epsilon(stored_) : rounded;
+    return rounded == 0 ? compressed_epsilon(stored_) : rounded;
   }
 
   std::string_view owner_;
   DType dtype_;
   DType stored_;
   bool symmetric_;
-  bool floating_;
-  IntegerRange range_;
+  CompressedRange range_;
 };
 
 class CompressedEncoder final : public Encoder {

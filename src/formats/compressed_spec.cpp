@@ -65,10 +65,11 @@ std::string_view name(CompressedObserver observer) {
 std::string compressed_scheme_json(const CompressedSpec& spec) {
   Json out;
   out["weights"] = weight_args(spec);
-  out["input_activations"] = spec.input_activations.empty()
-                                 ? Json(nullptr)
-                                 : Json::parse(spec.input_activations);
-  out["output_activations"] = nullptr;
+  const auto parsed = [](const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json::parse(text);
+  };
+  out["input_activations"] = parsed(spec.input_activations);
+  out["output_activations"] = parsed(spec.output_activations);
   out["format"] = name(spec.format);
   return out.dump();
 }

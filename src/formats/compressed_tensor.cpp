@@ -53,6 +53,7 @@ CompressedFields CompressedEncoding::field_indices() const {
   std::size_t next = CompressedFields::kScale;
   if (!spec_.symmetric) out.zero_point = ++next;
   if (packed()) out.shape = ++next;
+  out.inputs = ++next;
   return out;
 }
 
@@ -111,6 +112,7 @@ std::vector<FieldLayout> CompressedEncoding::fields() const {
            {packed_words(shape()[0], spec_.num_bits, spec_.layout), groups()}});
     }
     out.push_back({"weight_shape", spec_.shape_dtype, {2}});
+    out.insert(out.end(), spec_.input_fields.begin(), spec_.input_fields.end());
     return out;
   }
   std::vector<FieldLayout> out = {
@@ -118,6 +120,7 @@ std::vector<FieldLayout> CompressedEncoding::fields() const {
       {"weight_scale", scale_dtype(), scale}};
   if (!spec_.symmetric)
     out.push_back({"weight_zero_point", DType::Int8, scale});
+  out.insert(out.end(), spec_.input_fields.begin(), spec_.input_fields.end());
   return out;
 }
 
@@ -132,6 +135,13 @@ std::unique_ptr<Encoder> CompressedEncoding::make_encoder() const {
         fmt::format("{}: encode: the padded layout of compressed-tensors "
                     "before 0.18 is read, not written",
                     format_name()));
+  }
+  if (!spec_.input_fields.empty()) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("{}: encode: static activations need an "
+                            "input_scale from a calibration; dynamic ones "
+                            "find theirs in the call",
+                            format_name()));
   }
   return inner_ == nullptr ? make_compressed_encoder(*this)
                            : make_repack_encoder(*this);
@@ -222,7 +232,7 @@ EncodedRows CompressedEncoding::rows(const RowBlock& block) const {
   for (std::size_t i = 0; i < layouts.size(); ++i) {
     std::int64_t first = block.row;
     const bool zero_point = i == at.zero_point && at.zero_point != 0;
-    if (i == at.shape && at.shape != 0) {
+    if ((i == at.shape && at.shape != 0) || i >= at.inputs) {
       first = 0;
     } else if (zero_point && packed()) {
       first = packed_words(block.row, spec_.num_bits, spec_.layout);
@@ -305,11 +315,16 @@ EncodedTensor CompressedEncoding::slice(std::span<const ConstTensorView> fields,
     scale = slice_dense(scale.view(), dim, begin / unit, last);
     zero = slice_dense(zero.view(), dim, begin / unit, last);
   }
-  return {
+  EncodedTensor out{
       part,
       part->assemble(slice_dense(codes(fields).view(), dim, begin, end).view(),
                      scale.view(),
                      zero.view())};
+  const std::size_t inputs = field_indices().inputs;
+  for (std::size_t i = inputs; i < fields.size(); ++i) {
+    out.fields[i] = fields::copied(fields[i]);
+  }
+  return out;
 }
 
 EncodedTensor CompressedEncoding::select(std::span<const ConstTensorView>,

@@ -13,6 +13,7 @@ struct CompressedFields {
   static constexpr std::size_t kScale = 1;
   std::size_t zero_point = 0;  ///< 0: there is none
   std::size_t shape = 0;       ///< 0: there is none
+  std::size_t inputs = 0;      ///< the first of CompressedSpec::input_fields
 };
 
 /// Encoding of compressed-tensors: see make_compressed_encoding().
@@ -68,7 +69,8 @@ class CompressedEncoding final : public Encoding {
   HostTensor codes(std::span<const ConstTensorView> fields) const;
   /// Zero points int8 [N, G], all 0 when symmetric.
   HostTensor zero_points(std::span<const ConstTensorView> fields) const;
-  /// Fields from codes [N, K], scales and zero points [N, G].
+  /// Fields from codes [N, K], scales and zero points [N, G]; those of
+  /// CompressedSpec::input_fields are zeros.
   std::vector<HostTensor> assemble(ConstTensorView codes,
                                    ConstTensorView scale,
                                    ConstTensorView zero_point) const;

@@ -169,8 +169,12 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
   if (!fit(grid.codes, layout_.bits)) layout_.bits = 8;
   if (const auto* compressed =
           dynamic_cast<const CompressedEncoding*>(encoding_.get());
-      compressed != nullptr && compressed->field_indices().shape != 0) {
-    shape_field_ = copied(fields[compressed->field_indices().shape]);
+      compressed != nullptr) {
+    const CompressedFields at = compressed->field_indices();
+    const std::size_t first = at.shape != 0 ? at.shape : at.inputs;
+    for (std::size_t i = first; i < fields.size(); ++i) {
+      kept_fields_.push_back(copied(fields[i]));
+    }
   }
   const auto [scale, type] = narrowest(std::move(grid.scale));
   const bool zeros = grid.zero.numel() != 0 && !all_zero(grid.zero);
@@ -228,8 +232,10 @@ std::vector<HostTensor> LowbitWeight::fields() const {
   if (stored != scale.dtype()) scale = converted(scale.view(), stored);
   if (compressed != nullptr) {
     auto out = compressed->assemble(codes.view(), scale.view(), zero.view());
-    const std::size_t shape = compressed->field_indices().shape;
-    if (shape != 0) out[shape] = shape_field_;
+    // What the runtime layout has no place for stands at the end.
+    std::ranges::copy(
+        kept_fields_,
+        out.end() - static_cast<std::ptrdiff_t>(kept_fields_.size()));
     return out;
   }
   std::vector<HostTensor> out;

@@ -53,7 +53,8 @@ class LowbitWeight {
   AlignedBytes scales_;
   AlignedBytes zeros_;
   AlignedBytes sums_;
-  HostTensor shape_field_;  // weight_shape of compressed-tensors, as stored
+  // Of compressed-tensors, as stored: weight_shape, static input scales.
+  std::vector<HostTensor> kept_fields_;
   kernels::LowbitWeightView view_;
 };
 

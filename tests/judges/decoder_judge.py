@@ -3,7 +3,9 @@
 A tiny random model of every family and every kind of RoPE, saved by
 Transformers; the same models quantized by the tool; SmolLM2 as the tool
 converts it, and as the GGUF file itself. Every logit within 2e-5 of the
-largest; a cached decode gives the logits of one pass.
+largest; a cached decode gives the logits of one pass. Directories of
+compressed-tensors with quantized activations, as Transformers loads them by
+default.
 
 usage: decoder_judge.py PROBE MANTISSA SMOLLM2.gguf
 """
@@ -17,8 +19,10 @@ import numpy
 import torch
 import transformers
 
+from decided_codes import steady_, watch
 from models_support import run_probe
-from transformers_support import load, run_tool, save, tiny_model
+from safetensors.torch import save_file
+from transformers_support import load, read_files, run_tool, save, tiny_model
 
 PROBE, MANTISSA, GGUF = sys.argv[1:4]
 BOUND = 2e-5
@@ -122,6 +126,18 @@ QUANTIZED = {
     "int4 scheme": ("qwen2", ["--scheme", "W4A16", "--group-size", "32"]),
     "float8 experts": ("mixtral", ["-c", "float8_weight_only"]),
 }
+# Activations of compressed-tensors: the tool's words; static scales are put in.
+ASYMMETRIC = "int8_dynamic_activation_int8_weight:act_mapping_type=ASYMMETRIC"
+ACTIVATIONS = {
+    "W8A8": ["--scheme", "W8A8"],
+    "W8A8 asymmetric": ["-c", ASYMMETRIC],
+    "W8A8 static": ["--scheme", "W8A8"],
+    "W4A8": ["--scheme", "W4A8:group_size=32"],
+    "FP8_DYNAMIC": ["--scheme", "FP8_DYNAMIC"],
+    "FP8 static": ["--scheme", "FP8_DYNAMIC"],
+}
+INPUT_SCALES = {"W8A8 static": 0.05, "FP8 static": 0.01}
+SHORT_PROMPTS = 12
 
 
 def make_models(scratch):
@@ -161,6 +177,57 @@ def quantized(source, words, scratch):
     plain = scratch / "decoded"
     run_tool(MANTISSA, "convert", out, "-o", plain)
     return out, load(plain)
+
+
+def make_static(directory, scale):
+    """The same weights with one given scale for the inputs of each module."""
+    tensors, metadata = read_files(directory)
+    for name in [n for n in tensors if n.endswith(".weight_scale")]:
+        tensors[name.replace("weight_scale", "input_scale")] = torch.tensor([scale])
+    save_file(tensors, directory / "model.safetensors", metadata=metadata)
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    for group in config["quantization_config"]["config_groups"].values():
+        group["input_activations"].update(dynamic=False, strategy="tensor")
+    path.write_text(json.dumps(config))
+
+
+def with_activations(scratch):
+    """name -> (directory, what Transformers loads by default)."""
+    source = save(steady_(tiny_model(dtype=torch.float32)), scratch / "steady")
+    made = {}
+    for name, words in ACTIVATIONS.items():
+        out = scratch / name.replace(" ", "_")
+        run_tool(MANTISSA, "quantize", source, *words, "--format",
+                 "compressed-tensors", "-o", out)
+        if name in INPUT_SCALES:
+            make_static(out, INPUT_SCALES[name])
+        made[name] = (out, load(out))
+    return made
+
+
+def short_prompts(vocabulary):
+    torch.manual_seed(4)
+    return torch.randint(0, vocabulary, (SHORT_PROMPTS, 10)).tolist()
+
+
+def compare_activations(name, index, job, model, scratch):
+    """Positions in front of the first code that the last bits decide."""
+    compared, all_positions, worst = 0, 0, 0
+    for p, ids in enumerate(job["prompts"]):
+        with torch.no_grad(), watch() as seen:
+            expected = model(torch.tensor([ids])).logits[0].float().numpy()
+        ours = numpy.fromfile(scratch / f"{index}_{p}.f32", numpy.float32)
+        ours = ours.reshape(expected.shape)
+        error = numpy.abs(ours - expected).max(-1) / numpy.abs(expected).max()
+        decided = error[:seen.first]
+        compared += len(decided)
+        all_positions += len(ids)
+        worst = max([worst, *decided])
+        assert (decided <= BOUND).all(), (name, p, seen.first, error)
+    assert compared >= all_positions // 2, (name, compared, all_positions)
+    print(f"{name}: logits within {worst:.1e} of the largest at {compared} of "
+          f"{all_positions} positions, those whose codes are decided")
 
 
 def prompts_for(vocabulary):
@@ -229,9 +296,22 @@ def main():
             }
             for directory, model in made.values()
         ]
+        activated = with_activations(scratch)
+        first = len(jobs)
+        jobs += [
+            {
+                "kind": "logits",
+                "model": str(directory),
+                "prompts": short_prompts(model.config.vocab_size),
+                "continue": 0,
+            }
+            for directory, model in activated.values()
+        ]
         results = run_probe(PROBE, jobs, scratch)
         for i, (name, (_, model)) in enumerate(made.items()):
             compare(name, i, jobs[i], results[i], model, scratch)
+        for i, (name, (_, model)) in enumerate(activated.items(), first):
+            compare_activations(name, i, jobs[i], model, scratch)
 
 
 main()

@@ -3,8 +3,9 @@
 usage: torch_modules_judge.py TORCH_PROBE
 
 torchao quantizes a Linear and saves it; the probe loads the file and runs it on
-the same inputs. int8 paths and weight-only paths give the same bits. What torchao
-runs on a GPU alone is compared with its formula.
+the same inputs. int8 paths and weight-only paths give the same bits. Directories
+of compressed-tensors with activations give those of the wheel. What torchao runs
+on a GPU alone is compared with its formula.
 """
 import os
 import subprocess
@@ -37,6 +38,7 @@ from torchao.quantization import (
 )
 from torchao.quantization.quant_primitives import MappingType
 
+import compressed_activations
 import float8_products
 
 PROBE = sys.argv[1]
@@ -122,6 +124,34 @@ def compare(case, net, found):
             f"up to {(y.float() - expected.float()).abs().max()}")
 
 
+def judge_compressed(folder):
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        rows = {f"{layer}/{i}": (torch.randn(shape) * 2).to(dtype)
+                for layer in (0, 1) for i, shape in enumerate(SHAPES)}
+        rows["0/1"][2] = 0
+        rows["1/2"][:, 5] = 100  # one channel decides the scale
+        rows["1/0"] = rows["1/0"].abs()
+        save_file(rows, folder / "x.safetensors")
+        for case, what in compressed_activations.CASES.items():
+            path = compressed_activations.write(
+                folder / f"{case} {dtype}", *what, dtype)
+            run("run", path, folder / "x.safetensors", folder / "y.safetensors")
+            found = load_file(folder / "y.safetensors")
+            for name, x in rows.items():
+                wheel = compressed_activations.expected(x, *what)
+                assert found[name].dtype == dtype, case
+                error = (found[name].double() - wheel.double()).abs()
+                # The product with the identity adds a rounding or two of y and
+                # of a zero point's share; another code is a step of the scale.
+                bound = torch.finfo(dtype).eps * wheel.double().abs()
+                bound += 2e-7 * x.double().abs().max()
+                assert (error <= bound).all(), (
+                    f"{case} {dtype} {name}: {(error > bound).sum()} of "
+                    f"{error.numel()} differ, by up to {error.max()}")
+        print(f"compressed-tensors, {dtype}: {len(compressed_activations.CASES)} "
+              f"kinds of activations, those of the wheel")
+
+
 with tempfile.TemporaryDirectory() as tmp:
     folder = Path(tmp)
     count = 0
@@ -160,4 +190,5 @@ with tempfile.TemporaryDirectory() as tmp:
             compare(f"{case} {dtype} saved here", other,
                     load_file(folder / "y.safetensors"))
     print(f"{count} modules: the same bits; what is saved here loads in torchao")
+    judge_compressed(folder)
     float8_products.judge(run, save, folder)

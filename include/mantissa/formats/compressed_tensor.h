@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <mantissa/core/dtype.h>
 #include <mantissa/formats/encoding.h>
@@ -57,13 +58,18 @@ struct CompressedSpec {
   std::optional<DType> scale_dtype = {};
   /// `input_activations` of the scheme as JSON text; "" for none.
   std::string input_activations = {};
+  /// The same of `output_activations`, which no product here runs.
+  std::string output_activations = {};
+  /// Static activations of a weight that runs: input_scale and, if there is
+  /// one, input_zero_point, [1] each, as fields behind the weight's own.
+  std::vector<FieldLayout> input_fields = {};
   CompressedObserver observer = CompressedObserver::MinMax;
   CodeLayout layout = CodeLayout::Dense;
   DType shape_dtype = DType::Int64;  ///< of weight_shape; int32 is read
 };
 
 /// The scheme as config.json holds it, without targets: {"weights": {...},
-/// "input_activations": ..., "output_activations": null, "format": ...}.
+/// "input_activations": ..., "output_activations": ..., "format": ...}.
 std::string compressed_scheme_json(const CompressedSpec& spec);
 
 /// A weight [N, K] of float32, bfloat16 or float16 as compressed-tensors stores
@@ -73,10 +79,10 @@ std::string compressed_scheme_json(const CompressedSpec& spec);
 /// `weight_scale`, asymmetric `weight_zero_point` int8. Scales are found in the
 /// weight's dtype as compressed-tensors finds them; with the observer Mse, for
 /// integers in groups or rows, a search goes on from there (never to a larger
-/// squared error). Codes come from a float32 division by the stored scale. decode() gives (code - zero point) * scale.
-/// attributes_json() is compressed_scheme_json().
-/// Throws Error(Usage) when shape, dtype or spec is not allowed; encoding
-/// throws Error(Input) for NaN and infinity.
+/// squared error). Codes come from a float32 division by the stored scale.
+/// decode() gives (code - zero point) * scale. attributes_json() is
+/// compressed_scheme_json(). Throws Error(Usage) when shape, dtype or spec is
+/// not allowed; encoding throws Error(Input) for NaN and infinity.
 std::shared_ptr<const Encoding> make_compressed_encoding(
     const Shape& shape, DType dtype, const CompressedSpec& spec);
 

@@ -147,6 +147,10 @@ CompressedGroup read_group(const Json& scheme, const std::string& whole) {
   if (activations != scheme.end() && activations->is_object()) {
     group.spec.input_activations = activations->dump();
   }
+  const auto outputs = scheme.find("output_activations");
+  if (outputs != scheme.end() && outputs->is_object()) {
+    group.spec.output_activations = outputs->dump();
+  }
   group.refusal = read_weights(*weights, group.spec);
   std::string format = value_or<std::string>(scheme, "format", "");
   if (format.empty()) {

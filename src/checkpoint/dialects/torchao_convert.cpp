@@ -31,6 +31,9 @@ struct Activations {
 };
 
 Activations activations_of(const CompressedSpec& spec) {
+  if (!spec.output_activations.empty()) {
+    fail("torchao's linears do not quantize output activations");
+  }
   if (spec.input_activations.empty()) return {};
   const Json args = Json::parse(spec.input_activations);
   const auto member = [&](const char* key, Json otherwise) {

@@ -15,6 +15,7 @@
 #include "checkpoint/decoded_source.h"
 #include "checkpoint/loading_reader.h"
 #include "checkpoint/quantized_reason.h"
+#include "torch/checkpoint/scheme_activations.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/torch_errors.h"
 
@@ -125,10 +126,17 @@ CheckpointWeight CheckpointWeights::describe(const LoadingTensor& tensor,
     out.stored = stored.stored_type;
     if (!tensor.tied) out.bytes += stored.stored_bytes;
   }
-  if (tensor.pieces.size() != 1) return out;
+  if (tensor.pieces.size() != 1) {
+    for (const Piece& piece : tensor.pieces) {
+      if (decoded_ == nullptr) break;
+      refuse_scheme_activations(out.name, decoded_->tensor(piece.source));
+    }
+    return out;
+  }
   const std::size_t index = tensor.pieces.front().source;
   if (decoded_ != nullptr) {
-    out.encoding = decoded_->tensor(index).encoding;
+    out.encoding =
+        runnable_encoding(decoded_->stored(), decoded_->tensor(index));
   } else if (blocks == GgufBlocks::Keep) {
     out.encoding = block_encoding(source_->tensors()[index]);
   }
@@ -152,7 +160,10 @@ at::Tensor CheckpointWeights::read(const CheckpointWeight& weight) const {
   if (weight.encoding == nullptr) return read_values(weight);
   if (decoded_ == nullptr) return read_blocks(weight);
   const std::size_t index = loading(weight).pieces.front().source;
-  return wrap(with_torch_errors([&] { return decoded_->load(index); }));
+  return wrap(with_torch_errors([&] {
+    return runnable_fields(
+        decoded_->stored(), decoded_->tensor(index), decoded_->load(index));
+  }));
 }
 
 at::Tensor CheckpointWeights::read_values(

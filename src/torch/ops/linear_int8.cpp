@@ -115,10 +115,15 @@ RowCodes quantized(const Tensor& x, const Int8Activation& activation) {
                       {activation.mapping,
                        code_range(activation),
                        kEps,
-                       activation.per_tensor},
+                       activation.per_tensor,
+                       activation.formula},
                       rows);
   }
-  quantize_rows(x, code_range(activation), DType::Float32, rows);
+  if (activation.formula == RowFormula::CompressedTensors) {
+    divide_rows(x, rows);
+  } else {
+    quantize_rows(x, code_range(activation), DType::Float32, rows);
+  }
   return rows;
 }
 

@@ -4,6 +4,8 @@
 
 #include <mantissa/core/enums.h>
 
+#include "torch/ops/quantize_rows.h"
+
 namespace torch {
 class Library;
 }
@@ -19,17 +21,20 @@ struct Int8Activation {
   /// found in the call.
   at::Tensor scale = {};
   at::Tensor zero_point = {};  ///< integers like `scale`; undefined: 0
+  RowFormula formula = RowFormula::Torchao;
 };
 
 /// x [.., K] (float32, bfloat16 or float16), quantized as torchao's
-/// Int8Tensor.from_hp does, times the transposed codes qdata int8 [N, K], whose
-/// `scale` (float32) has one value or one for each row, plus bias [N], which
-/// may be undefined: [.., N] of `out_dtype`. Integer sums are exact for every
-/// M, N and K; the rest is rounded as torchao rounds it (kernels/linear_int8).
-/// Without columns (K = 0) the result is the bias or 0, as at::linear's. A row
-/// with NaN or infinity gives NaN where its scale is found in the call; with a
-/// given scale NaN has the code 0 and infinity the largest, as in torchao.
-/// Throws c10::ValueError, c10::TypeError naming the argument.
+/// Int8Tensor.from_hp does, or by the formula of compressed-tensors (full range
+/// only; a given scale counts in x's dtype), times the transposed codes qdata
+/// int8 [N, K], whose `scale` (float32) has one value or one for each row, plus
+/// bias [N], which may be undefined: [.., N] of `out_dtype`. Integer sums are
+/// exact for every M, N and K; the rest is rounded as torchao rounds it
+/// (kernels/linear_int8). Without columns (K = 0) the result is the bias or 0,
+/// as at::linear's. A row with NaN or infinity gives NaN where its scale is
+/// found in the call; with a given scale NaN has the code 0 and infinity the
+/// largest, as in torchao. Throws c10::ValueError, c10::TypeError naming the
+/// argument.
 at::Tensor linear_int8(const at::Tensor& x,
                        const at::Tensor& qdata,
                        const at::Tensor& scale,

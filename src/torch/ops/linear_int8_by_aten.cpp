@@ -8,6 +8,7 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "torch/ops/compressed_activations.h"
 #include "torch/ops/linear_int8.h"
 #include "torch/tensor/host_tensors.h"
 
@@ -66,6 +67,16 @@ Params params_of(const Tensor& x, const Int8Activation& activation) {
           at::zeros_like(scale, at::TensorOptions(at::kChar))};
 }
 
+Params compressed_params_of(const Tensor& x, const Int8Activation& activation) {
+  if (activation.scale.defined()) return params_of(x, activation);
+  CompressedActivations how;
+  how.symmetric = activation.mapping == MappingType::Symmetric;
+  how.strategy = activation.per_tensor ? ActivationStrategy::Tensor
+                                       : ActivationStrategy::Token;
+  const CompressedScale found = compressed_scale(x, how);
+  return {found.scale.to(at::kFloat), found.zero_point.to(at::kChar)};
+}
+
 // What is left without rows or columns: the bias, or 0.
 Tensor empty_sum(const Tensor& x,
                  c10::IntArrayRef sizes,
@@ -89,13 +100,17 @@ Tensor linear_int8_by_aten(const Tensor& x,
     return empty_sum(x, sizes, bias, out_dtype);
   }
   const Tensor rows = x.reshape({-1, qdata.size(1)});
-  const Params params = params_of(rows, activation);
+  const bool divides = activation.formula == RowFormula::CompressedTensors;
+  const Params params = divides ? compressed_params_of(rows, activation)
+                                : params_of(rows, activation);
   const double qmin = activation.reduce_range ? -64 : -128;
   const double qmax = activation.reduce_range ? 63 : 127;
   const Tensor codes =
-      ((rows * params.scale.reciprocal()).round() + params.zero_point)
-          .clamp(qmin, qmax)
-          .to(at::kChar);
+      divides ? compressed_codes(rows, params.scale, params.zero_point)
+                    .to(at::kChar)
+              : ((rows * params.scale.reciprocal()).round() + params.zero_point)
+                    .clamp(qmin, qmax)
+                    .to(at::kChar);
   Tensor y = (integer_product(codes, qdata).to(at::kFloat) * params.scale)
                  .to(out_dtype);
   if (activation.mapping == MappingType::Asymmetric) {

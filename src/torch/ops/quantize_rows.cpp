@@ -8,8 +8,11 @@
 
 #include <mantissa/primitives/affine.h>
 
+#include "kernels/common/element_dtype.h"
+#include "kernels/common/load_element.h"
 #include "kernels/group_minmax.h"
 #include "kernels/quantize_affine.h"
+#include "primitives/compressed_qparams.h"
 #include "torch/tensor/host_tensors.h"
 
 namespace mantissa {
@@ -41,7 +44,31 @@ AffineQParams params_of(float min,
   if (!std::isfinite(min) || !std::isfinite(max)) {
     return {std::numeric_limits<float>::quiet_NaN(), 0.0f};
   }
+  if (rule.formula == RowFormula::CompressedTensors) {
+    const CompressedQParams found = compressed_qparams(
+        min, max, rule.mapping == MappingType::Symmetric, {}, dtype);
+    return {found.scale == 0 ? compressed_epsilon(dtype) : found.scale,
+            found.zero_point};
+  }
   return affine_qparams(min, max, rule.mapping, rule.range, rule.eps, dtype);
+}
+
+template <DType kDType>
+void divide_row(const std::byte* x,
+                std::int64_t columns,
+                float scale,
+                float zero,
+                std::int8_t* out) {
+  constexpr CompressedRange kCodes;
+  for (std::int64_t i = 0; i < columns; ++i) {
+    const float value =
+        kernels::load_element(kernels::to_element(kDType), x, i);
+    float code = round_to(kDType, round_to(kDType, value / scale) + zero);
+    code = std::isnan(code) ? 0.0f : code;
+    code = std::clamp(code, kCodes.min, kCodes.max);
+    out[i] = static_cast<std::int8_t>(
+        static_cast<std::int32_t>(round_half_even(code)));
+  }
 }
 
 // NaN wins, so that no row hides it.
@@ -115,6 +142,32 @@ void quantize_rows(const at::Tensor& x,
          static_cast<std::int32_t>(range.min),
          static_cast<std::int32_t>(range.max),
          reinterpret_cast<std::uint8_t*>(out.codes.get()) + first * x.size(1)});
+  });
+}
+
+void divide_rows(const at::Tensor& x, RowCodes& out) {
+  const DType dtype = dtype_of(x.scalar_type());
+  for_each_rows(x, [&](std::int64_t first, std::int64_t count) {
+    for (std::int64_t row = first; row < first + count; ++row) {
+      const auto at = static_cast<std::size_t>(row);
+      const auto run = [&]<DType kDType>() {
+        divide_row<kDType>(row_of(x, row),
+                           x.size(1),
+                           out.scale[at],
+                           static_cast<float>(out.zero_point[at]),
+                           out.codes.get() + row * x.size(1));
+      };
+      switch (dtype) {
+        case DType::BFloat16:
+          run.template operator()<DType::BFloat16>();
+          break;
+        case DType::Float16:
+          run.template operator()<DType::Float16>();
+          break;
+        default:
+          run.template operator()<DType::Float32>();
+      }
+    }
   });
 }
 

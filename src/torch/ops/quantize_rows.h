@@ -21,12 +21,22 @@ struct RowCodes {
   std::vector<std::int32_t> zero_point;
 };
 
+/// Whose formula makes codes.
+enum class RowFormula {
+  Torchao,  ///< clamp(rne(x * (1 / scale)) + zero point)
+  /// rne(clamp(x / scale + zero point)), each step rounded to x's dtype; a
+  /// scale of 0 becomes the dtype's epsilon.
+  CompressedTensors,
+};
+
 /// How the parameters of RowCodes are found.
 struct RowRule {
   MappingType mapping = MappingType::Symmetric;
   IntegerRange range = {-128, 127};
   float eps = 0;
   bool per_tensor = false;  ///< one scale for all rows
+  /// CompressedTensors takes neither `range` nor `eps`.
+  RowFormula formula = RowFormula::Torchao;
 };
 
 /// torchao's int8_asym_per_token, for x of this dtype.
@@ -42,5 +52,9 @@ void quantize_rows(const at::Tensor& x,
                    IntegerRange range,
                    DType product,
                    RowCodes& out);
+
+/// Codes in [-128, 127] by the parameters in `out` and the formula of
+/// compressed-tensors. NaN, and what a scale of NaN makes, gives 0.
+void divide_rows(const at::Tensor& x, RowCodes& out);
 
 }  // namespace mantissa

@@ -8,7 +8,9 @@
 
 #include "formats/int8_tensor.h"
 #include "formats/intx_unpacked_to_int8_tensor.h"
+#include "torch/ops/compressed_activations.h"
 #include "torch/ops/linear_lowbit.h"
+#include "torch/tensor/compressed_tensor_rules.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 #include "torch/tensor/torch_errors.h"
@@ -36,14 +38,36 @@ class LowbitRule final : public ProductRule {
   Int8Compute compute_;
 };
 
-}  // namespace
+// Activations of a scheme of compressed-tensors: x with the values of its codes
+// times codes that become float32 in registers.
+class FakeQuantizedLowbitRule final : public ProductRule {
+ public:
+  FakeQuantizedLowbitRule(const WeightState& state,
+                          const CompressedInput& input,
+                          const std::vector<at::Tensor>& fields)
+      : ProductRule(*state.encoding),
+        weight_(state.packed),
+        how_(input.how()),
+        scale_(input.scale(fields)),
+        zero_point_(input.zero_point(fields)) {}
 
-std::shared_ptr<ProductRule> lowbit_rule(
-    const Encoding& encoding,
-    std::shared_ptr<const LowbitWeight> weight,
-    Int8Compute compute) {
-  return std::make_shared<LowbitRule>(encoding, std::move(weight), compute);
-}
+  at::Tensor linear(const at::Tensor& x,
+                    const QuantizedTensorImpl&,
+                    const at::Tensor& bias) const override {
+    return linear_lowbit(fake_quantize_compressed(x, how_, scale_, zero_point_),
+                         *weight_,
+                         bias,
+                         Int8Compute::Float);
+  }
+
+ private:
+  std::shared_ptr<const LowbitWeight> weight_;
+  CompressedActivations how_;
+  at::Tensor scale_;
+  at::Tensor zero_point_;
+};
+
+}  // namespace
 
 at::Tensor decode_packed_rows(const LowbitWeight& weight,
                               const at::Tensor& indices) {
@@ -78,7 +102,7 @@ at::Tensor unpacked_weight(const at::Tensor& weight) {
 }
 
 std::string packing_refusal(const Encoding& encoding, Int8Compute compute) {
-  if (int8_activation(encoding) != nullptr) {
+  if (int8_activation(encoding) != nullptr || multiplies_int8(encoding)) {
     return "its config names int8 activations with a scale each row";
   }
   if (compute == Int8Compute::Float && is_intx_with_activations(encoding)) {
@@ -104,11 +128,19 @@ at::Tensor packed_weight(const at::Tensor& weight, Int8Compute compute) {
   WeightState state = quantized_impl(weight)->state().unpacked();
   state.packed = with_torch_errors(
       [&] { return pack_lowbit_weight(state.encoding, state.fields); });
-  state.fields.clear();
   // A config that names an activation scheme keeps it.
-  state.packed_for =
-      is_intx_with_activations(*state.encoding) ? Int8Compute::Token : compute;
-  state.rule = lowbit_rule(*state.encoding, state.packed, state.packed_for);
+  if (const auto input = CompressedInput::of(*state.encoding)) {
+    state.packed_for = Int8Compute::Float;
+    state.rule =
+        std::make_shared<FakeQuantizedLowbitRule>(state, *input, state.fields);
+  } else {
+    state.packed_for = is_intx_with_activations(*state.encoding)
+                           ? Int8Compute::Token
+                           : compute;
+    state.rule = std::make_shared<LowbitRule>(
+        *state.encoding, state.packed, state.packed_for);
+  }
+  state.fields.clear();
   return wrap_weight(std::move(state), weight.scalar_type());
 }
 

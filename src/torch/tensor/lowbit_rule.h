@@ -11,12 +11,6 @@
 
 namespace mantissa {
 
-/// Products of activations, quantized as `compute` says, with a packed weight.
-std::shared_ptr<ProductRule> lowbit_rule(
-    const Encoding& encoding,
-    std::shared_ptr<const LowbitWeight> weight,
-    Int8Compute compute);
-
 /// Rows of a packed weight, [indices, K] float32; `indices` is int64 or int32
 /// of any shape; throws c10::IndexError for one outside [0, N).
 at::Tensor decode_packed_rows(const LowbitWeight& weight,
@@ -32,7 +26,8 @@ std::string packing_refusal(const Encoding& encoding, Int8Compute compute);
 /// weight on the CPU, has no runtime layout, or its config names activations
 /// that `compute` is not; "" where it does.
 std::string packing_refusal(const at::Tensor& weight, Int8Compute compute);
-/// A weight without a refusal, packed.
+/// A weight without a refusal, packed: for products with activations quantized
+/// as `compute` says, or as the weight's config does.
 at::Tensor packed_weight(const at::Tensor& weight, Int8Compute compute);
 
 }  // namespace mantissa

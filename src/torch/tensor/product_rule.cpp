@@ -22,6 +22,10 @@ constexpr FormatRule kRules[] = {
     {"Int4Tensor", int4_tensor_rule},
     {"Int8Tensor", int8_tensor_rule},
     {"IntxUnpackedToInt8Tensor", intx_unpacked_to_int8_tensor_rule},
+    {"float-quantized", compressed_tensor_rule},
+    {"int-quantized", compressed_tensor_rule},
+    {"naive-quantized", compressed_tensor_rule},
+    {"pack-quantized", compressed_tensor_rule},
 };
 
 }  // namespace

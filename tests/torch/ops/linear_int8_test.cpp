@@ -69,6 +69,14 @@ TEST_P(LinearInt8Test, TheKernelGivesTheBitsOfTheSequence) {
                   << m << ' ' << n << ' ' << k << ' ' << per_tensor << ' '
                   << static_cast<int>(mapping) << ' ' << reduced;
             }
+            Int8Activation divided{per_tensor, mapping};
+            divided.formula = RowFormula::CompressedTensors;
+            ASSERT_TRUE(same(
+                linear_int8(x, w.qdata, w.scale, w.bias, divided, c10::kFloat),
+                linear_int8_by_aten(
+                    x, w.qdata, w.scale, w.bias, divided, c10::kFloat)))
+                << m << ' ' << n << ' ' << k << ' ' << per_tensor << ' '
+                << static_cast<int>(mapping) << " divided";
           }
         }
       }
