@@ -28,7 +28,11 @@ struct ModelOptions {
   c10::Device device = c10::Device(c10::DeviceType::CPU);
   /// Positions of the key-value cache in the plan; 0: the trained context.
   std::int64_t context = 0;
-  std::int64_t batch = 1;  ///< sequences of the cache in the plan
+  std::int64_t batch = 1;  ///< sequences of a pass, and of the cache
+  bool cached = true;      ///< whether the plan has a cache
+  /// Tokens of one pass over a sequence in the plan's activations; 0: what
+  /// generate() takes at a time, 512 at most.
+  std::int64_t pass_tokens = 0;
   /// Dtype of the cache in the plan, as Decoder::make_cache() takes it; empty:
   /// compute_dtype.
   std::optional<c10::ScalarType> cache_dtype = {};
@@ -38,15 +42,24 @@ struct ModelOptions {
 
 /// Bytes that a model needs, known before a weight is read.
 struct MemoryPlan {
-  std::int64_t weights = 0;    ///< parameters as they stay in memory
-  std::int64_t loading = 0;    ///< the largest tensor on its way in
-  std::int64_t cache = 0;      ///< keys and values of all positions
+  std::int64_t weights = 0;  ///< parameters as they stay in memory
+  std::int64_t loading = 0;  ///< the largest tensor on its way in
+  std::int64_t cache = 0;    ///< keys and values of all positions
+  /// Of the widest pass: what a layer or the logits have at a time, in float32,
+  /// and the values of a weight that is decoded for its product.
+  std::int64_t activations = 0;
+  std::int64_t reference = 0;  ///< weights of models beside it
   std::int64_t positions = 0;  ///< of the cache
   std::int64_t batch = 1;
 
-  /// At the worst moment: while loading, or while running.
+  /// The same with another model in memory, which runs by turns with this one.
+  MANTISSA_API MemoryPlan beside(const MemoryPlan& other) const;
+  /// At the worst moment: while the last weights are loaded, or while running.
   MANTISSA_API std::int64_t total() const;
-  /// "weights 538.1 MB + KV cache 47.2 MB (2048 positions) = 585.3 MB".
+  /// Throws Error(Resources), naming the parts, when total() passes the limit.
+  MANTISSA_API void require(const std::optional<std::int64_t>& limit) const;
+  /// "weights 538.1 MB + KV cache 47.2 MB + activations 68.2 MB (2048
+  /// positions) = 653.5 MB".
   MANTISSA_API std::string text() const;
 };
 

@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -86,28 +88,36 @@ std::string result_text(const EvalOptions& options,
   return text;
 }
 
+// It is asked for whole windows.
+std::optional<DecoderCheckpoint> open_reference(const EvalOptions& options,
+                                                ModelOptions loading) {
+  if (options.reference.empty()) return std::nullopt;
+  loading.cache_dtype.reset();
+  loading.cached = false;
+  return DecoderCheckpoint(options.reference, loading);
+}
+
 int run_eval(const EvalOptions& options) {
   ModelOptions loading = model_options(options.model);
-  const bool cached = loading.cache_dtype.has_value();
   // Without a cache windows are whole.
-  loading.context = cached ? options.context : 1;
-  loading.batch = cached ? options.batch : 1;
+  loading.cached = loading.cache_dtype.has_value();
+  loading.context = options.context;
+  loading.pass_tokens = options.context;
+  loading.batch = options.windows > 0 ? std::min(options.batch, options.windows)
+                                      : options.batch;
   const std::string text = read_text(options.text, kLargestText);
   const DecoderCheckpoint checkpoint(options.model.model, loading);
   const Tokenizer tokenizer = model_tokenizer(checkpoint.source());
   // As llama.cpp: BOS begins the text and then every window.
   const auto tokens = wide_ids(tokenizer.encode(
       text, {.add_special = tokenizer.adds_bos(), .parse_special = false}));
+  const auto beside = open_reference(options, loading);
+  if (beside) {
+    checkpoint.plan().beside(beside->plan()).require(loading.max_memory);
+  }
   catch_signals();
   const std::shared_ptr<Decoder> model = checkpoint.load();
-  // It is asked for whole windows.
-  ModelOptions plain = loading;
-  plain.cache_dtype.reset();
-  plain.context = 1;
-  plain.batch = 1;
-  const std::shared_ptr<Decoder> reference =
-      options.reference.empty() ? nullptr
-                                : load_decoder(options.reference, plain);
+  const std::shared_ptr<Decoder> reference = beside ? beside->load() : nullptr;
   PerplexityOptions how;
   how.context = options.context;
   how.windows = options.windows;

@@ -307,6 +307,27 @@ TEST_F(RunModelTest, EmbedPrintsUnitVectors) {
   EXPECT_GT(dot(0, 1), dot(0, 2) + 0.2);
 }
 
+// The limit is what the model alone needs; the reference comes on top.
+TEST_F(RunModelTest, AReferenceCountsBeforeAnythingIsLoaded) {
+  const std::vector<std::string> words = {
+      "eval", kGguf, "--text", kText, "--windows", "4", "--max-memory"};
+  auto small = words;
+  small.push_back("1MB");
+  const ToolResult alone = run_tool(small);
+  EXPECT_EQ(alone.exit_code, 7) << alone.err;
+  EXPECT_THAT(alone.err, HasSubstr(" + activations "));
+  EXPECT_THAT(alone.err, HasSubstr(" x 4 sequences"));
+  const std::size_t at = alone.err.find("memory: ");
+  ASSERT_NE(at, std::string::npos) << alone.err;
+  const int needed = std::stoi(alone.err.substr(at + 8)) + 1;
+  auto both = words;
+  both.push_back(std::to_string(needed) + "MB");
+  both.insert(both.end(), {"--reference", kGguf});
+  const ToolResult refused = run_tool(both);
+  EXPECT_EQ(refused.exit_code, 7) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr(" + reference "));
+}
+
 TEST_F(RunModelTest, RefusesWhatCannotWork) {
   const TempDir dir;
   const std::string few = dir.write("few.txt", "too short").string();

@@ -13,6 +13,7 @@
 
 #include "support/exchange.h"
 #include "support/temp_dir.h"
+#include "torch/refusal.h"
 
 namespace mantissa {
 namespace {
@@ -118,6 +119,36 @@ TEST_F(ModelLoadingTest, PlansWeightsAndCacheBeforeLoading) {
               HasSubstr("use a shorter context"));
   options.max_memory = checkpoint.plan().total();
   EXPECT_NO_THROW(load_decoder(save(), options));
+}
+
+TEST_F(ModelLoadingTest, PlansTheWidestPassAndAModelBeside) {
+  ModelOptions options;
+  options.context = 32;
+  options.pass_tokens = 32;
+  options.cached = false;
+  const MemoryPlan one = DecoderCheckpoint(save(), options).plan();
+  EXPECT_EQ(one.cache, 0);
+  options.batch = 64;
+  const MemoryPlan many = DecoderCheckpoint(save(), options).plan();
+  EXPECT_EQ(many.weights, one.weights);
+  // Gate, up and their product of every token, beside the residual.
+  const std::int64_t rows = 64 * 32;
+  EXPECT_GE(many.activations, rows * (3 * kWide + kHidden) * 4);
+  EXPECT_GT(many.activations, 8 * one.activations);
+  EXPECT_THAT(many.text(), HasSubstr("(32 positions x 64 sequences)"));
+  // A limit that each of two models keeps, and both together do not.
+  const MemoryPlan both = many.beside(one);
+  EXPECT_EQ(both.reference, one.weights);
+  EXPECT_EQ(both.activations, many.activations);
+  EXPECT_GE(both.total(), many.weights + one.weights + many.activations);
+  EXPECT_NO_THROW(many.require(many.total()));
+  EXPECT_NO_THROW(one.require(many.total()));
+  EXPECT_THAT(tests::refusal([&] { both.require(many.total()); }),
+              HasSubstr(" + reference 0."));
+  options.batch = std::int64_t{1} << 40;
+  options.pass_tokens = std::int64_t{1} << 40;
+  EXPECT_GT(DecoderCheckpoint(save(), options).plan().total(),
+            std::int64_t{1} << 60);
 }
 
 TEST_F(ModelLoadingTest, NamesMissingAndUnexpectedTensors) {
