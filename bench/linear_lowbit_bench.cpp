@@ -196,7 +196,10 @@ class Bench {
       args.x = codes_.view();
       args.y = y.data();
       args.y_stride = c.n;
-      on_tiles(team, args, select_linear_lowbit({c.bits, c.m, c.n, c.k}));
+      const std::int64_t segment = lowbit_segment(c.group, c.x_group, c.k);
+      on_tiles(team,
+               args,
+               select_linear_lowbit({c.bits, c.m, c.n, c.k, segment}));
     };
   }
 

@@ -61,6 +61,7 @@ std::vector<Line> examine() {
       instruction_set("AVX-512", caps.avx512),
       instruction_set("AVX-512 VNNI", caps.avx512vnni),
       instruction_set("AVX-512 BF16", caps.avx512bf16),
+      instruction_set("AMX-INT8", caps.amx_int8),
       {"encoders", "ok", kernels::level_name(caps)},
       {"kernels",
        "ok",
@@ -68,7 +69,8 @@ std::vector<Line> examine() {
            " usable (mantissa kernels)"},
       {"libtorch", "absent", "this version has no torch half"},
       {"CUDA", "absent", "this version has no CUDA kernels"},
-      environment("MANTISSA_CPU", "caps the encoders: scalar, avx2, avx512"),
+      environment("MANTISSA_CPU",
+                  "caps the instructions: scalar, avx2, avx512, amx"),
       environment("MANTISSA_KERNEL", "op=name forces a kernel"),
   };
 }

@@ -36,7 +36,7 @@ constexpr Fact kExitCodes[] = {
 
 constexpr Fact kEnvironment[] = {
     {"MANTISSA_CPU",
-     "scalar, avx2 or avx512: the highest instruction set used"},
+     "scalar, avx2, avx512 or amx: the highest instruction set used"},
     {"MANTISSA_KERNEL", "OP=NAME: forces a kernel (mantissa kernels)"},
     {"NO_COLOR", "set to anything: no color with --color auto"},
 };

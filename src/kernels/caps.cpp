@@ -2,10 +2,49 @@
 
 #include <cstdlib>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <mantissa/core/error.h>
 
 namespace mantissa::kernels {
 namespace {
+
+#if defined(__x86_64__)
+// AMX-TILE and AMX-INT8 by CPUID, and their state kept by the system by XCR0.
+bool has_amx_int8() {
+  constexpr unsigned kOsxsave = 1u << 27;               // leaf 1, ECX
+  constexpr unsigned kTiles = (1u << 24) | (1u << 25);  // leaf 7, EDX
+  constexpr unsigned kTileState = (1u << 17) | (1u << 18);
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & kOsxsave) == 0) return false;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  if ((d & kTiles) != kTiles) return false;
+  unsigned low = 0;
+  unsigned high = 0;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & kTileState) == kTileState;
+}
+#endif
+
+// Linux keeps the 8 KiB of tiles for processes only that ask for them.
+bool ask_for_tiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 
 Caps machine_caps() {
   Caps caps;
@@ -19,6 +58,7 @@ Caps machine_caps() {
                 __builtin_cpu_supports("avx512vl");
   caps.avx512vnni = caps.avx512 && __builtin_cpu_supports("avx512vnni");
   caps.avx512bf16 = caps.avx512 && __builtin_cpu_supports("avx512bf16");
+  caps.amx_int8 = caps.avx512 && has_amx_int8();
 #endif
   return caps;
 }
@@ -26,18 +66,19 @@ Caps machine_caps() {
 }  // namespace
 
 Caps limit_caps(const Caps& machine, const std::string& limit) {
-  if (limit.empty()) return machine;
+  if (limit.empty() || limit == "amx") return machine;
   Caps caps = machine;
   if (limit == "avx512") {
     caps.avx512vnni = caps.avx512bf16 = false;
+    caps.amx_int8 = caps.amx_refused = false;
   } else if (limit == "avx2") {
-    caps.avx512 = caps.avx512vnni = caps.avx512bf16 = false;
+    caps = {.avx2 = caps.avx2};
   } else if (limit == "scalar") {
     caps = {};
   } else {
-    throw Error(
-        ErrorKind::Usage,
-        "MANTISSA_CPU: expected scalar, avx2 or avx512, got '" + limit + "'");
+    throw Error(ErrorKind::Usage,
+                "MANTISSA_CPU: expected scalar, avx2, avx512 or amx, got '" +
+                    limit + "'");
   }
   return caps;
 }
@@ -45,7 +86,12 @@ Caps limit_caps(const Caps& machine, const std::string& limit) {
 const Caps& host_caps() {
   static const Caps caps = [] {
     const char* limit = std::getenv("MANTISSA_CPU");
-    return limit_caps(machine_caps(), limit == nullptr ? "" : limit);
+    Caps out = limit_caps(machine_caps(), limit == nullptr ? "" : limit);
+    if (out.amx_int8 && !ask_for_tiles()) {
+      out.amx_int8 = false;
+      out.amx_refused = true;
+    }
+    return out;
   }();
   return caps;
 }

@@ -21,7 +21,13 @@ const char* refuses_avx512vnni(const LinearInt8Problem& problem,
   return caps.avx512vnni ? nullptr : "needs AVX-512 VNNI";
 }
 
+const char* refuses_amx(const LinearInt8Problem& problem, const Caps& caps) {
+  if (problem.k > kInt8SumColumns) return kTooLong;
+  return needs_amx_int8(problem, caps);
+}
+
 constexpr LinearInt8Kernel kCpu[] = {
+    {"linear_i8dyn_i8c_amx", refuses_amx, run_linear_i8dyn_i8c_amx},
     {"linear_i8dyn_i8c_avx512vnni",
      refuses_avx512vnni,
      run_linear_i8dyn_i8c_avx512vnni},
@@ -40,7 +46,9 @@ const LinearInt8Kernel& select_linear_int8(const LinearInt8Problem& problem) {
 }
 
 void list_linear_int8(const Caps& caps, std::vector<KernelInfo>& out) {
-  list_kernels(kOp, linear_int8_kernels(), LinearInt8Problem{}, caps, out);
+  // Of a prompt, which every row may take.
+  const LinearInt8Problem problem = {.m = kAmxLeastRows};
+  list_kernels(kOp, linear_int8_kernels(), problem, caps, out);
 }
 
 }  // namespace mantissa::kernels

@@ -59,6 +59,9 @@ void run_linear_i8dyn_i8c_avx2(Element out,
 void run_linear_i8dyn_i8c_avx512vnni(Element out,
                                      const LinearInt8Args& args,
                                      const LinearInt8Tile& tile);
+void run_linear_i8dyn_i8c_amx(Element out,
+                              const LinearInt8Args& args,
+                              const LinearInt8Tile& tile);
 void run_linear_i8dyn_i8c_ref(Element out,
                               const LinearInt8Args& args,
                               const LinearInt8Tile& tile);

@@ -12,7 +12,7 @@ inline constexpr int64_t kLowbitChunk = 32;
 /// Values of K whose integer sum is exact in 32 bits.
 inline constexpr int64_t kLowbitExact = 32768;
 /// Bytes that a thread's call of a linear_lowbit kernel may use.
-inline constexpr int64_t kLowbitWorkspace = 160 * 1024;
+inline constexpr int64_t kLowbitWorkspace = 320 * 1024;
 
 enum class LowbitScale : uint8_t { Bf16, F16, F32 };
 
@@ -71,5 +71,7 @@ void run_linear_lowbit_avx2(const LinearLowbitArgs& args,
                             const LinearLowbitTiles& tiles);
 void run_linear_lowbit_avx512vnni(const LinearLowbitArgs& args,
                                   const LinearLowbitTiles& tiles);
+void run_linear_lowbit_amx(const LinearLowbitArgs& args,
+                           const LinearLowbitTiles& tiles);
 
 }  // namespace mantissa::kernels

@@ -150,7 +150,7 @@ std::vector<LowbitActivationBuffer> quantized(
 TEST(GroupedLowbitTest, EveryExpertAsIfAloneToTheBit) {
   AlignedBytes workspace(kLowbitWorkspace);
   for (const LinearLowbitKernel& kernel : linear_lowbit_kernels()) {
-    const char* refusal = kernel.refuses({}, host_caps());
+    const char* refusal = kernel.refuses({.m = 512}, host_caps());
     if (refusal != nullptr) {
       std::printf("%s: %s\n", kernel.name, refusal);
       continue;

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/emulated_tiles.h"
+
 namespace mantissa::kernels {
 namespace {
 
@@ -72,10 +74,13 @@ std::vector<std::byte> run(const LinearInt8Kernel& kernel,
 TEST(LinearInt8, EveryRowEqualsTheReferenceToTheBit) {
   const LinearInt8Kernel& reference = linear_int8_kernels().back();
   for (const LinearInt8Kernel& kernel : linear_int8_kernels()) {
-    if (kernel.refuses({}, host_caps()) != nullptr) continue;
+    if (kernel.refuses({.m = 512}, host_caps()) != nullptr) continue;
     for (const std::int64_t k : {0, 1, 15, 16, 17, 63, 64, 65, 576, 1000}) {
-      for (const Case& size :
-           {Case{1, 1, k}, Case{1, 9, k}, Case{3, 5, k}, Case{9, 33, k}}) {
+      for (const Case& size : {Case{1, 1, k},
+                               Case{1, 9, k},
+                               Case{3, 5, k},
+                               Case{9, 33, k},
+                               Case{37, 150, k}}) {
         for (const Codes kind : {Codes::Random, Codes::Lowest}) {
           for (const bool asymmetric : {false, true}) {
             const Element out = static_cast<Element>(k % 3);
@@ -90,9 +95,29 @@ TEST(LinearInt8, EveryRowEqualsTheReferenceToTheBit) {
   }
 }
 
+TEST(LinearInt8, EmulatedTilesEqualTheReferenceToTheBit) {
+  const LinearInt8Kernel emulated = {
+      "emulated tiles", nullptr, run_linear_int8_emulated};
+  const LinearInt8Kernel& reference = linear_int8_kernels().back();
+  for (const Case& size : {Case{1, 1, 0},
+                           Case{1, 9, 1},
+                           Case{16, 48, 64},
+                           Case{17, 50, 65},
+                           Case{33, 150, 576},
+                           Case{37, 450, 1000},
+                           Case{18, 201, 2100}}) {
+    for (const Codes kind : {Codes::Random, Codes::Lowest}) {
+      EXPECT_TRUE(run(emulated, size, Element::F32, true, kind) ==
+                  run(reference, size, Element::F32, true, kind))
+          << "m " << size.m << " n " << size.n << " k " << size.k;
+    }
+  }
+  check_tiles_released();
+}
+
 TEST(LinearInt8, TheLongestRowIsExact) {
   for (const LinearInt8Kernel& kernel : linear_int8_kernels()) {
-    if (kernel.refuses({}, host_caps()) != nullptr) continue;
+    if (kernel.refuses({.m = 512}, host_caps()) != nullptr) continue;
     const std::int8_t lowest = -128;
     std::vector<std::int8_t> ones(static_cast<std::size_t>(kInt8SumColumns),
                                   lowest);

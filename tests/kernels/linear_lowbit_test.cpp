@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/emulated_tiles.h"
 #include "kernels/lowbit_activations.h"
 #include "kernels/lowbit_cases.h"
 #include "kernels/lowbit_layout.h"
@@ -209,11 +210,12 @@ TEST(LinearLowbitTest, ReferenceIsTheFormulaWithinItsRounding) {
 TEST(LinearLowbitTest, EveryKernelGivesTheBitsOfTheReference) {
   const auto kernels = linear_lowbit_kernels();
   for (const LinearLowbitKernel& kernel : kernels) {
-    const char* refusal = kernel.refuses({}, host_caps());
+    const char* refusal = kernel.refuses({.m = 512}, host_caps());
     if (refusal != nullptr) {
       std::printf("%s: %s\n", kernel.name, refusal);
       continue;
     }
+    // Those below a row's least number of rows too: experts have few.
     for (const Case& c : cases()) {
       const Problem problem(c);
       ASSERT_EQ(problem.result(kernel), problem.result(kernels.back()))
@@ -225,16 +227,46 @@ TEST(LinearLowbitTest, EveryKernelGivesTheBitsOfTheReference) {
 TEST(LinearLowbitTest, LargestCodesDoNotSaturate) {
   const auto kernels = linear_lowbit_kernels();
   for (int bits = 1; bits <= 8; ++bits) {
-    for (const std::int64_t m : {1, 2, 4, 8}) {
+    for (const std::int64_t m : {1, 2, 4, 8, 17}) {
       const Case c = {
           bits, m, 16, 4096, 4096, 0, true, true, false, LowbitScale::F32};
       const Problem problem(c, /*extreme=*/true);
       const auto expected = problem.result(kernels.back());
       for (const LinearLowbitKernel& kernel : kernels) {
-        if (kernel.refuses({}, host_caps()) != nullptr) continue;
+        if (kernel.refuses({.m = 512}, host_caps()) != nullptr) continue;
         ASSERT_EQ(problem.result(kernel), expected)
             << kernel.name << ": " << name(c);
       }
+    }
+  }
+}
+
+// The loops of the AMX row on tiles that plain C++ plays.
+constexpr LinearLowbitKernel kEmulated = {
+    "emulated tiles", nullptr, run_linear_lowbit_emulated};
+
+TEST(LinearLowbitTest, EmulatedTilesGiveTheBitsOfTheReference) {
+  for (const Case& c : cases()) {
+    const Problem problem(c);
+    ASSERT_EQ(problem.result(kEmulated),
+              problem.result(linear_lowbit_kernels().back()))
+        << name(c);
+  }
+  check_tiles_released();
+}
+
+// More rows and values of K than a block of the workspace; the largest codes.
+TEST(LinearLowbitTest, EmulatedTilesCarrySumsFromBlockToBlock) {
+  const auto f32 = LowbitScale::F32;
+  for (const Case& c : std::vector<Case>{
+           {4, 530, 70, 1056, 1056, 0, true, true, true, f32},
+           {3, 530, 17, 1056, 32, 32, true, false, true, LowbitScale::F16},
+           {8, 17, 16, 33000, 33000, 0, true, true, false, f32}}) {
+    for (const bool extreme : {false, true}) {
+      const Problem problem(c, extreme);
+      ASSERT_EQ(problem.result(kEmulated),
+                problem.result(linear_lowbit_kernels().back()))
+          << name(c);
     }
   }
 }

@@ -9,7 +9,7 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr Caps kEverything{true, true, true, true};
+constexpr Caps kEverything{true, true, true, true, true};
 
 std::string refusal(const std::string& value, const Caps& caps) {
   try {
@@ -29,6 +29,26 @@ TEST(ForcedKernels, EveryRowMayBeForced) {
   EXPECT_EQ(
       refusal("convert=convert_ref,error_sums=error_sums_avx2", kEverything),
       "");
+}
+
+TEST(ForcedKernels, TilesThatAreNotGrantedAreNamed) {
+  const Caps refused = {true, true, true, true, false, true};
+  for (const std::string op : {"linear_int8=linear_i8dyn_i8c_amx",
+                               "linear_lowbit=linear_i8dyn_ixg_amx"}) {
+    EXPECT_THAT(refusal(op, refused), HasSubstr("does not grant AMX tiles"));
+    EXPECT_THAT(refusal(op, {}), HasSubstr("needs AMX-INT8"));
+  }
+}
+
+TEST(LimitCaps, LevelsBelowAmxSwitchItOff) {
+  EXPECT_TRUE(limit_caps(kEverything, "amx").amx_int8);
+  EXPECT_TRUE(limit_caps(kEverything, "").amx_int8);
+  for (const char* level : {"avx512", "avx2", "scalar"}) {
+    EXPECT_FALSE(limit_caps(kEverything, level).amx_int8) << level;
+  }
+  EXPECT_TRUE(limit_caps(kEverything, "avx512").avx512);
+  EXPECT_FALSE(limit_caps(kEverything, "avx2").avx512);
+  EXPECT_TRUE(limit_caps(kEverything, "avx2").avx2);
 }
 
 TEST(ForcedKernels, WhatCannotBeMeantIsRefused) {

@@ -105,7 +105,12 @@ void multiply_codes(const Tensor& x,
   auto args = make_args<LinearLowbitArgs>(weight, bias, y);
   args.x = codes.view();
   run_tiles(kernels::select_linear_lowbit(
-                {args.w.bits, args.x.m, args.w.n, args.w.k}),
+                {args.w.bits,
+                 args.x.m,
+                 args.w.n,
+                 args.w.k,
+                 kernels::lowbit_segment(
+                     args.w.group, args.x.group, args.w.k)}),
             args);
 }
 

@@ -1,0 +1,393 @@
+#pragma once
+
+// The loops of linear_lowbit on tile registers, over a machine that has them:
+// AmxTiles, or what a test puts in its place. Only C headers here:
+// instruction-set files include this.
+#include "kernels/cpu/lowbit_segments.h"
+#include "kernels/cpu/tile_products.h"
+
+namespace mantissa::kernels {
+namespace {
+
+constexpr int64_t kAmxBlock = 512;  // values of K unpacked at a time
+constexpr int64_t kAmxRows = 512;   // rows with partial sums in the workspace
+constexpr int64_t kAmxSegments = kAmxBlock / kLowbitChunk;
+constexpr int kAmxUnits = 8;  // of 4 values of K in a chunk
+constexpr int64_t kAmxUnitBytes = 64;
+
+// Codes without their offset as tiles of columns, rows as tiles, and sums.
+struct AmxWorkspace {
+  int8_t w[kTilesAcross][kAmxBlock * kLowbitTile];
+  int8_t x[kAmxBlock / kTileDepth][kTileSide][kTileDepth];
+  TileSums sum[kTilesAcross];
+  // Of the segments of a block.
+  float scales[kAmxSegments][kTilesAcross][kTileSide];
+  int32_t zeros[kAmxSegments][kTilesAcross][kTileSide];
+  float x_scales[kAmxSegments][kTileSide];
+  int32_t x_sums[kAmxSegments][kTileSide];
+  float acc[kAmxRows / kTileSide][kTilesAcross][kTileSide][kTileSide];
+  // Of a segment longer than a block.
+  TileSums carried[kAmxRows / kTileSide][kTilesAcross];
+};
+static_assert(sizeof(AmxWorkspace) <= kLowbitWorkspace);
+
+// Where unit u of a chunk stands in the tiles: what transpose_rows() makes of
+// the rows has the even units first.
+constexpr int place_of(int u) { return u / 2 + u % 2 * 4; }
+
+template <int kWidth>
+[[gnu::always_inline]] inline Words32 amx_plane(const uint8_t* plane, int u) {
+  constexpr int kEach = 8 / kWidth;
+  constexpr uint16_t kMask = ((1 << kWidth) - 1) * 0x0101;
+  const auto row = load16<Words32>(plane + u / kEach * kAmxUnitBytes);
+  return (row >> static_cast<uint16_t>(u % kEach * kWidth)) & kMask;
+}
+
+// Unit `u` of a chunk: the codes of 16 columns, 4 values each.
+template <int kBits>
+[[gnu::always_inline]] inline Words32 amx_unit(const uint8_t* chunk, int u) {
+  if constexpr (kBits == 8) {
+    return load16<Words32>(chunk + u * kAmxUnitBytes);
+  } else if constexpr (kBits > 4) {
+    return amx_plane<4>(chunk, u) |
+           (amx_unit<kBits - 4>(chunk + 4 * kAmxUnitBytes, u) << uint16_t{4});
+  } else if constexpr (kBits == 3) {
+    return amx_plane<2>(chunk, u) |
+           (amx_plane<1>(chunk + 2 * kAmxUnitBytes, u) << uint16_t{2});
+  } else {
+    return amx_plane<kBits>(chunk, u);
+  }
+}
+
+template <int kBits>
+void amx_unpack(const uint8_t* chunk, int64_t chunks, int8_t* to) {
+  constexpr uint8_t kOffset = 1 << (kBits - 1);
+  for (int64_t c = 0; c < chunks; ++c) {
+#pragma GCC unroll 8
+    for (int u = 0; u < kAmxUnits; ++u) {
+      const Words32 codes = amx_unit<kBits>(chunk, u);
+      store16(to + place_of(u) * kAmxUnitBytes,
+              __builtin_bit_cast(Bytes64, codes) - kOffset);
+    }
+    to += kAmxUnits * kAmxUnitBytes;
+    chunk += kBits * kAmxUnitBytes;
+  }
+}
+
+inline void amx_unpack(int bits,
+                       const uint8_t* chunk,
+                       int64_t chunks,
+                       int8_t* to) {
+  switch (bits) {
+    case 1:
+      return amx_unpack<1>(chunk, chunks, to);
+    case 2:
+      return amx_unpack<2>(chunk, chunks, to);
+    case 3:
+      return amx_unpack<3>(chunk, chunks, to);
+    case 4:
+      return amx_unpack<4>(chunk, chunks, to);
+    case 5:
+      return amx_unpack<5>(chunk, chunks, to);
+    case 6:
+      return amx_unpack<6>(chunk, chunks, to);
+    case 7:
+      return amx_unpack<7>(chunk, chunks, to);
+    default:
+      return amx_unpack<8>(chunk, chunks, to);
+  }
+}
+
+struct AmxBlock {
+  int64_t tile;
+  int64_t begin;  // of K
+  int64_t end;
+  int64_t step;  // values of K in a tile
+};
+
+// 8 rows of a panel over two chunks (the second all 0 where there is one only)
+// to 8 rows of a tile.
+inline void transpose_rows(const int8_t* panel,
+                           bool two,
+                           int8_t (*to)[kTileDepth]) {
+  Ints16 v[2][4] = {};
+  for (int half = 0; half < (two ? 2 : 1); ++half) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      v[half][i] =
+          load16<Ints16>(panel + (half * 4 + i) * int64_t{sizeof(Ints16)});
+    }
+    transpose_quarters(v[half]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    store16(to[i], even_quarters(v[0][i], v[1][i]));
+    store16(to[i + 4], odd_quarters(v[0][i], v[1][i]));
+  }
+}
+
+// The same for panels of fewer rows.
+inline void copy_rows(const LowbitActivations& x,
+                      const int8_t* panel,
+                      int chunks,
+                      int8_t (*to)[kTileDepth]) {
+  for (int64_t r = 0; r < x.panel; ++r) {
+    memset(to[r], 0, kTileDepth);
+    for (int u = 0; u < chunks * kAmxUnits; ++u) {
+      const int place = u / kAmxUnits * kAmxUnits + place_of(u % kAmxUnits);
+      memcpy(to[r] + place * 4, panel + (u * x.panel + r) * 4, 4);
+    }
+  }
+}
+
+// 16 rows, the panels from `first` on, over the values of K of a block.
+inline void amx_pack_rows(const LowbitActivations& x,
+                          const AmxBlock& block,
+                          int64_t first,
+                          AmxWorkspace& space) {
+  for (int64_t r = 0; r < kTileSide; r += x.panel) {
+    const int64_t panel = first + r / x.panel;
+    for (int64_t k = block.begin; k < block.end; k += kTileDepth) {
+      int8_t(*to)[kTileDepth] = space.x[(k - block.begin) / kTileDepth] + r;
+      const int8_t* from = x.codes + (panel * x.k + k) * x.panel;
+      const bool two = k + kLowbitChunk < block.end;
+      if (panel * x.panel >= x.m) {
+        memset(to, 0, static_cast<size_t>(x.panel * kTileDepth));
+      } else if (x.panel == 8) {
+        transpose_rows(from, two, to);
+      } else {
+        copy_rows(x, from, two ? 2 : 1, to);
+      }
+    }
+  }
+}
+
+// Scales of 16 rows and, for zero points, the sums of their codes.
+inline void amx_row_metadata(const LinearLowbitArgs& args,
+                             const LowbitWalk& walk,
+                             const AmxBlock& block,
+                             int64_t first,
+                             AmxWorkspace& space) {
+  const LowbitActivations& x = args.x;
+  int64_t segment = 0;
+  for (int64_t k = block.begin; k < block.end; ++segment) {
+    const int64_t last = walk.end(k);
+    float* scales = space.x_scales[segment];
+    int32_t* sums = space.x_sums[segment];
+    for (int64_t r = 0; r < kTileSide; r += x.panel) {
+      const int64_t panel = first + r / x.panel;
+      const bool there = panel * x.panel < x.m;
+      for (int64_t i = 0; i < x.panel; ++i) {
+        if (x.group != 0) {
+          const int64_t at = panel * walk.x_groups + walk.x_group(k);
+          scales[r + i] = there ? x.scales[at * x.panel + i] : 0.0f;
+        }
+        if (args.w.zeros != nullptr && last <= block.end) {
+          sums[r + i] = there ? code_sum(x, panel, i, walk.begin(k), last) : 0;
+        }
+      }
+    }
+    k = last;
+  }
+}
+
+// Scales and zero points of 16 columns as the loops take them.
+inline void amx_column_metadata(const LowbitWeightView& w,
+                                int64_t at,
+                                float* scales,
+                                int32_t* zeros) {
+  const auto* half = static_cast<const uint16_t*>(w.scales) + at;
+  for (int64_t j = 0; j < kTileSide; ++j) {
+    if (w.scale_type == LowbitScale::F32) {
+      scales[j] = static_cast<const float*>(w.scales)[at + j];
+    } else if (w.scale_type == LowbitScale::F16) {
+      _Float16 value;
+      memcpy(&value, half + j, sizeof(value));
+      scales[j] = static_cast<float>(value);
+    } else {
+      const uint32_t bits = static_cast<uint32_t>(half[j]) << 16;
+      memcpy(scales + j, &bits, sizeof(bits));
+    }
+    if (w.zeros != nullptr) zeros[j] = w.zeros[at + j];
+  }
+}
+
+// The block's weights: codes, scales, zero points of kTiles tiles.
+template <int kTiles>
+void amx_read_columns(const LinearLowbitArgs& args,
+                      const LowbitWalk& walk,
+                      const AmxBlock& block,
+                      AmxWorkspace& space) {
+  const LowbitWeightView& w = args.w;
+  for (int t = 0; t < kTiles; ++t) {
+    const int64_t tile = block.tile + t;
+    amx_unpack(w.bits,
+               w.codes + (tile * walk.chunks + block.begin / kLowbitChunk) *
+                             w.bits * kAmxUnitBytes,
+               (block.end - block.begin) / kLowbitChunk,
+               space.w[t]);
+    int64_t segment = 0;
+    for (int64_t k = block.begin; k < block.end; ++segment) {
+      amx_column_metadata(w,
+                          (tile * walk.groups + walk.group(k)) * kLowbitTile,
+                          space.scales[segment][t],
+                          space.zeros[segment][t]);
+      k = walk.end(k);
+    }
+  }
+}
+
+// acc = fma(float(sum of the segment), scale, acc).
+template <bool kZeros, bool kGroups, class Machine>
+[[gnu::always_inline]] inline void amx_add_segment(const AmxWorkspace& space,
+                                                   int64_t segment,
+                                                   int t,
+                                                   float (*acc)[kTileSide]) {
+  const auto scale = load16<Floats16>(space.scales[segment][t]);
+  const auto zeros = load16<Ints16>(space.zeros[segment][t]);
+#pragma GCC unroll 16
+  for (int r = 0; r < kTileSide; ++r) {
+    auto sum = load16<Ints16>(space.sum[t][r]);
+    if constexpr (kZeros) sum -= zeros * space.x_sums[segment][r];
+    Floats16 by = scale;
+    if constexpr (kGroups) by = scale * space.x_scales[segment][r];
+    store16(acc[r],
+            Machine::fma(__builtin_convertvector(sum, Floats16),
+                         by,
+                         load16<Floats16>(acc[r])));
+  }
+}
+
+// 16 rows, at `slot` of the workspace, against the block's columns.
+template <int kTiles, bool kZeros, bool kGroups, class Machine>
+void amx_block_rows(Machine& m,
+                    const LowbitWalk& shared_walk,
+                    const AmxBlock& shared_block,
+                    int64_t slot,
+                    AmxWorkspace& space) {
+  // Copies: the stores below could change what a reference names.
+  const LowbitWalk walk = shared_walk;
+  const AmxBlock block = shared_block;
+  int64_t segment = 0;
+  for (int64_t k = block.begin; k < block.end; ++segment) {
+    const int64_t last = walk.end(k);
+    const int64_t stop = least(last, block.end);
+    begin_sums<kTiles>(m, k == walk.begin(k) ? nullptr : space.carried[slot]);
+    for (int64_t at = k - block.begin; at < stop - block.begin;
+         at += block.step) {
+      add_products<kTiles>(m,
+                           space.x[at / kTileDepth][0] + at % kTileDepth,
+                           kTileDepth,
+                           space.w[0] + at * kLowbitTile,
+                           sizeof(space.w[0]));
+    }
+    if (stop < last) {
+      end_sums<kTiles>(m, space.carried[slot]);
+      return;
+    }
+    end_sums<kTiles>(m, space.sum);
+#pragma GCC unroll 4
+    for (int t = 0; t < kTiles; ++t) {
+      amx_add_segment<kZeros, kGroups, Machine>(
+          space, segment, t, space.acc[slot][t]);
+    }
+    k = stop;
+  }
+}
+
+// 16 columns of row i from j on: scaled, shifted, stored.
+template <class Machine>
+void amx_finish(const LinearLowbitArgs& args,
+                int64_t i,
+                int64_t j,
+                const float* sums) {
+  const LowbitActivations& x = args.x;
+  const auto bytes =
+      static_cast<size_t>(least(kTileSide, args.w.n - j)) * sizeof(float);
+  auto acc = load16<Floats16>(sums);
+  Floats16 bias = {};
+  if (args.bias != nullptr) memcpy(&bias, args.bias + j, bytes);
+  if (x.group == 0) {
+    if (x.zeros != nullptr) {
+      acc = Machine::fma(
+          Floats16{} - x.zeros[i], load16<Floats16>(args.w.sums + j), acc);
+    }
+    acc = args.bias != nullptr
+              ? Machine::fma(acc, Floats16{} + x.scales[i], bias)
+              : acc * x.scales[i];
+  } else if (args.bias != nullptr) {
+    acc += bias;
+  }
+  memcpy(args.y + i * args.y_stride + j, &acc, bytes);
+}
+
+// kTiles tiles of columns for all rows.
+template <int kTiles, class Machine>
+void amx_columns(Machine& m,
+                 const LinearLowbitArgs& args,
+                 const LowbitWalk& walk,
+                 AmxBlock block,
+                 AmxWorkspace& space) {
+  const auto rows =
+      args.w.zeros != nullptr
+          ? args.x.group != 0 ? amx_block_rows<kTiles, true, true, Machine>
+                              : amx_block_rows<kTiles, true, false, Machine>
+      : args.x.group != 0 ? amx_block_rows<kTiles, false, true, Machine>
+                          : amx_block_rows<kTiles, false, false, Machine>;
+  for (int64_t i0 = 0; i0 < args.x.m; i0 += kAmxRows) {
+    const int64_t i1 = least(i0 + kAmxRows, args.x.m);
+    const int64_t slots = (i1 - i0 + kTileSide - 1) / kTileSide;
+    memset(space.acc, 0, static_cast<size_t>(slots) * sizeof(space.acc[0]));
+    for (int64_t k = 0; k < args.w.k; k += kAmxBlock) {
+      block.begin = k;
+      block.end = least(k + kAmxBlock, args.w.k);
+      amx_read_columns<kTiles>(args, walk, block, space);
+      for (int64_t slot = 0; slot < slots; ++slot) {
+        const int64_t panel = (i0 + slot * kTileSide) / args.x.panel;
+        amx_pack_rows(args.x, block, panel, space);
+        amx_row_metadata(args, walk, block, panel, space);
+        rows(m, walk, block, slot, space);
+      }
+    }
+    for (int64_t i = i0; i < i1; ++i) {
+      const int64_t slot = (i - i0) / kTileSide;
+      for (int t = 0; t < kTiles; ++t) {
+        const int64_t j = (block.tile + t) * kLowbitTile;
+        if (j >= args.w.n) break;
+        amx_finish<Machine>(args, i, j, space.acc[slot][t][i % kTileSide]);
+      }
+    }
+  }
+}
+
+template <class Machine>
+void amx_linear_lowbit(Machine& m,
+                       const LinearLowbitArgs& args,
+                       const LinearLowbitTiles& tiles) {
+  const LowbitWalk walk(args);
+  auto& space = *static_cast<AmxWorkspace*>(tiles.workspace);
+  // Segments of 32 values end inside a tile of 64.
+  const int64_t step =
+      walk.step_shift == kLowbitChunkShift ? kLowbitChunk : kTileDepth;
+  m.configure(product_tiles(step));
+  for (int64_t tile = tiles.begin; tile < tiles.end; tile += kTilesAcross) {
+    const AmxBlock block = {tile, 0, 0, step};
+    switch (tiles.end - tile) {
+      case 1:
+        amx_columns<1>(m, args, walk, block, space);
+        break;
+      case 2:
+        amx_columns<2>(m, args, walk, block, space);
+        break;
+      case 3:
+        amx_columns<3>(m, args, walk, block, space);
+        break;
+      default:
+        amx_columns<4>(m, args, walk, block, space);
+    }
+  }
+  m.release();
+}
+
+}  // namespace
+}  // namespace mantissa::kernels
