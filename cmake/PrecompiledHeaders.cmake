@@ -1,5 +1,4 @@
-# Large headers, compiled once a target instead of once a file: half of a build
-# from nothing goes there. A file still names the headers that it needs;
+# Large headers, compiled once a target instead of once a file. A file still names the headers that it needs;
 # MANTISSA_PCH=OFF shows what it forgot.
 option(MANTISSA_PCH "Compile large headers once a target" ON)
 

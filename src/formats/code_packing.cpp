@@ -104,8 +104,7 @@ class WordReader {
   int filled_ = 0;
 };
 
-// The widths whose codes do not cross bytes, in loops that compilers vectorize:
-// `bytes` whole bytes.
+// Codes of 4 bits, two to a byte, in loops that compilers vectorize.
 void pack_nibbles(const std::int8_t* codes, std::int64_t bytes, void* out) {
   auto* to = static_cast<std::uint8_t*>(out);
   for (std::int64_t i = 0; i < bytes; ++i) {

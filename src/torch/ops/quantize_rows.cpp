@@ -53,6 +53,7 @@ AffineQParams params_of(float min,
   return affine_qparams(min, max, rule.mapping, rule.range, rule.eps, dtype);
 }
 
+// In a half type, where the quotient and the sum are rounded to it.
 template <DType kDType>
 void divide_row(const std::byte* x,
                 std::int64_t columns,
@@ -148,6 +149,20 @@ void quantize_rows(const at::Tensor& x,
 void divide_rows(const at::Tensor& x, RowCodes& out) {
   const DType dtype = dtype_of(x.scalar_type());
   for_each_rows(x, [&](std::int64_t first, std::int64_t count) {
+    if (dtype == DType::Float32) {
+      kernels::quantize_quotients(
+          dtype,
+          {row_of(x, first),
+           count,
+           x.size(1),
+           out.scale.data() + first,
+           out.zero_point.data() + first,
+           -128,
+           127,
+           reinterpret_cast<std::uint8_t*>(out.codes.get()) +
+               first * x.size(1)});
+      return;
+    }
     for (std::int64_t row = first; row < first + count; ++row) {
       const auto at = static_cast<std::size_t>(row);
       const auto run = [&]<DType kDType>() {
@@ -157,15 +172,10 @@ void divide_rows(const at::Tensor& x, RowCodes& out) {
                            static_cast<float>(out.zero_point[at]),
                            out.codes.get() + row * x.size(1));
       };
-      switch (dtype) {
-        case DType::BFloat16:
-          run.template operator()<DType::BFloat16>();
-          break;
-        case DType::Float16:
-          run.template operator()<DType::Float16>();
-          break;
-        default:
-          run.template operator()<DType::Float32>();
+      if (dtype == DType::BFloat16) {
+        run.template operator()<DType::BFloat16>();
+      } else {
+        run.template operator()<DType::Float16>();
       }
     }
   });
