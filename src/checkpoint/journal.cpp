@@ -106,7 +106,7 @@ Journal::~Journal() {
   if (file_ >= 0) ::close(file_);
 }
 
-void Journal::add(const Plan& plan, const JournalEntry& entry) {
+bool Journal::add(const Plan& plan, const JournalEntry& entry) {
   const std::string line = journal_line(plan, entry);
   std::int64_t bytes = 0;
   for (const ByteRange& range :
@@ -119,22 +119,18 @@ void Journal::add(const Plan& plan, const JournalEntry& entry) {
     bytes_ += bytes;
   }
   crash_point("journal.added");
-  sync_if_due();
+  if (crash_points_active()) sync();
+  return is_due();
 }
 
-void Journal::sync_if_due() {
-  {
-    const std::lock_guard lock(lines_mutex_);
-    const bool due = bytes_ >= kSyncBytes ||
-                     Clock::now() - last_ >= kSyncTime || crash_points_active();
-    if (lines_.empty() || !due) return;
-  }
-  // Whoever syncs now takes these lines along or leaves them to the next tick.
-  const std::unique_lock lock(sync_mutex_, std::try_to_lock);
-  if (lock.owns_lock()) sync();
+bool Journal::is_due() {
+  const std::lock_guard lock(lines_mutex_);
+  return !lines_.empty() &&
+         (bytes_ >= kSyncBytes || Clock::now() - last_ >= kSyncTime);
 }
 
 void Journal::sync() {
+  const std::lock_guard one(sync_mutex_);
   std::string lines;
   {
     const std::lock_guard lock(lines_mutex_);

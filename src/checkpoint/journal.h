@@ -47,22 +47,23 @@ class Journal {
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  /// Every byte of the unit was handed to the file system.
-  void add(const Plan& plan, const JournalEntry& entry);
-  /// Makes data and lines durable when that is due.
-  void sync_if_due();
-  /// Makes all of it durable now.
+  /// Every byte of the unit was handed to the file system. True when data and
+  /// lines are due to be made durable; who adds need not wait for that.
+  bool add(const Plan& plan, const JournalEntry& entry);
+  /// True when sync() is due.
+  bool is_due();
+  /// Makes durable what was added so far.
   void sync();
 
  private:
   std::filesystem::path path_;
   std::function<void()> sync_data_;
   int file_ = -1;
+  std::mutex sync_mutex_;  ///< one sync at a time
   std::mutex lines_mutex_;
   std::string lines_;       ///< not yet in the file
   std::int64_t bytes_ = 0;  ///< that the lines speak of
   std::chrono::steady_clock::time_point last_;
-  std::mutex sync_mutex_;  ///< one sync at a time
 };
 
 /// What an earlier run left.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <future>
 #include <limits>
 #include <mutex>
 #include <optional>
@@ -108,12 +109,16 @@ class Run {
     try {
       Journal journal(path, head_, kept, [&out] { out.sync_data(); });
       write_tensors(out, journal);
+      // The disk takes what is left of the data while it is read back.
+      std::future<void> synced =
+          std::async(std::launch::async, [&journal] { journal.sync(); });
+      check_written(out);
+      synced.get();
     } catch (const Error& error) {
       // With this input nothing of it will ever be published.
       if (error.kind() == ErrorKind::Input) out.discard();
       throw;
     }
-    check_written(out);
     const Manifest manifest = write_small_files(out);
     out.write_text(Manifest::kFile, manifest.to_json());
     out.publish();
@@ -147,7 +152,7 @@ class Run {
   }
 
   void write_tensors(OutputDirectory& out, Journal& journal) {
-    std::exception_ptr failure;
+    std::exception_ptr worker_failure;
     std::jthread monitor([&](std::stop_token token) { watch(token, journal); });
     try {
       WorkerPool(options_.workers)
@@ -155,29 +160,30 @@ class Run {
             write_tensor(static_cast<std::size_t>(index), out, journal);
           });
     } catch (...) {
-      failure = std::current_exception();
+      worker_failure = std::current_exception();
     }
     monitor.request_stop();
     monitor.join();
+    // Workers that stop because the monitor failed do not know the reason.
+    if (monitor_failure_) std::rethrow_exception(monitor_failure_);
+    if (!worker_failure) return;
     // What is done stays done, whatever the reason to stop.
     try {
       journal.sync();
-    } catch (...) {
-      if (!failure) failure = std::current_exception();
+    } catch (const Error&) {  // the first failure is the one to tell
     }
-    if (!failure) failure = monitor_failure_;
-    if (failure) std::rethrow_exception(failure);
+    std::rethrow_exception(worker_failure);
   }
 
   // Syncs the journal in time and tells how far the run is.
   void watch(const std::stop_token& token, Journal& journal) {
     std::mutex mutex;
-    std::condition_variable_any wake;
     std::unique_lock lock(mutex);
-    while (!wake.wait_for(
-        lock, token, kTick, [&] { return token.stop_requested(); })) {
+    while (true) {
+      wake_.wait_for(lock, token, kTick, [&] { return journal.is_due(); });
+      if (token.stop_requested()) return;
       try {
-        journal.sync_if_due();
+        if (journal.is_due()) journal.sync();
       } catch (...) {
         monitor_failure_ = std::current_exception();
         failed_ = true;
@@ -208,7 +214,7 @@ class Run {
       if (state.done) continue;
       check_stop();
       const TensorResult result = writer.write(state.unit);
-      journal.add(plan_, {state.unit, result});
+      if (journal.add(plan_, {state.unit, result})) wake_.notify_one();
       const std::lock_guard lock(mutex_);
       accept(state.unit, result);
     }
@@ -320,6 +326,7 @@ class Run {
   RunProgress progress_;
   RunResult result_;
   std::atomic<bool> failed_ = false;
+  std::condition_variable_any wake_;  // the monitor
   std::exception_ptr monitor_failure_;
 };
 
