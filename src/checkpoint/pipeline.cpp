@@ -28,17 +28,12 @@
 #include "checkpoint/manifest.h"
 #include "checkpoint/unit_writer.h"
 #include "core/peak_memory.h"
+#include "core/stopwatch.h"
 
 namespace mantissa {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::chrono::milliseconds kTick{100};
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 struct UnitState {
   WorkUnit unit;

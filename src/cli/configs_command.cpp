@@ -13,7 +13,7 @@
 namespace mantissa::cli {
 namespace {
 
-struct Options {
+struct ConfigsOptions {
   bool json = false;
   bool all = false;
 };
@@ -59,7 +59,7 @@ std::string entry_of(const ConfigInfo& info) {
                      info.fits_not);
 }
 
-std::string configs_text(const Options& options) {
+std::string configs_text(const ConfigsOptions& options) {
   std::string out;
   std::string later;
   for (const ConfigInfo& info : configs()) {
@@ -82,7 +82,7 @@ std::string configs_text(const Options& options) {
 }  // namespace
 
 void add_configs_command(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ConfigsOptions>();
   CLI::App* command = app.add_subcommand(
       "configs", "List the configs: bits per weight, quality, where they fit");
   command->add_flag("--json", options->json, "Machine-readable output");

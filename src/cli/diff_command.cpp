@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::size_t kWorst = 20;
 
-struct Options {
+struct DiffOptions {
   std::string a;
   std::string b;
   int threads = default_workers();
@@ -47,7 +47,7 @@ std::string format_cosine(const TensorDiff& tensor) {
 }
 
 // Why the threshold is missed, "" when it is met.
-std::string missed(const DiffReport& report, const Options& options) {
+std::string missed(const DiffReport& report, const DiffOptions& options) {
   if (!options.min_sqnr) return {};
   if (!report.tensors.empty() && report.tensors[0].sqnr() < *options.min_sqnr) {
     return fmt::format("{} has {}, below --min-sqnr {}",
@@ -102,7 +102,7 @@ std::string as_json(const DiffReport& report, const std::string& missed) {
 
 std::string list_names(const char* where,
                        const std::vector<std::string>& names,
-                       const Options& options) {
+                       const DiffOptions& options) {
   if (names.empty()) return {};
   std::string text = fmt::format("{} {}:\n", names.size(), where);
   const std::size_t shown =
@@ -115,7 +115,7 @@ std::string list_names(const char* where,
   return text;
 }
 
-std::string tensor_table(const DiffReport& report, const Options& options) {
+std::string tensor_table(const DiffReport& report, const DiffOptions& options) {
   Table table({"tensor", "A", "B", "SQNR", "cosine", "max error"}, {3, 4, 5});
   std::size_t shown = 0;
   std::size_t left = 0;
@@ -172,7 +172,7 @@ std::string kind_table(const DiffReport& report) {
   return table.text() + '\n';
 }
 
-std::string as_text(const DiffReport& report, const Options& options) {
+std::string as_text(const DiffReport& report, const DiffOptions& options) {
   std::string text = tensor_table(report, options);
   if (!report.tensors.empty()) text += kind_table(report);
   std::vector<std::string> incomparable;
@@ -204,7 +204,7 @@ DType parse_dtype(const std::string& word) {
 }
 
 // Nothing compared is no answer, least of all "equal".
-void require_common(const DiffReport& report, const Options& options) {
+void require_common(const DiffReport& report, const DiffOptions& options) {
   if (!report.tensors.empty() || !report.incomparable.empty()) return;
   const auto first = [](const std::vector<std::string>& names) {
     return names.empty() ? std::string("no tensor") : quoted_name(names[0]);
@@ -218,7 +218,7 @@ void require_common(const DiffReport& report, const Options& options) {
                           first(report.only_b)));
 }
 
-int run_diff(const Options& options) {
+int run_diff(const DiffOptions& options) {
   const OpenOptions open{.dtype = parse_dtype(options.dtype)};
   const auto source_a = open_checkpoint(options.a, open);
   const auto source_b = open_checkpoint(options.b, open);
@@ -237,7 +237,7 @@ int run_diff(const Options& options) {
 }  // namespace
 
 void add_diff_command(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DiffOptions>();
   CLI::App* command = app.add_subcommand(
       "diff",
       "Compare two checkpoints tensor by tensor, across formats and dtypes; "

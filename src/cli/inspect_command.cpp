@@ -13,7 +13,7 @@
 namespace mantissa::cli {
 namespace {
 
-struct Options {
+struct InspectOptions {
   std::string path;
   int threads = default_workers();
   bool all = false;
@@ -40,7 +40,7 @@ std::vector<TensorStats> all_stats(const LogicalCheckpoint& checkpoint,
   return stats;
 }
 
-int run_inspect(const Options& options) {
+int run_inspect(const InspectOptions& options) {
   const auto source = open_checkpoint(options.path, {.any_gguf = true});
   const LogicalCheckpoint checkpoint(*source, TensorNames::Stored);
   Inspection inspection{checkpoint, {}};
@@ -67,7 +67,7 @@ int run_inspect(const Options& options) {
 }  // namespace
 
 void add_inspect_command(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<InspectOptions>();
   CLI::App* command = app.add_subcommand(
       "inspect",
       "Show what a checkpoint holds; reads headers only, except for --stats");

@@ -11,12 +11,12 @@
 namespace mantissa::cli {
 namespace {
 
-struct Options {
+struct KernelsOptions {
   bool json = false;
   bool markdown = false;
 };
 
-int run_kernels(const Options& options) {
+int run_kernels(const KernelsOptions& options) {
   // The page in docs/ must not depend on the machine that printed it.
   const kernels::Caps everything{true, true, true, true};
   const auto list = kernels::all_kernels(
@@ -52,7 +52,7 @@ int run_kernels(const Options& options) {
 }  // namespace
 
 void add_kernels_command(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<KernelsOptions>();
   CLI::App* command = app.add_subcommand(
       "kernels", "List the kernels and which of them this machine can run");
   command->add_flag("--json", options->json, "Machine-readable output");

@@ -1,6 +1,9 @@
 #include "cli/model_options.h"
 
+#include <charconv>
+#include <cstdlib>
 #include <limits>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -13,6 +16,15 @@ namespace {
 
 constexpr std::int64_t kMostPositions = 1 << 24;
 constexpr double kMostTemperature = 100;
+
+// What other programs on OpenMP take: the first number of OMP_NUM_THREADS.
+int default_threads() {
+  const char* variable = std::getenv("OMP_NUM_THREADS");
+  const std::string_view words = variable == nullptr ? "" : variable;
+  int threads = 0;
+  std::from_chars(words.data(), words.data() + words.size(), threads);
+  return threads >= 1 && threads <= kMostWorkers ? threads : default_workers();
+}
 
 void add_loading_words(CLI::App& command, ModelWords& words) {
   command
@@ -41,11 +53,12 @@ void add_loading_words(CLI::App& command, ModelWords& words) {
 
 void add_model_words(CLI::App& command, ModelWords& words) {
   add_loading_words(command, words);
-  words.threads = default_workers();
+  words.threads = default_threads();
   expect_workers(
       *command.add_option("-j,--threads",
                           words.threads,
-                          "Threads that compute (default: all processors)"));
+                          "Threads that compute (default: OMP_NUM_THREADS, "
+                          "else all processors)"));
 }
 
 void add_cache_word(CLI::App& command,

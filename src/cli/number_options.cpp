@@ -10,8 +10,6 @@
 namespace mantissa::cli {
 namespace {
 
-constexpr std::int64_t kMostWorkers = 1024;
-
 // The whole text as a number; false when it is none or out of range.
 template <class Number>
 bool read_number(const std::string& text, Number& value) {

@@ -15,7 +15,9 @@ void expect_integer(CLI::Option& option, std::int64_t least, std::int64_t most);
 /// The same for finite decimal numbers.
 void expect_number(CLI::Option& option, double least, double most);
 
-/// -j: 1 to 1024.
+constexpr std::int64_t kMostWorkers = 1024;
+
+/// -j: 1 to kMostWorkers.
 void expect_workers(CLI::Option& option);
 
 /// Lets an option take finite numbers of dB from 0 only: no nan, no inf, and

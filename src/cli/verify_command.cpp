@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t kShown = 50;
 
-struct Options {
+struct VerifyWords {
   std::string path;
   int threads = default_workers();
   bool allow_nonfinite = false;
@@ -97,7 +97,7 @@ std::string as_text(const VerifyReport& report) {
   return text;
 }
 
-int run_verify(const Options& options) {
+int run_verify(const VerifyWords& options) {
   const auto source = open_checkpoint(options.path, {.any_gguf = true});
   const VerifyReport report =
       verify(*source,
@@ -112,7 +112,7 @@ int run_verify(const Options& options) {
 }  // namespace
 
 void add_verify_command(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyWords>();
   CLI::App* command = app.add_subcommand(
       "verify",
       "Check a checkpoint: headers, index, metadata, every value, config.json; "

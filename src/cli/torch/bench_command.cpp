@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <random>
 #include <vector>
@@ -18,18 +17,14 @@
 #include "cli/terminal.h"
 #include "cli/torch/running.h"
 #include "core/peak_memory.h"
+#include "core/stopwatch.h"
 
 namespace mantissa::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kBlock = 512;  // positions that are filled in one go
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 double median(std::vector<double> values) {
   std::ranges::sort(values);

@@ -19,8 +19,6 @@
 namespace mantissa::cli {
 namespace {
 
-constexpr std::int64_t kLargestText = 1'000'000'000;
-
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   std::size_t begin = 0;

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -16,18 +15,12 @@
 #include "cli/terminal.h"
 #include "cli/torch/model_text.h"
 #include "cli/torch/running.h"
+#include "core/stopwatch.h"
 
 namespace mantissa::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Clock = std::chrono::steady_clock;
-
-constexpr std::int64_t kLargestText = 1'000'000'000;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 Json number_or_null(const std::optional<double>& value) {
   return value ? Json(*value) : Json(nullptr);
@@ -44,6 +37,7 @@ std::string result_json(const EvalOptions& options,
                options.model.kv_cache_dtype.empty()
                    ? Json(nullptr)
                    : Json(options.model.kv_cache_dtype)},
+              {"threads", options.model.threads},
               {"context", options.context},
               {"windows", result.windows},
               {"scored", options.full ? "full" : "second half"},

@@ -25,7 +25,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kLargestText = 16'000'000;
+constexpr std::int64_t kLargestChat = 16'000'000;
 constexpr std::int64_t kUsualContext = 2048;
 
 std::string_view name(GenerationEnd end) {
@@ -231,11 +231,11 @@ int run_dialogue(const GenerateOptions& options, Session& session, Chat& chat) {
 int run_chat(const GenerateOptions& options, Session& session) {
   const std::string text = options.chat_template.empty()
                                ? model_chat_template(session.source())
-                               : read_text(options.chat_template, kLargestText);
+                               : read_text(options.chat_template, kLargestChat);
   Chat chat(text, session.tokenizer(), options.date);
   if (!options.system.empty()) chat.add("system", options.system);
   if (!options.messages.empty()) {
-    chat.add_all(read_text(options.messages, kLargestText), options.messages);
+    chat.add_all(read_text(options.messages, kLargestChat), options.messages);
   }
   if (!options.prompt.empty()) chat.add("user", options.prompt);
   const bool asked = !options.prompt.empty() || !options.messages.empty();

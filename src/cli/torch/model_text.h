@@ -11,6 +11,9 @@
 
 namespace mantissa::cli {
 
+/// Bytes of a text that is read whole.
+constexpr std::int64_t kLargestText = 1'000'000'000;
+
 /// The tokenizer that lies beside a model's weights: tokenizer.json, or a
 /// SentencePiece tokenizer.model. Throws Error(Input) when there is none.
 Tokenizer model_tokenizer(const CheckpointSource& source);

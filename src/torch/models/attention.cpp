@@ -9,16 +9,10 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
 
+#include "torch/models/block_sizes.h"
 #include "torch/models/cache_rows.h"
 
 namespace mantissa {
-namespace {
-
-// Queries whose scores are in memory at a time.
-constexpr std::int64_t kQueryBlock = 256;
-
-}  // namespace
-
 Attention::Attention(const DecoderConfig& config,
                      const LayerConfig& layer,
                      c10::ScalarType dtype)

@@ -1,7 +1,6 @@
 #include <mantissa/torch/generation.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include <ATen/ops/tensor.h>
@@ -11,17 +10,11 @@
 #include <mantissa/core/error.h>
 #include <mantissa/torch/decoder.h>
 
+#include "core/stopwatch.h"
+#include "torch/models/block_sizes.h"
+
 namespace mantissa {
 namespace {
-
-// Prompt tokens in one pass: bounds activations, and how long Ctrl-C waits.
-constexpr std::int64_t kPromptBlock = 512;
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 void check_prompt(const KvCache& cache, std::int64_t tokens) {
   if (tokens == 0) {

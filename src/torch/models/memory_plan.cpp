@@ -8,6 +8,7 @@
 #include <mantissa/core/tensor_view.h>
 
 #include "formats/int8_tensor.h"
+#include "torch/models/block_sizes.h"
 #include "torch/models/model_weights.h"
 #include "torch/tensor/compressed_tensor_rules.h"
 #include "torch/tensor/lowbit_rule.h"
@@ -18,9 +19,6 @@ namespace {
 // Activations are counted as float32, which products on the CPU make of them;
 // in doubles, which no size overflows.
 constexpr double kFloat = 4;
-constexpr std::int64_t kPromptBlock = 512;  // of generate()
-constexpr double kQueryBlock = 256;         // of the attention
-constexpr double kRowBlock = 64;            // of logits that are judged
 // Of a judged logit: itself and its float64 likelihood, here and in the
 // reference, and two terms of the divergence.
 constexpr double kLogitBytes = 2 * (kFloat + 8) + 2 * 8;
@@ -52,7 +50,7 @@ double attention_bytes(const DecoderConfig& config, const Pass& pass) {
   // softmax and what of it is multiplied.
   const double made = rows * (4 * q + 4 * kv);
   const double scores = 3 * pass.batch * real(config.heads) *
-                        std::min(kQueryBlock, pass.tokens) * pass.keys;
+                        std::min(real(kQueryBlock), pass.tokens) * pass.keys;
   const double read = pass.cached ? 2 * pass.batch * pass.keys * kv : 0;
   return (made + scores + read) * kFloat;
 }
@@ -71,7 +69,7 @@ double activation_bytes(const DecoderConfig& config, const Pass& pass) {
   const double rows = pass.batch * pass.tokens;
   const double hidden = 4 * rows * real(config.hidden) * kFloat;
   const double logits =
-      std::min(rows, kRowBlock) * real(config.vocabulary) * kLogitBytes;
+      std::min(rows, real(kRowBlock)) * real(config.vocabulary) * kLogitBytes;
   return hidden + std::max({attention_bytes(config, pass),
                             feed_forward_bytes(config, pass),
                             logits});

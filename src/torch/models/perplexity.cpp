@@ -14,11 +14,10 @@
 #include <mantissa/core/error.h>
 #include <mantissa/torch/decoder.h>
 
+#include "torch/models/block_sizes.h"
+
 namespace mantissa {
 namespace {
-
-// Rows of logits that are float64 at a time.
-constexpr std::int64_t kRowBlock = 64;
 
 [[noreturn]] void refuse(const std::string& what) {
   throw Error(ErrorKind::Usage, "eval: " + what);

@@ -21,7 +21,7 @@ namespace {
 
 using at::Tensor;
 
-constexpr const char* kOp = "fake_quantize_rows_int8";
+constexpr const char* kFakeQuantizeRows = "fake_quantize_rows_int8";
 
 Tensor on_cpu(const Tensor& x) {
   const DType dtype = dtype_of(x.scalar_type());
@@ -46,8 +46,8 @@ Tensor on_cpu(const Tensor& x) {
 }  // namespace
 
 Tensor fake_quantize_rows_int8(const Tensor& x) {
-  check_dtype(kOp, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
-  TORCH_CHECK_VALUE(x.dim() >= 1, kOp, ": x: expected [.., K], got a scalar");
+  check_dtype(kFakeQuantizeRows, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
+  TORCH_CHECK_VALUE(x.dim() >= 1, kFakeQuantizeRows, ": x: expected [.., K], got a scalar");
   if (x.is_meta()) return at::empty_like(x);
   if (x.numel() == 0) return x;
   return x.is_cpu() ? on_cpu(x) : fake_quantize_rows_int8_by_aten(x);

@@ -18,7 +18,7 @@ using at::Tensor;
 using kernels::GroupedLowbitArgs;
 using kernels::LowbitActivationBuffer;
 
-constexpr const char* kOp = "grouped_linear_lowbit";
+constexpr const char* kGroupedLinearLowbit = "grouped_linear_lowbit";
 constexpr std::int64_t kGrainProducts = 1 << 16;
 
 void check_arguments(const Tensor& x,
@@ -26,20 +26,20 @@ void check_arguments(const Tensor& x,
                      std::span<const std::int64_t> ends) {
   const Shape& shape = weight.encoding()->shape();
   TORCH_CHECK_VALUE(shape.size() == 3,
-                    kOp,
+                    kGroupedLinearLowbit,
                     ": weight: expected experts [E, N, K], got ",
                     c10::IntArrayRef(shape));
-  check_dtype(kOp, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
+  check_dtype(kGroupedLinearLowbit, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
   TORCH_CHECK_VALUE(x.is_cpu() && x.dim() == 2,
-                    kOp,
+                    kGroupedLinearLowbit,
                     ": x: expected [T, K] on the CPU, got ",
                     x.sizes(),
                     " on ",
                     x.device());
-  check_last_dim(kOp, "x", x, shape[2], "in_features");
+  check_last_dim(kGroupedLinearLowbit, "x", x, shape[2], "in_features");
   const std::string error =
       kernels::grouped_ends_error(ends, shape[0], x.size(0));
-  TORCH_CHECK_VALUE(error.empty(), kOp, ": offsets: ", error);
+  TORCH_CHECK_VALUE(error.empty(), kGroupedLinearLowbit, ": offsets: ", error);
 }
 
 void run_pairs(const GroupedLowbitArgs& args, std::int64_t rows) {

@@ -20,7 +20,7 @@ namespace {
 
 using at::Tensor;
 
-constexpr const char* kOp = "linear_int8";
+constexpr const char* kLinearInt8 = "linear_int8";
 constexpr float kEps = 0x1p-23f;  // epsilon of float32, for every dtype
 
 // Rows of x [.., K], also where there are no columns.
@@ -39,12 +39,12 @@ void check_arguments(const Tensor& x,
                      const Tensor& bias,
                      const Int8Activation& activation,
                      c10::ScalarType out_dtype) {
-  check_dtype(kOp, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
-  check_dtype(kOp, "qdata", qdata, {at::kChar});
-  check_dtype(kOp, "scale", scale, {at::kFloat});
+  check_dtype(kLinearInt8, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
+  check_dtype(kLinearInt8, "qdata", qdata, {at::kChar});
+  check_dtype(kLinearInt8, "scale", scale, {at::kFloat});
   TORCH_CHECK_VALUE(
-      qdata.dim() == 2, kOp, ": qdata: expected [N, K], got ", qdata.sizes());
-  check_last_dim(kOp, "x", x, qdata.size(1), "in_features");
+      qdata.dim() == 2, kLinearInt8, ": qdata: expected [N, K], got ", qdata.sizes());
+  check_last_dim(kLinearInt8, "x", x, qdata.size(1), "in_features");
   for (const auto& [name, tensor] :
        {std::pair<const char*, const Tensor&>{"qdata", qdata},
         {"scale", scale},
@@ -52,7 +52,7 @@ void check_arguments(const Tensor& x,
         {"act_scale", activation.scale},
         {"act_zero_point", activation.zero_point}}) {
     TORCH_CHECK_VALUE(!tensor.defined() || tensor.device() == x.device(),
-                      kOp,
+                      kLinearInt8,
                       ": ",
                       name,
                       ": expected the device of x, ",
@@ -61,26 +61,26 @@ void check_arguments(const Tensor& x,
                       tensor.device());
   }
   TORCH_CHECK_VALUE(scale.numel() == 1 || scale.numel() == qdata.size(0),
-                    kOp,
+                    kLinearInt8,
                     ": scale: expected one value or ",
                     qdata.size(0),
                     ", got ",
                     scale.sizes());
-  if (bias.defined()) check_sizes(kOp, "bias", bias, {qdata.size(0)});
+  if (bias.defined()) check_sizes(kLinearInt8, "bias", bias, {qdata.size(0)});
   TORCH_CHECK_TYPE(out_dtype == at::kFloat || out_dtype == at::kBFloat16 ||
                        out_dtype == at::kHalf,
-                   kOp,
+                   kLinearInt8,
                    ": out_dtype: expected float32, bfloat16 or float16, got ",
                    out_dtype);
   if (!activation.scale.defined()) return;
-  check_dtype(kOp, "act_scale", activation.scale, {at::kFloat});
+  check_dtype(kLinearInt8, "act_scale", activation.scale, {at::kFloat});
   const std::int64_t rows = rows_of(x);
   for (const auto& [name, tensor] :
        {std::pair<const char*, const Tensor&>{"act_scale", activation.scale},
         {"act_zero_point", activation.zero_point}}) {
     TORCH_CHECK_VALUE(
         !tensor.defined() || tensor.numel() == 1 || tensor.numel() == rows,
-        kOp,
+        kLinearInt8,
         ": ",
         name,
         ": expected one value or one for each of ",

@@ -17,7 +17,7 @@ namespace {
 
 using at::Tensor;
 
-constexpr double kEps = 0x1p-23;
+constexpr double kLeastScale = 0x1p-23;
 
 // x [M, K] * w^T of int8 codes, exact: cuBLAS wants M > 16 and multiples of 8,
 // and zeros add nothing.
@@ -57,12 +57,12 @@ Params params_of(const Tensor& x, const Int8Activation& activation) {
   const Tensor low = at::amin(x, dims, true).clamp_max(0);
   const Tensor high = at::amax(x, dims, true).clamp_min(0);
   if (activation.mapping == MappingType::Asymmetric) {
-    const Tensor scale = ((high - low) / (qmax - qmin)).clamp_min(kEps);
+    const Tensor scale = ((high - low) / (qmax - qmin)).clamp_min(kLeastScale);
     const Tensor zero = (qmin - (low / scale).round()).clamp(qmin, qmax);
     return {scale.to(at::kFloat), zero.to(at::kChar)};
   }
   const Tensor scale =
-      (at::maximum(-low, high) / ((qmax - qmin) / 2)).clamp_min(kEps);
+      (at::maximum(-low, high) / ((qmax - qmin) / 2)).clamp_min(kLeastScale);
   return {scale.to(at::kFloat),
           at::zeros_like(scale, at::TensorOptions(at::kChar))};
 }

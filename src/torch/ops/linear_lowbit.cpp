@@ -23,19 +23,19 @@ using kernels::LinearLowbitFloatArgs;
 using kernels::LowbitActivationBuffer;
 using kernels::LowbitFloatBuffer;
 
-constexpr const char* kOp = "linear_lowbit";
+constexpr const char* kLinearLowbit = "linear_lowbit";
 constexpr std::int64_t kGrainProducts = 1 << 16;
 
 void check_arguments(const Tensor& x,
                      const LowbitWeight& weight,
                      const Tensor& bias) {
-  check_dtype(kOp, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
-  TORCH_CHECK_VALUE(x.is_cpu(), kOp, ": x: expected the CPU, got ", x.device());
-  check_last_dim(kOp, "x", x, weight.layout().k, "in_features");
+  check_dtype(kLinearLowbit, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
+  TORCH_CHECK_VALUE(x.is_cpu(), kLinearLowbit, ": x: expected the CPU, got ", x.device());
+  check_last_dim(kLinearLowbit, "x", x, weight.layout().k, "in_features");
   if (!bias.defined()) return;
-  check_sizes(kOp, "bias", bias, {weight.layout().n});
+  check_sizes(kLinearLowbit, "bias", bias, {weight.layout().n});
   TORCH_CHECK_VALUE(
-      bias.is_cpu(), kOp, ": bias: expected the CPU, got ", bias.device());
+      bias.is_cpu(), kLinearLowbit, ": bias: expected the CPU, got ", bias.device());
 }
 
 constexpr std::int64_t kSerialRows = 16;  // that one thread arranges

@@ -16,8 +16,6 @@ namespace {
 
 using at::Tensor;
 
-enum Field : std::size_t { kCodes, kScale };
-
 // x with the values of its codes, then the product of values.
 class FakeQuantizedRule final : public ProductRule {
  public:
@@ -61,8 +59,8 @@ class Int8CodesRule final : public ProductRule {
       activation.mapping = MappingType::Asymmetric;
     }
     return linear_int8(x,
-                       fields[kCodes],
-                       fields[kScale].to(at::kFloat),
+                       fields[CompressedFields::kCodes],
+                       fields[CompressedFields::kScale].to(at::kFloat),
                        bias,
                        activation,
                        at::kFloat)

@@ -36,20 +36,23 @@ class RunModelTest : public ::testing::Test {
 };
 
 TEST_F(RunModelTest, EvalScoresTheSecondHalfOfEachWindow) {
-  const ToolResult result = run_tool({"eval",
-                                      kGguf,
-                                      "--text",
-                                      kText,
-                                      "--context",
-                                      "128",
-                                      "--windows",
-                                      "2",
-                                      "--json"});
+  const std::vector<std::string> words = {"eval",
+                                          kGguf,
+                                          "--text",
+                                          kText,
+                                          "--context",
+                                          "128",
+                                          "--windows",
+                                          "2",
+                                          "--json"};
+  const ToolResult result =
+      support::ToolProcess(words, {"OMP_NUM_THREADS=1"}).finish();
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json json = Json::parse(result.out);
   EXPECT_EQ(json["windows"], 2);
   EXPECT_EQ(json["tokens_scored"], 2 * 63);
   EXPECT_EQ(json["compute_dtype"], "float32");
+  EXPECT_EQ(json["threads"], 1);
   EXPECT_NEAR(json["perplexity"].get<double>(),
               std::exp(json["nll"].get<double>()),
               1e-9);
