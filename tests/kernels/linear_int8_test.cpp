@@ -104,6 +104,7 @@ TEST(LinearInt8, EmulatedTilesEqualTheReferenceToTheBit) {
                            Case{16, 48, 64},
                            Case{17, 50, 65},
                            Case{33, 150, 576},
+                           Case{16, 100, 128},
                            Case{37, 450, 1000},
                            Case{18, 201, 2100}}) {
     for (const Codes kind : {Codes::Random, Codes::Lowest}) {

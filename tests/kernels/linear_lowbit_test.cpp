@@ -65,15 +65,20 @@ class Problem {
     return out;
   }
 
+  // In two parts, the first of an odd number of tiles.
   std::vector<float> result(const LinearLowbitKernel& kernel) const {
+    const std::int64_t half = layout().tiles() / 4 * 2 + 1;
+    return result(kernel, std::min(half, layout().tiles()));
+  }
+  // Tiles [0, cut), then those behind them.
+  std::vector<float> result(const LinearLowbitKernel& kernel,
+                            std::int64_t cut) const {
     std::vector<float> y;
     const LinearLowbitArgs all = args(y);
     AlignedBytes workspace(kLowbitWorkspace);
-    // In two parts, the first of an odd number of tiles.
-    const std::int64_t half = layout().tiles() / 4 * 2 + 1;
-    kernel.run(all, {0, std::min(half, layout().tiles()), workspace.data()});
-    if (half < layout().tiles()) {
-      kernel.run(all, {half, layout().tiles(), workspace.data()});
+    kernel.run(all, {0, cut, workspace.data()});
+    if (cut < layout().tiles()) {
+      kernel.run(all, {cut, layout().tiles(), workspace.data()});
     }
     return y;
   }
@@ -224,6 +229,54 @@ TEST(LinearLowbitTest, EveryKernelGivesTheBitsOfTheReference) {
   }
 }
 
+// Four tiles at a time and what is left of them: the path of real weights.
+std::vector<Case> wide_cases() {
+  struct Width {
+    std::int64_t k;
+    std::int64_t group;
+    std::int64_t x_group;
+  };
+  std::vector<Case> out;
+  int i = 0;
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const std::int64_t n : {64, 70, 134}) {
+      for (const auto& [k, group, x_group] : {Width{64, 32, 0},
+                                              Width{576, 64, 64},
+                                              Width{1100, 1100, 0},
+                                              Width{1280, 128, 32}}) {
+        out.push_back({bits,
+                       i % 2 == 0 ? 5 : 33,
+                       n,
+                       k,
+                       group,
+                       x_group,
+                       i % 3 != 0,
+                       x_group == 0 && i % 4 < 3,
+                       i % 5 < 3,
+                       static_cast<LowbitScale>(i % 3)});
+        ++i;
+      }
+    }
+  }
+  return out;
+}
+
+void expect_wide_ranges(const LinearLowbitKernel& kernel) {
+  for (const Case& c : wide_cases()) {
+    const Problem problem(c);
+    ASSERT_EQ(problem.result(kernel, problem.layout().tiles()),
+              problem.result(linear_lowbit_kernels().back()))
+        << kernel.name << ": " << name(c);
+  }
+}
+
+TEST(LinearLowbitTest, EveryKernelTakesManyTilesInOneRange) {
+  for (const LinearLowbitKernel& kernel : linear_lowbit_kernels()) {
+    if (kernel.refuses({.m = 512}, host_caps()) != nullptr) continue;
+    expect_wide_ranges(kernel);
+  }
+}
+
 TEST(LinearLowbitTest, LargestCodesDoNotSaturate) {
   const auto kernels = linear_lowbit_kernels();
   for (int bits = 1; bits <= 8; ++bits) {
@@ -255,18 +308,25 @@ TEST(LinearLowbitTest, EmulatedTilesGiveTheBitsOfTheReference) {
   check_tiles_released();
 }
 
+TEST(LinearLowbitTest, EmulatedTilesTakeManyTilesInOneRange) {
+  expect_wide_ranges(kEmulated);
+  check_tiles_released();
+}
+
 // More rows and values of K than a block of the workspace; the largest codes.
 TEST(LinearLowbitTest, EmulatedTilesCarrySumsFromBlockToBlock) {
   const auto f32 = LowbitScale::F32;
   for (const Case& c : std::vector<Case>{
            {4, 530, 70, 1056, 1056, 0, true, true, true, f32},
+           {5, 70, 70, 1184, 1184, 64, true, false, true, f32},
            {3, 530, 17, 1056, 32, 32, true, false, true, LowbitScale::F16},
            {8, 17, 16, 33000, 33000, 0, true, true, false, f32}}) {
     for (const bool extreme : {false, true}) {
       const Problem problem(c, extreme);
-      ASSERT_EQ(problem.result(kEmulated),
-                problem.result(linear_lowbit_kernels().back()))
-          << name(c);
+      const auto expected = problem.result(linear_lowbit_kernels().back());
+      ASSERT_EQ(problem.result(kEmulated), expected) << name(c);
+      ASSERT_EQ(problem.result(kEmulated, problem.layout().tiles()), expected)
+          << name(c) << " in one range";
     }
   }
 }

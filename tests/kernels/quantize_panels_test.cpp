@@ -44,9 +44,21 @@ Result quantized(const QuantizePanelsKernel& kernel,
 
 std::vector<float> samples(std::int64_t count, float spread) {
   std::mt19937 random(static_cast<unsigned>(count));
-  std::normal_distribution<float> real(0.1f, spread);
+  std::normal_distribution<float> real(0.0f, 1.0f);
   std::vector<float> out(static_cast<std::size_t>(count));
-  for (float& v : out) v = real(random);
+  for (float& v : out) v = real(random) * spread;
+  return out;
+}
+
+// Runs of 32 values in turn: ordinary, 0, -0, denormal, around the least scale
+// (127 * 2^-120 = 9.6e-35) on both sides, 0 but for the last.
+std::vector<float> uneven_samples(std::int64_t count) {
+  std::vector<float> out = samples(count, 1.0f);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const float last = i % 32 == 31 ? 1.0f : 0.0f;
+    const float factors[] = {1.0f, 0.0f, -0.0f, 1e-41f, 3e-36f, 1e-34f, last};
+    out[i] *= factors[i / 32 % std::size(factors)];
+  }
   return out;
 }
 
@@ -76,7 +88,8 @@ TEST(QuantizePanelsTest, EveryKernelGivesTheBitsOfTheReference) {
     for (const std::int64_t m : {1, 2, 3, 5, 8, 9, 17}) {
       for (const std::int64_t k : {1, 31, 32, 33, 64, 100, 576}) {
         for (const std::int64_t group : {32, 64}) {
-          for (const float spread : {1.0f, 1e-38f, 1e37f, 0.0f}) {
+          for (const float spread :
+               {1.0f, 1e-34f, 3e-36f, 1e-38f, 1e-41f, 1e37f, 0.0f, -0.0f}) {
             const auto x = samples(m * k, spread);
             ASSERT_EQ(quantized(kernel, x, m, k, group),
                       quantized(kernels.back(), x, m, k, group))
@@ -84,6 +97,43 @@ TEST(QuantizePanelsTest, EveryKernelGivesTheBitsOfTheReference) {
                 << " spread " << spread;
           }
         }
+      }
+    }
+  }
+}
+
+TEST(QuantizePanelsTest, EveryKernelAgreesWhereGroupsAreTinyOrZero) {
+  const auto kernels = quantize_panels_kernels();
+  for (const QuantizePanelsKernel& kernel : kernels) {
+    if (kernel.refuses({}, host_caps()) != nullptr) continue;
+    for (const std::int64_t m : {1, 3, 9}) {
+      for (const std::int64_t k : {33, 256, 600}) {
+        for (const std::int64_t group : {32, 64}) {
+          const auto x = uneven_samples(m * k);
+          ASSERT_EQ(quantized(kernel, x, m, k, group),
+                    quantized(kernels.back(), x, m, k, group))
+              << kernel.name << " m " << m << " k " << k << " group " << group;
+        }
+      }
+    }
+  }
+}
+
+TEST(QuantizePanelsTest, TinyGroupsHaveTheLeastScaleAndFiniteCodes) {
+  for (const QuantizePanelsKernel& kernel : quantize_panels_kernels()) {
+    if (kernel.refuses({}, host_caps()) != nullptr) continue;
+    for (const float value : {0.0f, -0.0f, 1e-45f, 3e-36f}) {
+      const std::vector<float> x(64, value);
+      LowbitActivationBuffer buffer;
+      buffer.resize(1, 64, 32, false);
+      kernel.run(buffer.fill_from(x.data(), 64), 0, buffer.panels());
+      const LowbitActivations view = buffer.view();
+      const auto code =
+          static_cast<int>(std::nearbyint(double{value} / 0x1p-120));
+      for (int i = 0; i < 64; ++i) EXPECT_EQ(view.codes[i], code) << value;
+      for (int g = 0; g < 2; ++g) {
+        EXPECT_EQ(view.scales[g], 0x1p-120f) << value;
+        EXPECT_EQ(view.sums[g], 32 * code) << value;
       }
     }
   }
