@@ -34,7 +34,7 @@ void quantize_affine(DType x, DType product, const QuantizeAffineArgs& args) {
 }
 
 void quantize_quotients(DType x, const QuantizeAffineArgs& args) {
-  run({to_element(x), Element::F32, AffineRule::Quotient}, args);
+  run({to_element(x), Element::F32, AffineRounding::Quotient}, args);
 }
 
 void list_quantize_affine(const Caps& caps, std::vector<KernelInfo>& out) {

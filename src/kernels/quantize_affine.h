@@ -23,7 +23,7 @@ std::span<const QuantizeAffineKernel> quantize_affine_kernels();
 /// `product` is float32 or the same as `x`.
 void quantize_affine(DType x, DType product, const QuantizeAffineArgs& args);
 
-/// The same with AffineRule::Quotient.
+/// The same with AffineRounding::Quotient.
 void quantize_quotients(DType x, const QuantizeAffineArgs& args);
 
 void list_quantize_affine(const Caps& caps, std::vector<KernelInfo>& out);

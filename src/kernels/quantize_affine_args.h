@@ -8,11 +8,11 @@
 namespace mantissa::kernels {
 
 /// How a value becomes a code.
-enum class AffineRule {
+enum class AffineRounding {
   /// clamp(round_half_even(x * (1 / scale)) + zero_point, qmin, qmax): torchao.
   Reciprocal,
-  /// round_half_even(clamp(x / scale + zero_point, qmin, qmax)), the sum rounded
-  /// to float32 as well: compressed-tensors.
+  /// round_half_even(clamp(x / scale + zero_point, qmin, qmax)), the sum
+  /// rounded to float32 as well: compressed-tensors.
   Quotient,
 };
 
@@ -21,7 +21,7 @@ struct QuantizeAffineProblem {
   Element x = Element::Bf16;
   /// Of x * (1 / scale): F32, or the same as x. Quotient has F32.
   Element product = Element::F32;
-  AffineRule rule = AffineRule::Reciprocal;
+  AffineRounding rounding = AffineRounding::Reciprocal;
 };
 
 /// `groups` runs of `group` contiguous values; any alignment.
@@ -29,7 +29,7 @@ struct QuantizeAffineArgs {
   const void* x = nullptr;  ///< [groups, group]
   int64_t groups = 0;
   int64_t group = 0;
-  const float* factor = nullptr;        ///< [groups], 1 / scale; Quotient: scale
+  const float* factor = nullptr;  ///< [groups], 1 / scale; Quotient: scale
   const int32_t* zero_point = nullptr;  ///< [groups], or null for zeros
   int32_t qmin = 0;
   int32_t qmax = 0;

@@ -18,9 +18,9 @@ constexpr QuantizeAffineProblem kProblems[] = {
     {Element::Bf16, Element::Bf16},
     {Element::F16, Element::F32},
     {Element::F16, Element::F16},
-    {Element::F32, Element::F32, AffineRule::Quotient},
-    {Element::Bf16, Element::F32, AffineRule::Quotient},
-    {Element::F16, Element::F32, AffineRule::Quotient},
+    {Element::F32, Element::F32, AffineRounding::Quotient},
+    {Element::Bf16, Element::F32, AffineRounding::Quotient},
+    {Element::F16, Element::F32, AffineRounding::Quotient},
 };
 
 struct Range {
@@ -50,8 +50,8 @@ void compare_rows(const QuantizeAffineProblem& problem,
     if (kernel.refuses(problem, host_caps()) != nullptr) continue;
     EXPECT_EQ(run(kernel, problem, args), want)
         << kernel.name << " x " << static_cast<int>(problem.x) << " product "
-        << static_cast<int>(problem.product) << " rule "
-        << static_cast<int>(problem.rule) << " group " << args.group << ' '
+        << static_cast<int>(problem.product) << " rounding "
+        << static_cast<int>(problem.rounding) << " group " << args.group << ' '
         << what;
   }
 }
@@ -110,7 +110,7 @@ TEST(QuantizeAffineTest, QuotientsAddTheZeroPointAndThenRound) {
   const std::int32_t zero = 1;
   for (const QuantizeAffineKernel& kernel : quantize_affine_kernels()) {
     const QuantizeAffineProblem problem{
-        Element::F32, Element::F32, AffineRule::Quotient};
+        Element::F32, Element::F32, AffineRounding::Quotient};
     if (kernel.refuses(problem, host_caps()) != nullptr) continue;
     std::vector<std::uint8_t> q(x.size());
     kernel.run(problem, {x.data(), 1, 7, &scale, &zero, -8, 7, q.data()});

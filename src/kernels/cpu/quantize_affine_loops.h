@@ -20,11 +20,11 @@ struct GroupConstants {
   typename V::Int zero;     // Reciprocal: the zero point, added after
 };
 
-template <class V, AffineRule kRule>
+template <class V, AffineRounding kRounding>
 inline GroupConstants<V> group_constants(const QuantizeAffineArgs& args,
                                          int64_t g) {
   const int32_t zero = args.zero_point == nullptr ? 0 : args.zero_point[g];
-  const int32_t before = kRule == AffineRule::Quotient ? zero : 0;
+  const int32_t before = kRounding == AffineRounding::Quotient ? zero : 0;
   const int32_t after = zero - before;
   return {V::broadcast(args.factor[g]),
           V::broadcast(static_cast<float>(args.qmin - after)),
@@ -33,13 +33,13 @@ inline GroupConstants<V> group_constants(const QuantizeAffineArgs& args,
           V::broadcast(after)};
 }
 
-template <class V, Element kIn, Element kProduct, AffineRule kRule>
+template <class V, Element kIn, Element kProduct, AffineRounding kRounding>
 inline void quantize_vector(const void* x,
                             int64_t i,
                             const GroupConstants<V>& c,
                             uint8_t* q) {
   typename V::Float v = V::template load<kIn>(x, i);
-  if constexpr (kRule == AffineRule::Quotient) {
+  if constexpr (kRounding == AffineRounding::Quotient) {
     v = V::add(V::divide(v, c.factor), c.shift);
   } else {
     v = V::multiply(v, c.factor);
@@ -48,7 +48,7 @@ inline void quantize_vector(const void* x,
       V::clamp(V::template round_to<kProduct>(v), c.low, c.high), c.zero, v, q);
 }
 
-template <class V, Element kIn, Element kProduct, AffineRule kRule>
+template <class V, Element kIn, Element kProduct, AffineRounding kRounding>
 inline void quantize_one(const char* x,
                          int64_t group,
                          const GroupConstants<V>& c,
@@ -56,39 +56,40 @@ inline void quantize_one(const char* x,
   constexpr int64_t kBytes = kIn == Element::F32 ? 4 : 2;
   int64_t i = 0;
   for (; i + V::kFloats <= group; i += V::kFloats) {
-    quantize_vector<V, kIn, kProduct, kRule>(x, i, c, q + i);
+    quantize_vector<V, kIn, kProduct, kRounding>(x, i, c, q + i);
   }
   if (i == group) return;
   const auto rest = static_cast<size_t>(group - i);
   alignas(64) char in[V::kFloats * kBytes] = {};
   alignas(64) uint8_t out[V::kFloats];
   memcpy(in, x + i * kBytes, rest * kBytes);
-  quantize_vector<V, kIn, kProduct, kRule>(in, 0, c, out);
+  quantize_vector<V, kIn, kProduct, kRounding>(in, 0, c, out);
   memcpy(q + i, out, rest);
 }
 
-template <class V, Element kIn, Element kProduct, AffineRule kRule>
+template <class V, Element kIn, Element kProduct, AffineRounding kRounding>
 inline void quantize_groups(const QuantizeAffineArgs& args) {
   const int64_t bytes = args.group * (kIn == Element::F32 ? 4 : 2);
   const char* x = static_cast<const char*>(args.x);
   for (int64_t g = 0; g < args.groups; ++g) {
-    quantize_one<V, kIn, kProduct, kRule>(x + g * bytes,
-                                          args.group,
-                                          group_constants<V, kRule>(args, g),
-                                          args.q + g * args.group);
+    quantize_one<V, kIn, kProduct, kRounding>(
+        x + g * bytes,
+        args.group,
+        group_constants<V, kRounding>(args, g),
+        args.q + g * args.group);
   }
 }
 
-template <class V, AffineRule kRule>
+template <class V, AffineRounding kRounding>
 inline void quantize_wide(Element x, const QuantizeAffineArgs& args) {
   using E = Element;
   switch (x) {
     case E::F32:
-      return quantize_groups<V, E::F32, E::F32, kRule>(args);
+      return quantize_groups<V, E::F32, E::F32, kRounding>(args);
     case E::Bf16:
-      return quantize_groups<V, E::Bf16, E::F32, kRule>(args);
+      return quantize_groups<V, E::Bf16, E::F32, kRounding>(args);
     case E::F16:
-      return quantize_groups<V, E::F16, E::F32, kRule>(args);
+      return quantize_groups<V, E::F16, E::F32, kRounding>(args);
   }
 }
 
@@ -96,8 +97,8 @@ template <class V>
 inline void quantize_affine_loop(const QuantizeAffineProblem& problem,
                                  const QuantizeAffineArgs& args) {
   using E = Element;
-  using R = AffineRule;
-  if (problem.rule == R::Quotient) {
+  using R = AffineRounding;
+  if (problem.rounding == R::Quotient) {
     return quantize_wide<V, R::Quotient>(problem.x, args);
   }
   if (problem.product == E::F32) {

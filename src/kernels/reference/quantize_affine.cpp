@@ -30,17 +30,15 @@ void run_quantize_affine_ref(const QuantizeAffineProblem& problem,
                              const QuantizeAffineArgs& args) {
   const DType dtype = to_dtype(problem.product);
   const IntegerRange range{args.qmin, args.qmax};
-  const bool quotient = problem.rule == AffineRule::Quotient;
+  const bool quotient = problem.rounding == AffineRounding::Quotient;
   for (std::int64_t g = 0; g < args.groups; ++g) {
     const auto zero =
         static_cast<float>(args.zero_point == nullptr ? 0 : args.zero_point[g]);
     for (std::int64_t i = g * args.group; i < (g + 1) * args.group; ++i) {
       const float x = load_element(problem.x, args.x, i);
-      args.q[i] =
-          quotient
-              ? quotient_code(x, args.factor[g], zero, range)
-              : static_cast<std::uint8_t>(quantize_affine_element(
-                    x, args.factor[g], zero, range, dtype, dtype));
+      args.q[i] = quotient ? quotient_code(x, args.factor[g], zero, range)
+                           : static_cast<std::uint8_t>(quantize_affine_element(
+                                 x, args.factor[g], zero, range, dtype, dtype));
     }
   }
 }
