@@ -7,9 +7,16 @@ cat <<'TEXT'
 Every operator has a table of kernels in order of preference. The first row that
 accepts the problem and the machine runs; the last one (`ref`) accepts
 everything and defines the result, and all others give the same bits.
-`MANTISSA_KERNEL=op=name` forces a row, `MANTISSA_CPU=scalar|avx2|avx512|amx`
-caps the instruction set (`amx` leaves all of it). The tiles of AMX serve 32 rows
-or more; below that the next row of the table runs.
+
+`MANTISSA_KERNEL=op=name` has a row asked first. What the machine cannot run is an
+error before work begins; what the row does not take (a dtype, a size) goes to the
+rows below it. `MANTISSA_CPU=scalar|avx2|avx512|avx512vnni|amx` caps the
+instruction set: `avx512vnni` has VNNI and no tiles, `amx` everything.
+
+The tiles of AMX serve products of 32 rows or more, those with low-bit weights
+(`linear_lowbit`) only where a scale of weights and of activations stands for 64
+values or more: with `int8-g32`, the default of `generate`, they never run. Below
+that the next row of the table runs.
 
 Written by `tools/kernels_page.sh`; a test compares it with the tool.
 

@@ -36,8 +36,9 @@ constexpr Fact kExitCodes[] = {
 
 constexpr Fact kEnvironment[] = {
     {"MANTISSA_CPU",
-     "scalar, avx2, avx512 or amx: the highest instruction set used"},
-    {"MANTISSA_KERNEL", "OP=NAME: forces a kernel (mantissa kernels)"},
+     "scalar, avx2, avx512, avx512vnni or amx: the highest instruction set "
+     "used"},
+    {"MANTISSA_KERNEL", "OP=NAME: the kernel asked first (mantissa kernels)"},
     {"NO_COLOR", "set to anything: no color with --color auto"},
 };
 

@@ -68,16 +68,20 @@ Caps machine_caps() {
 Caps limit_caps(const Caps& machine, const std::string& limit) {
   if (limit.empty() || limit == "amx") return machine;
   Caps caps = machine;
-  if (limit == "avx512") {
-    caps.avx512vnni = caps.avx512bf16 = false;
-    caps.amx_int8 = caps.amx_refused = false;
+  if (limit == "avx512vnni") {
+    caps = {.avx2 = caps.avx2,
+            .avx512 = caps.avx512,
+            .avx512vnni = caps.avx512vnni};
+  } else if (limit == "avx512") {
+    caps = {.avx2 = caps.avx2, .avx512 = caps.avx512};
   } else if (limit == "avx2") {
     caps = {.avx2 = caps.avx2};
   } else if (limit == "scalar") {
     caps = {};
   } else {
     throw Error(ErrorKind::Usage,
-                "MANTISSA_CPU: expected scalar, avx2, avx512 or amx, got '" +
+                "MANTISSA_CPU: expected scalar, avx2, avx512, avx512vnni or "
+                "amx, got '" +
                     limit + "'");
   }
   return caps;

@@ -4,8 +4,8 @@
 
 namespace mantissa::kernels {
 
-/// Instruction sets that kernels may use here. Each level implies the ones
-/// before it.
+/// Instruction sets that kernels may use here. AVX-512 implies AVX2; the others
+/// imply AVX-512 and nothing of each other.
 struct Caps {
   bool avx2 = false;        ///< AVX2, FMA, F16C
   bool avx512 = false;      ///< AVX-512 F, BW, DQ, VL
@@ -16,9 +16,21 @@ struct Caps {
   bool amx_refused = false;
 };
 
+/// A machine that has all of it: what a kernel refuses there is the problem.
+inline constexpr Caps kEveryCap = {.avx2 = true,
+                                   .avx512 = true,
+                                   .avx512vnni = true,
+                                   .avx512bf16 = true,
+                                   .amx_int8 = true};
+
+/// What the system says to a process whose AMX it refuses.
+inline constexpr const char* kAmxRefused =
+    "the system does not grant AMX tiles (arch_prctl ARCH_REQ_XCOMP_PERM)";
+
 /// What this machine has, capped by
-/// MANTISSA_CPU=scalar|avx2|avx512|amx (read once; amx: all of it). The tiles
-/// of AMX are asked for by the first call, where the cap leaves them. Throws
+/// MANTISSA_CPU=scalar|avx2|avx512|avx512vnni|amx (read once). avx512 leaves
+/// F, BW, DQ and VL, avx512vnni these with VNNI, amx everything. The tiles of
+/// AMX are asked for by the first call, where the cap leaves them. Throws
 /// Error(Usage) for another value of the variable.
 const Caps& host_caps();
 

@@ -7,31 +7,27 @@ namespace {
 
 constexpr const char* kOp = "linear_int8";
 
-constexpr const char* kTooLong =
-    "sums of more than 65536 products do not fit 32 bits";
+using Refuses = const char* (*)(const LinearInt8Problem&, const Caps&);
 
-const char* refuses_avx2(const LinearInt8Problem& problem, const Caps& caps) {
-  if (problem.k > kInt8SumColumns) return kTooLong;
-  return needs_avx2(problem, caps);
-}
-
-const char* refuses_avx512vnni(const LinearInt8Problem& problem,
-                               const Caps& caps) {
-  if (problem.k > kInt8SumColumns) return kTooLong;
-  return caps.avx512vnni ? nullptr : "needs AVX-512 VNNI";
-}
-
-const char* refuses_amx(const LinearInt8Problem& problem, const Caps& caps) {
-  if (problem.k > kInt8SumColumns) return kTooLong;
-  return needs_amx_int8(problem, caps);
+// Of rows that add in 32 bits.
+template <Refuses kRefuses>
+const char* short_sums(const LinearInt8Problem& problem, const Caps& caps) {
+  if (problem.k > kInt8SumColumns) {
+    return "sums of more than 65536 products do not fit 32 bits";
+  }
+  return kRefuses(problem, caps);
 }
 
 constexpr LinearInt8Kernel kCpu[] = {
-    {"linear_i8dyn_i8c_amx", refuses_amx, run_linear_i8dyn_i8c_amx},
+    {"linear_i8dyn_i8c_amx",
+     short_sums<needs_amx_int8>,
+     run_linear_i8dyn_i8c_amx},
     {"linear_i8dyn_i8c_avx512vnni",
-     refuses_avx512vnni,
+     short_sums<needs_avx512vnni>,
      run_linear_i8dyn_i8c_avx512vnni},
-    {"linear_i8dyn_i8c_avx2", refuses_avx2, run_linear_i8dyn_i8c_avx2},
+    {"linear_i8dyn_i8c_avx2",
+     short_sums<needs_avx2>,
+     run_linear_i8dyn_i8c_avx2},
     {"linear_i8dyn_i8c_ref",
      accepts_any<LinearInt8Problem>,
      run_linear_i8dyn_i8c_ref},

@@ -40,6 +40,18 @@ std::map<std::string, std::vector<KernelInfo>> tables(const Caps& caps) {
 
 }  // namespace
 
+void refuse_unknown_kernel(const std::string& op,
+                           const std::string& name,
+                           const std::vector<std::string>& names) {
+  refuse(op + " has no kernel '" + name + "'; there are: " + joined(names));
+}
+
+void refuse_forced_kernel(const std::string& op,
+                          const std::string& name,
+                          const std::string& reason) {
+  refuse(op + ": " + name + " refuses here: " + reason);
+}
+
 void check_forced_kernels(const std::string& value, const Caps& caps) {
   if (value.empty()) return;
   const auto ops = tables(caps);
@@ -63,11 +75,9 @@ void check_forced_kernels(const std::string& value, const Caps& caps) {
     if (row == rows.end()) {
       std::vector<std::string> names;
       for (const KernelInfo& each : rows) names.push_back(each.name);
-      refuse(op + " has no kernel '" + name + "'; there are: " + joined(names));
+      refuse_unknown_kernel(op, name, names);
     }
-    if (!row->refusal.empty()) {
-      refuse(op + ": " + name + " refuses here: " + row->refusal);
-    }
+    if (!row->refusal.empty()) refuse_forced_kernel(op, name, row->refusal);
     if (std::ranges::find(seen, op) != seen.end()) {
       refuse("operator '" + op + "' stands in it twice");
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,33 +23,42 @@ void check_forced_kernels(const std::string& value, const Caps& caps);
 /// Throws Error(Usage) with the valid values.
 void check_environment();
 
+/// Throws Error(Usage): MANTISSA_KERNEL names no row of the operator, or one
+/// that this machine cannot run.
+[[noreturn]] void refuse_unknown_kernel(const std::string& op,
+                                        const std::string& name,
+                                        const std::vector<std::string>& names);
+[[noreturn]] void refuse_forced_kernel(const std::string& op,
+                                       const std::string& name,
+                                       const std::string& reason);
+
 /// The first row of an operator's table that accepts the problem on these caps;
 /// a row has `name`, `refuses(problem, caps)` (null, or the reason) and `run`.
-/// The reference is last and accepts every legal problem. Throws Error(Usage)
-/// when MANTISSA_KERNEL names an unknown row or one that refuses.
+/// The reference is last and accepts every legal problem. A row that
+/// MANTISSA_KERNEL names is the first to be asked: where the problem is what it
+/// refuses, the rows below it follow. Throws Error(Usage) when the row is
+/// unknown, or when it would accept the problem on another machine.
 template <class Kernel, class Problem>
 const Kernel& select(const char* op,
                      std::span<const Kernel> table,
                      const Problem& problem,
                      const Caps& caps) {
   const std::string forced = forced_kernel(op);
-  std::string names;
-  for (const Kernel& kernel : table) {
-    if (!forced.empty() && forced != kernel.name) {
-      names += std::string(names.empty() ? "" : ", ") + kernel.name;
-      continue;
+  auto row = table.begin();
+  if (!forced.empty()) {
+    row = std::ranges::find(table, forced, &Kernel::name);
+    if (row == table.end()) {
+      std::vector<std::string> names;
+      for (const Kernel& kernel : table) names.push_back(kernel.name);
+      refuse_unknown_kernel(op, forced, names);
     }
-    const char* reason = kernel.refuses(problem, caps);
-    if (reason == nullptr) return kernel;
-    if (!forced.empty()) {
-      throw Error(ErrorKind::Usage,
-                  std::string("MANTISSA_KERNEL: ") + op + ": " + kernel.name +
-                      " refuses: " + reason);
+    const char* reason = row->refuses(problem, caps);
+    if (reason != nullptr && row->refuses(problem, kEveryCap) == nullptr) {
+      refuse_forced_kernel(op, forced, reason);
     }
   }
-  throw Error(ErrorKind::Usage,
-              std::string("MANTISSA_KERNEL: ") + op + " has no kernel '" +
-                  forced + "'; there are: " + names);
+  while (row->refuses(problem, caps) != nullptr) ++row;
+  return *row;
 }
 
 /// One line of `mantissa kernels`: op, name, and why it cannot run here.

@@ -341,7 +341,8 @@ TEST(HostileNumbers, AreRefusedWithWhatIsExpected) {
 
 TEST(HostileEnvironment, IsRefusedBeforeWorkBegins) {
   const std::map<std::string, std::string> cases = {
-      {"MANTISSA_CPU=foo", "expected scalar, avx2, avx512 or amx, got 'foo'"},
+      {"MANTISSA_CPU=foo",
+       "expected scalar, avx2, avx512, avx512vnni or amx, got 'foo'"},
       {"MANTISSA_KERNEL=foo", "expected OP=NAME[,OP=NAME...], got 'foo'"},
       {"MANTISSA_KERNEL=foo=bar", "there is no operator 'foo'; there are: abs"},
       {"MANTISSA_KERNEL=convert=bar", "convert has no kernel 'bar'"},
