@@ -188,9 +188,12 @@ HostTensor CompressedEncoding::decode(
   const HostTensor scale =
       converted(fields[CompressedFields::kScale], DType::Float32);
   const HostTensor zero = converted(zero_points(fields).view(), DType::Float32);
-  // Rows with the same scales; all rows at once where each has its own.
-  const std::int64_t step = scale_rows() == 1 ? shape()[0] : 1;
-  for (std::int64_t row = 0; row < shape()[0]; row += step) {
+  // Rows with scales of their own by as many as make 1 MiB of float32.
+  constexpr std::int64_t kStepBytes = 1 << 20;
+  const std::int64_t most =
+      scale_rows() == 1 ? std::max<std::int64_t>(1, kStepBytes / (4 * k)) : 1;
+  for (std::int64_t row = 0; row < shape()[0]; row += most) {
+    const std::int64_t step = std::min(most, shape()[0] - row);
     const std::int64_t first = row / scale_rows() * groups();
     std::byte* to = out.data() + row * k * item;
     if (spec_.floating) {
