@@ -195,7 +195,9 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
            sums_.as<float>()};
   parallel(layout_.tiles(), [&](std::int64_t begin, std::int64_t end) {
     const auto* codes = grid.codes.as<std::int8_t>();
-    kernels::pack_lowbit(layout_, codes, begin, end, codes_.as<std::uint8_t>());
+    const auto* zero = zeros ? grid.zero.as<std::int8_t>() : nullptr;
+    kernels::pack_lowbit(
+        layout_, codes, zero, begin, end, codes_.as<std::uint8_t>());
     kernels::pack_lowbit_metadata(
         layout_, scale.data(), scale_bytes(type), begin, end, scales_.data());
     if (zeros) {

@@ -19,8 +19,19 @@ struct Units {
   std::uint8_t at[kUnits][kUnitBytes];
 };
 
+// What stands behind k in a row: the code that means 0, or the nearest.
+std::int8_t padding(const LowbitLayout& layout,
+                    const std::int8_t* zeros,
+                    std::int64_t row) {
+  // Only a group of all of k ends inside a chunk.
+  const int zero = zeros == nullptr ? 0 : zeros[row * layout.groups()];
+  const int half = 1 << (layout.bits - 1);
+  return static_cast<std::int8_t>(std::clamp(zero, -half, half - 1));
+}
+
 Units gather(const LowbitLayout& layout,
              const std::int8_t* codes,
+             const std::int8_t* zeros,
              std::int64_t tile,
              std::int64_t chunk) {
   Units out = {};
@@ -31,8 +42,10 @@ Units gather(const LowbitLayout& layout,
   const std::int64_t values = std::min(kLowbitChunk, layout.k - k0);
   for (std::int64_t c = 0; c < columns; ++c) {
     const std::int8_t* row = codes + (first + c) * layout.k + k0;
-    for (std::int64_t i = 0; i < values; ++i) {
-      out.at[i / 4][4 * c + i % 4] = static_cast<std::uint8_t>(row[i] + offset);
+    const std::int8_t pad = padding(layout, zeros, first + c);
+    for (std::int64_t i = 0; i < kLowbitChunk; ++i) {
+      const std::int8_t code = i < values ? row[i] : pad;
+      out.at[i / 4][4 * c + i % 4] = static_cast<std::uint8_t>(code + offset);
     }
   }
   return out;
@@ -140,13 +153,14 @@ const char* lowbit_layout_error(const LowbitLayout& layout) {
 
 void pack_lowbit(const LowbitLayout& layout,
                  const std::int8_t* codes,
+                 const std::int8_t* zeros,
                  std::int64_t begin,
                  std::int64_t end,
                  std::uint8_t* out) {
   const std::int64_t chunk_bytes = layout.bits * kUnitBytes;
   for (std::int64_t tile = begin; tile < end; ++tile) {
     for (std::int64_t chunk = 0; chunk < layout.chunks(); ++chunk) {
-      const Units units = gather(layout, codes, tile, chunk);
+      const Units units = gather(layout, codes, zeros, tile, chunk);
       std::uint8_t* to = out + (tile * layout.chunks() + chunk) * chunk_bytes;
       for_each_plane(layout.bits, [&](int low, int width) {
         to = put_plane(units, low, width, to);

@@ -40,10 +40,13 @@ struct LowbitLayout {
 const char* lowbit_layout_error(const LowbitLayout& layout);
 
 /// Codes [n, k] (signed, code + 2^(bits-1) in [0, 2^bits)) of tiles
-/// [begin, end) into `out` [code_bytes()]. Rows behind n and values behind k
-/// become 0.
+/// [begin, end) into `out` [code_bytes()]. Bits behind row n are 0. Codes
+/// behind k, where a row has one zero point (`zeros` [n, groups()], null: 0),
+/// are it, or the nearest there is: a scale makes no infinity of what counts as
+/// 0.
 void pack_lowbit(const LowbitLayout& layout,
                  const std::int8_t* codes,
+                 const std::int8_t* zeros,
                  std::int64_t begin,
                  std::int64_t end,
                  std::uint8_t* out);

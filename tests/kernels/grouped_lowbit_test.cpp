@@ -75,7 +75,12 @@ class Experts {
     const std::int8_t* codes = codes_.data() + row * layout.k;
     const std::int64_t at = row * layout.groups();
     const std::int64_t tiles = layout.tiles();
-    pack_lowbit(layout, codes, 0, tiles, out.codes.data());
+    pack_lowbit(layout,
+                codes,
+                case_.zeros ? zeros_.data() + at : nullptr,
+                0,
+                tiles,
+                out.codes.data());
     pack_lowbit_metadata(layout,
                          scales_.data() + at * scale_bytes(),
                          scale_bytes(),

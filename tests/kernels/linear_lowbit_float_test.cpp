@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -319,6 +320,38 @@ TEST(LinearLowbitFloatTest, OddScalesGiveWhatTheFormatDecodes) {
             }
           }
         }
+      }
+    }
+  });
+}
+
+// What stands behind K counts as 0 under every scale.
+TEST(LinearLowbitFloatTest, LargeScalesMakeNoNaNBehindTheLastColumn) {
+  const auto f16 = LowbitScale::F16;
+  for_each_kernel([&](const LinearLowbitFloatKernel& kernel) {
+    for (const std::int64_t m : {1, 6}) {
+      // 65520 is infinity in float16: of 128 * 513 and of 15 * 4400.
+      for (const auto& [bits, zeros, scale] :
+           {std::tuple{8, false, 513.0f}, std::tuple{4, true, 4400.0f}}) {
+        const Case c = {bits, m, 200, 7, 7, zeros, false, f16, f16};
+        Problem problem(c);
+        for (std::int64_t j = 0; j < c.n; ++j) {
+          problem.weight().set_scale(j, scale);
+        }
+        const auto y = problem.result(kernel);
+        int finite = 0;
+        for (std::int64_t j = 0; j < c.n; ++j) {
+          double expected = 0;
+          double terms = 0;
+          problem.oracle(m - 1, j, expected, terms);
+          if (!std::isfinite(terms)) continue;
+          ++finite;
+          ASSERT_NEAR(y[static_cast<std::size_t>((m - 1) * c.n + j)],
+                      expected,
+                      9 * terms * 0x1p-24)
+              << kernel.name << ": " << name(c) << " column " << j;
+        }
+        EXPECT_GT(finite, 100);
       }
     }
   });

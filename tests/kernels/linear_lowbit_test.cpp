@@ -349,6 +349,39 @@ TEST(LinearLowbitTest, LayoutHoldsTheCodesInTheirBits) {
   }
 }
 
+// Behind K stands the code that counts as 0, or the nearest.
+TEST(LinearLowbitTest, LayoutPadsWithZeroPoints) {
+  for (int bits = 1; bits <= 8; ++bits) {
+    const int half = 1 << (bits - 1);
+    const LowbitLayout layout = {bits, 3, 7, 7};
+    const std::int8_t low = static_cast<std::int8_t>(-half);
+    const std::vector<std::int8_t> codes(21, low);
+    const std::int8_t zeros[] = {-128, static_cast<std::int8_t>(half - 1), 127};
+    std::vector<std::uint8_t> packed(
+        static_cast<std::size_t>(layout.code_bytes()));
+    for (const bool asymmetric : {false, true}) {
+      pack_lowbit(layout,
+                  codes.data(),
+                  asymmetric ? zeros : nullptr,
+                  0,
+                  1,
+                  packed.data());
+      std::vector<std::int8_t> back(21);
+      unpack_lowbit(layout, packed.data(), back.data());
+      EXPECT_EQ(back, codes) << bits;
+      for (std::int64_t row = 0; row < 3; ++row) {
+        const int expected =
+            asymmetric ? std::clamp<int>(zeros[row], -half, half - 1) : 0;
+        std::int8_t whole[32];
+        unpack_lowbit_row({bits, 3, 32, 32}, packed.data(), row, whole);
+        for (int k = 0; k < 32; ++k) {
+          ASSERT_EQ(whole[k], k < 7 ? low : expected) << bits << " row " << row;
+        }
+      }
+    }
+  }
+}
+
 TEST(LinearLowbitTest, LayoutNamesTheRuleThatIsBroken) {
   EXPECT_STREQ(lowbit_layout_error({4, 8, 576, 128}),
                "group_size must divide in_features");

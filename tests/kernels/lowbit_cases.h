@@ -85,7 +85,12 @@ class LowbitCaseWeight {
   void pack() {
     const LowbitLayout& layout = case_.layout;
     packed_.resize(static_cast<std::size_t>(layout.code_bytes()));
-    pack_lowbit(layout, codes_.data(), 0, layout.tiles(), packed_.data());
+    pack_lowbit(layout,
+                codes_.data(),
+                case_.zeros ? zeros_.data() : nullptr,
+                0,
+                layout.tiles(),
+                packed_.data());
     const auto values = static_cast<std::size_t>(layout.metadata_values());
     std::vector<std::uint16_t> narrow;
     for (const float scale : scales_) {
