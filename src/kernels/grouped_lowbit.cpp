@@ -11,6 +11,12 @@ std::int64_t pairs_of(std::int64_t columns) {
   return (columns / kLowbitTile + 1) / 2;
 }
 
+// Experts that have rows.
+std::int64_t busy_experts(const GroupedLowbitArgs& args) {
+  return std::ranges::count_if(
+      args.x, [](const LowbitActivations& x) { return x.m > 0; });
+}
+
 }  // namespace
 
 LowbitWeightView ExpertsView::expert(std::int64_t e) const {
@@ -47,10 +53,22 @@ std::string grouped_ends_error(std::span<const std::int64_t> ends,
   return {};
 }
 
+LinearLowbitProblem grouped_lowbit_problem(const GroupedLowbitArgs& args,
+                                           std::int64_t rows) {
+  const LowbitWeightView& w = args.w.all;
+  std::int64_t x_group = 0;  // of those without rows: 0
+  for (const LowbitActivations& x : args.x) {
+    x_group = std::max(x_group, x.group);
+  }
+  return {w.bits,
+          rows / std::max<std::int64_t>(1, busy_experts(args)),
+          args.w.columns(),
+          w.k,
+          lowbit_segment(w.group, x_group, w.k)};
+}
+
 std::int64_t grouped_lowbit_pairs(const GroupedLowbitArgs& args) {
-  const auto busy = std::ranges::count_if(
-      args.x, [](const LowbitActivations& x) { return x.m > 0; });
-  return busy * pairs_of(args.w.columns());
+  return busy_experts(args) * pairs_of(args.w.columns());
 }
 
 void run_grouped_lowbit(const LinearLowbitKernel& kernel,

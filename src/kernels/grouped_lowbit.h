@@ -37,6 +37,11 @@ std::string grouped_ends_error(std::span<const std::int64_t> ends,
                                std::int64_t experts,
                                std::int64_t rows);
 
+/// The problem of an expert with its share of the rows, among those that have
+/// some; `rows` of them all.
+LinearLowbitProblem grouped_lowbit_problem(const GroupedLowbitArgs& args,
+                                           std::int64_t rows);
+
 /// Pairs of tiles of the experts that have rows: what threads share.
 std::int64_t grouped_lowbit_pairs(const GroupedLowbitArgs& args);
 

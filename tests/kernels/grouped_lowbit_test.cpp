@@ -202,6 +202,29 @@ TEST(GroupedLowbitTest, EveryExpertAsIfAloneToTheBit) {
   }
 }
 
+// 8 experts, 2 of them with 40 rows each: a kernel for 40 rows, not for 10.
+TEST(GroupedLowbitTest, RowsAreSharedByExpertsThatHaveSome) {
+  const Experts experts({4, 32, 128, 64, LowbitScale::Bf16, false}, 8);
+  const std::vector<std::int64_t> ends = {0, 40, 40, 40, 40, 40, 80, 80};
+  const std::vector<float> x(80 * 128, 0.5f);
+  for (const std::int64_t group : {0, 32}) {
+    const auto codes = quantized(x, 128, ends, group);
+    std::vector<LowbitActivations> views(codes.size());
+    for (const std::size_t e : {1, 6}) views[e] = codes[e].view();
+    GroupedLowbitArgs args;
+    args.w = experts.view();
+    args.ends = ends;
+    args.x = views;
+    const LinearLowbitProblem problem = grouped_lowbit_problem(args, 80);
+    EXPECT_EQ(problem.m, 40);
+    EXPECT_EQ(problem.n, 32);
+    EXPECT_EQ(problem.k, 128);
+    EXPECT_EQ(problem.segment, group == 0 ? 64 : 32);
+    views.assign(codes.size(), {});
+    EXPECT_EQ(grouped_lowbit_problem(args, 0).m, 0);
+  }
+}
+
 TEST(GroupedLowbitTest, OffsetsAreChecked) {
   const auto error = [](const std::vector<std::int64_t>& ends) {
     return grouped_ends_error(ends, 3, 10);

@@ -43,20 +43,12 @@ void check_arguments(const Tensor& x,
 }
 
 void run_pairs(const GroupedLowbitArgs& args, std::int64_t rows) {
-  const kernels::LowbitWeightView& w = args.w.all;
-  // Of an expert with its share of the rows.
-  const auto experts = std::max<std::int64_t>(1, std::ssize(args.ends));
-  std::int64_t x_group = 0;
-  for (const auto& x : args.x) x_group = std::max(x_group, x.group);
-  const auto& kernel = kernels::select_linear_lowbit(
-      {w.bits,
-       rows / experts,
-       args.w.columns(),
-       w.k,
-       kernels::lowbit_segment(w.group, x_group, w.k)});
+  const kernels::LinearLowbitProblem problem =
+      kernels::grouped_lowbit_problem(args, rows);
+  const auto& kernel = kernels::select_linear_lowbit(problem);
   const std::int64_t pairs = grouped_lowbit_pairs(args);
   const std::int64_t products =
-      std::max<std::int64_t>(1, rows) * args.w.columns() * w.k;
+      std::max<std::int64_t>(1, rows) * problem.n * problem.k;
   at::parallel_for(
       0,
       pairs,
