@@ -16,6 +16,9 @@ enum class AffineRounding {
   Quotient,
 };
 
+/// The largest zero point of either sign.
+inline constexpr int32_t kMostAffineZeroPoint = 256;
+
 /// Codes lie in [-128, 255], zero points in [-256, 256].
 struct QuantizeAffineProblem {
   Element x = Element::Bf16;

@@ -1,6 +1,7 @@
 #include "torch/ops/linear_int8.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -11,6 +12,7 @@
 
 #include "kernels/common/element_dtype.h"
 #include "kernels/linear_int8.h"
+#include "kernels/quantize_affine_args.h"
 #include "torch/ops/checks.h"
 #include "torch/ops/quantize_rows.h"
 #include "torch/tensor/host_tensors.h"
@@ -31,6 +33,26 @@ std::int64_t rows_of(const Tensor& x) {
 IntegerRange code_range(const Int8Activation& activation) {
   return activation.reduce_range ? IntegerRange{-64, 63}
                                  : IntegerRange{-128, 127};
+}
+
+// Of what the CPU's kernels take (quantize_affine); those of a GPU, where ATen
+// computes, would have to be waited for.
+void check_zero_points(const Tensor& zero_point) {
+  if (!zero_point.defined() || !zero_point.is_cpu()) return;
+  constexpr double kMost = kernels::kMostAffineZeroPoint;
+  const Tensor wide = zero_point.to(at::kDouble).contiguous();
+  const double* values = wide.const_data_ptr<double>();
+  for (std::int64_t i = 0; i < wide.numel(); ++i) {
+    TORCH_CHECK_VALUE(
+        std::abs(values[i]) <= kMost && values[i] == std::trunc(values[i]),
+        kOp,
+        ": act_zero_point: expected whole numbers in [",
+        -kMost,
+        ", ",
+        kMost,
+        "], got ",
+        values[i]);
+  }
 }
 
 void check_arguments(const Tensor& x,
@@ -88,6 +110,7 @@ void check_arguments(const Tensor& x,
         " rows, got ",
         tensor.sizes());
   }
+  check_zero_points(activation.zero_point);
 }
 
 // The given scales and zero points, one for each row.

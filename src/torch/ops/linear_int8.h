@@ -20,7 +20,9 @@ struct Int8Activation {
   /// Static quantization: float32, one value or one for each row. Undefined:
   /// found in the call.
   at::Tensor scale = {};
-  at::Tensor zero_point = {};  ///< integers like `scale`; undefined: 0
+  /// Whole numbers, as many as `scale`s may be, in [-256, 256] (not checked on
+  /// a GPU); undefined: 0.
+  at::Tensor zero_point = {};
   RowFormula formula = RowFormula::Torchao;
 };
 

@@ -255,6 +255,18 @@ TEST(LinearInt8, RefusesParametersThatAreNotThere) {
               }),
               HasSubstr("act_zero_point: expected one value or one for each of "
                         "3 rows, got [2]"));
+  for (const double zero : {257.0, -257.0, 1e9, 0.5, std::nan("")}) {
+    activation.zero_point = torch::full({1}, zero, at::kDouble);
+    EXPECT_THAT(refusal([&] {
+                  linear_int8(x, codes, scale, {}, activation, at::kFloat);
+                }),
+                HasSubstr("linear_int8: act_zero_point: expected whole numbers "
+                          "in [-256, 256], got "));
+  }
+  for (const double zero : {256.0, -256.0}) {
+    activation.zero_point = torch::full({3}, zero, at::kDouble);
+    EXPECT_NO_THROW(linear_int8(x, codes, scale, {}, activation, at::kFloat));
+  }
   const at::Tensor elsewhere = torch::ones({5}, at::kMeta);
   EXPECT_THAT(
       refusal([&] { linear_int8(x, codes, scale, elsewhere, {}, at::kFloat); }),
