@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "cli/torch_half.h"
 #include "kernels/select.h"
 
 namespace mantissa::cli {
@@ -19,7 +21,7 @@ namespace {
 
 struct Line {
   std::string component;
-  std::string state;  // "ok", "absent", "set"
+  std::string state;  // "ok", "absent", "refused", "set", "unset"
   std::string detail;
 };
 
@@ -33,6 +35,19 @@ std::string compiler() {
 
 Line instruction_set(const char* component, bool present) {
   return {component, present ? "ok" : "absent", ""};
+}
+
+Line amx(const kernels::Caps& caps) {
+  if (caps.amx_refused) return {"AMX-INT8", "refused", kernels::kAmxRefused};
+  return instruction_set("AMX-INT8", caps.amx_int8);
+}
+
+Line torch_half() {
+  const std::filesystem::path tool = torch_tool();
+  if (std::filesystem::exists(tool)) {
+    return {"libtorch", "ok", "eval, generate, embed, bench: " + tool.string()};
+  }
+  return {"libtorch", "absent", "no torch half: " + tool.string()};
 }
 
 Line environment(const char* variable, const char* meaning) {
@@ -61,17 +76,18 @@ std::vector<Line> examine() {
       instruction_set("AVX-512", caps.avx512),
       instruction_set("AVX-512 VNNI", caps.avx512vnni),
       instruction_set("AVX-512 BF16", caps.avx512bf16),
-      instruction_set("AMX-INT8", caps.amx_int8),
+      amx(caps),
       {"encoders", "ok", kernels::level_name(caps)},
       {"kernels",
        "ok",
        std::to_string(usable) + " of " + std::to_string(list.size()) +
            " usable (mantissa kernels)"},
-      {"libtorch", "absent", "this version has no torch half"},
+      torch_half(),
       {"CUDA", "absent", "this version has no CUDA kernels"},
       environment("MANTISSA_CPU",
-                  "caps the instructions: scalar, avx2, avx512, amx"),
-      environment("MANTISSA_KERNEL", "op=name forces a kernel"),
+                  "caps the instructions: scalar, avx2, avx512, avx512vnni, "
+                  "amx"),
+      environment("MANTISSA_KERNEL", "op=name: the kernel asked first"),
   };
 }
 

@@ -2,6 +2,8 @@
 // completion and manual have them, and hands the command line to the binary
 // that is linked to it.
 
+#include "cli/torch_half.h"
+
 #include <unistd.h>
 
 #include <cerrno>
@@ -23,12 +25,6 @@ namespace mantissa::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-// PREFIX/bin/mantissa -> PREFIX/libexec/mantissa/mantissa-torch.
-fs::path torch_tool() {
-  const fs::path self = fs::read_symlink("/proc/self/exe");
-  return self.parent_path().parent_path() / "libexec/mantissa/mantissa-torch";
-}
 
 int run_torch_tool() {
   const fs::path tool = torch_tool();
@@ -57,6 +53,11 @@ void add(CLI::App& app, Run& run, CLI::App& (*add_words)(CLI::App&, Options&)) {
 }
 
 }  // namespace
+
+fs::path torch_tool() {
+  const fs::path self = fs::read_symlink("/proc/self/exe");
+  return self.parent_path().parent_path() / "libexec/mantissa/mantissa-torch";
+}
 
 void add_eval_command(CLI::App& app, Run& run) {
   add(app, run, add_eval_words);
