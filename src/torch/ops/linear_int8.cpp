@@ -45,7 +45,7 @@ void check_zero_points(const Tensor& zero_point) {
   for (std::int64_t i = 0; i < wide.numel(); ++i) {
     TORCH_CHECK_VALUE(
         std::abs(values[i]) <= kMost && values[i] == std::trunc(values[i]),
-        kOp,
+        kLinearInt8,
         ": act_zero_point: expected whole numbers in [",
         -kMost,
         ", ",
@@ -64,8 +64,10 @@ void check_arguments(const Tensor& x,
   check_dtype(kLinearInt8, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
   check_dtype(kLinearInt8, "qdata", qdata, {at::kChar});
   check_dtype(kLinearInt8, "scale", scale, {at::kFloat});
-  TORCH_CHECK_VALUE(
-      qdata.dim() == 2, kLinearInt8, ": qdata: expected [N, K], got ", qdata.sizes());
+  TORCH_CHECK_VALUE(qdata.dim() == 2,
+                    kLinearInt8,
+                    ": qdata: expected [N, K], got ",
+                    qdata.sizes());
   check_last_dim(kLinearInt8, "x", x, qdata.size(1), "in_features");
   for (const auto& [name, tensor] :
        {std::pair<const char*, const Tensor&>{"qdata", qdata},

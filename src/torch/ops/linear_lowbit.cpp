@@ -30,22 +30,23 @@ void check_arguments(const Tensor& x,
                      const LowbitWeight& weight,
                      const Tensor& bias) {
   check_dtype(kLinearLowbit, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
-  TORCH_CHECK_VALUE(x.is_cpu(), kLinearLowbit, ": x: expected the CPU, got ", x.device());
+  TORCH_CHECK_VALUE(
+      x.is_cpu(), kLinearLowbit, ": x: expected the CPU, got ", x.device());
   check_last_dim(kLinearLowbit, "x", x, weight.layout().k, "in_features");
   if (!bias.defined()) return;
   check_sizes(kLinearLowbit, "bias", bias, {weight.layout().n});
-  TORCH_CHECK_VALUE(
-      bias.is_cpu(), kLinearLowbit, ": bias: expected the CPU, got ", bias.device());
+  TORCH_CHECK_VALUE(bias.is_cpu(),
+                    kLinearLowbit,
+                    ": bias: expected the CPU, got ",
+                    bias.device());
 }
-
-constexpr std::int64_t kSerialRows = 16;  // that one thread arranges
 
 void arrange_floats(const Tensor& x, LowbitFloatBuffer& out) {
   const Tensor wide = x.to(at::kFloat);
   out.resize(x.size(0), x.size(1));
   const auto* from = wide.const_data_ptr<float>();
   at::parallel_for(
-      0, out.panels(), kSerialRows, [&](std::int64_t begin, std::int64_t end) {
+      0, out.panels(), kGrainPanels, [&](std::int64_t begin, std::int64_t end) {
         out.fill(from, x.size(1), begin, end);
       });
 }
@@ -104,14 +105,14 @@ void multiply_codes(const Tensor& x,
   quantize_lowbit_rows(x, activation, codes);
   auto args = make_args<LinearLowbitArgs>(weight, bias, y);
   args.x = codes.view();
-  run_tiles(kernels::select_linear_lowbit(
-                {args.w.bits,
-                 args.x.m,
-                 args.w.n,
-                 args.w.k,
-                 kernels::lowbit_segment(
-                     args.w.group, args.x.group, args.w.k)}),
-            args);
+  run_tiles(
+      kernels::select_linear_lowbit(
+          {args.w.bits,
+           args.x.m,
+           args.w.n,
+           args.w.k,
+           kernels::lowbit_segment(args.w.group, args.x.group, args.w.k)}),
+      args);
 }
 
 }  // namespace

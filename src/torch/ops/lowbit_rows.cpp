@@ -13,7 +13,7 @@ namespace {
 using at::Tensor;
 using kernels::LowbitActivationBuffer;
 
-constexpr std::int64_t kSerialTokens = 16;  // rows that one thread quantizes
+constexpr std::int64_t kSerialRows = 16;  // that one thread quantizes
 
 std::int64_t group_of(Int8Compute compute) {
   return compute == Int8Compute::Group64 ? 64 : 32;
@@ -27,7 +27,7 @@ void quantize_tokens(const Tensor& x, LowbitActivationBuffer& out) {
   quantize_rows(x, rule.range, dtype, rows);
   out.resize(x.size(0), x.size(1), 0, /*zeros=*/true);
   at::parallel_for(
-      0, out.panels(), kSerialTokens, [&](std::int64_t begin, std::int64_t end) {
+      0, out.panels(), kGrainPanels, [&](std::int64_t begin, std::int64_t end) {
         out.take_rows(rows.codes.get(),
                       rows.scale.data(),
                       rows.zero_point.data(),
@@ -53,7 +53,7 @@ void quantize_lowbit_rows(const Tensor& x,
   const auto args = out.fill_from(wide.const_data_ptr<float>(), x.size(1));
   const auto& kernel =
       kernels::select_quantize_panels({x.size(0), x.size(1), group});
-  const std::int64_t grain = x.size(0) <= kSerialTokens ? out.panels() : 1;
+  const std::int64_t grain = x.size(0) <= kSerialRows ? out.panels() : 1;
   at::parallel_for(
       0, out.panels(), grain, [&](std::int64_t begin, std::int64_t end) {
         kernel.run(args, begin, end);

@@ -10,6 +10,9 @@
 
 namespace mantissa {
 
+/// Panels of rows that one thread copies.
+constexpr std::int64_t kGrainPanels = 16;
+
 /// Whether products take int8 codes of activations: per token or in groups.
 bool takes_int8(Int8Compute compute);
 
