@@ -152,6 +152,26 @@ TEST(CompressedTensors, FindsGroupsAsCompressedTensorsDoes) {
   EXPECT_TRUE(found.ignores("lm_head"));
 }
 
+// apply_quantization_config() keeps one scheme a target: the last.
+TEST(CompressedTensors, TheLastGroupOfATargetHasIt) {
+  CompressedSpec spec = kW4;
+  Json groups;
+  for (const int bits : {2, 3}) {
+    spec.num_bits = bits;
+    groups["group_" + std::to_string(bits)] =
+        group(spec, {"Linear", "re:.*q_proj", "a.k_proj"});
+  }
+  spec.num_bits = 5;
+  groups["group_5"] = group(spec, {"b.v_proj"});
+  const CompressedGroups found(compressed_quantization(config(groups)));
+  EXPECT_EQ(found.find("a.o_proj")->spec.num_bits, 3);
+  EXPECT_EQ(found.find("a.q_proj")->spec.num_bits, 3);
+  EXPECT_EQ(found.find("a.k_proj")->spec.num_bits, 3);
+  EXPECT_EQ(found.find("b.v_proj")->spec.num_bits, 5);
+  EXPECT_EQ(found.named("a.o_proj"), nullptr);
+  EXPECT_EQ(found.all().size(), 3U);
+}
+
 TEST(CompressedTensors, FindsManyModulesInLinearTime) {
   constexpr int kModules = 50'000;
   std::vector<std::string> names;
@@ -189,6 +209,28 @@ TEST(CompressedTensors, NumbersOutOfRangeAreRefused) {
   one["weights"]["num_bits"] = 4;
   one["weights"]["group_size"] = -1e300;
   EXPECT_THAT(refusal({{"g", one}}), HasSubstr("group_size: got \"-1e+300\""));
+}
+
+TEST(CompressedTensors, ArgumentsAreObjectsOrNull) {
+  for (const char* key :
+       {"weights", "input_activations", "output_activations"}) {
+    Json one = group(kW4, {"Linear"});
+    one[key] = nullptr;
+    EXPECT_EQ(refusal({{"g", one}}), "") << key;
+    for (const Json& other : {Json("int8"), Json(true), Json::array()}) {
+      one[key] = other;
+      EXPECT_THAT(refusal({{"g", one}}),
+                  HasSubstr(fmt::format("config_groups: {}: expected an object "
+                                        "of arguments or null, got \"",
+                                        key)));
+    }
+  }
+  Json only = group(kW4, {"Linear"});
+  only["weights"] = nullptr;
+  only["input_activations"] = {{"num_bits", 8}};
+  const CompressedGroups groups(Json{{"config_groups", {{"g", only}}}});
+  EXPECT_FALSE(groups.find("m")->weights);
+  EXPECT_EQ(groups.find("m")->spec.input_activations, R"({"num_bits":8})");
 }
 
 TEST(CompressedTensors, ExpressionsAreBounded) {

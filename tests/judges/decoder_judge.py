@@ -135,6 +135,7 @@ ACTIVATIONS = {
     "W4A8": ["--scheme", "W4A8:group_size=32"],
     "FP8_DYNAMIC": ["--scheme", "FP8_DYNAMIC"],
     "FP8 static": ["--scheme", "FP8_DYNAMIC"],
+    "W8A8 last of two groups": ["--scheme", "W8A8"],
 }
 INPUT_SCALES = {"W8A8 static": 0.05, "FP8 static": 0.01}
 SHORT_PROMPTS = 12
@@ -192,6 +193,17 @@ def make_static(directory, scale):
     path.write_text(json.dumps(config))
 
 
+def put_other_group_first(directory):
+    """The same targets without activations, in front: the last group counts."""
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    quantization = config["quantization_config"]
+    (group,) = quantization["config_groups"].values()
+    quantization["config_groups"] = {
+        "group_0": dict(group, input_activations=None), "group_1": group}
+    path.write_text(json.dumps(config))
+
+
 def with_activations(scratch):
     """name -> (directory, what Transformers loads by default)."""
     source = save(steady_(tiny_model(dtype=torch.float32)), scratch / "steady")
@@ -202,6 +214,8 @@ def with_activations(scratch):
                  "compressed-tensors", "-o", out)
         if name in INPUT_SCALES:
             make_static(out, INPUT_SCALES[name])
+        if name.endswith("last of two groups"):
+            put_other_group_first(out)
         made[name] = (out, load(out))
     return made
 

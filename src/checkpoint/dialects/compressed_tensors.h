@@ -33,6 +33,7 @@ struct CompressedGroup {
   std::vector<std::string> targets;  ///< names, expressions, class names
   CompressedSpec spec;
   std::string refusal;  ///< why this version does not read it; "" if it does
+  bool weights = true;  ///< false: only activations are quantized, or nothing
 };
 
 /// The groups of config.json and who belongs to them.
@@ -43,8 +44,13 @@ class CompressedGroups {
   CompressedGroups(const CompressedGroups&) = delete;
   CompressedGroups& operator=(const CompressedGroups&) = delete;
 
-  /// The group of a module: exact names, then regular expressions sorted by
-  /// their text (matching at the start), then class names. Null if none.
+  /// All groups, in the order of config.json.
+  const std::vector<CompressedGroup>& all() const { return groups_; }
+  /// The group of a module by its name: exact names, then regular expressions
+  /// sorted by their text (matching at the start). A target of several groups
+  /// belongs to the last of them. Null if none.
+  const CompressedGroup* named(std::string_view module) const;
+  /// The same of a Linear: named(), then the class.
   const CompressedGroup* find(std::string_view module) const;
   bool ignores(std::string_view module) const;
   /// compressed-tensors before 0.18 padded words; false when unknown.

@@ -134,24 +134,32 @@ std::string read_weights(const Json& weights, CompressedSpec& spec) {
   return {};
 }
 
+// The arguments of a scheme's member as text; "" where there are none.
+std::string arguments(const Json& scheme, const char* key) {
+  const auto found = scheme.find(key);
+  if (found == scheme.end() || found->is_null()) return {};
+  if (!found->is_object()) {
+    fail(
+        fmt::format("config_groups: {}: expected an object of arguments or "
+                    "null, got {}",
+                    key,
+                    quoted_name(found->dump().substr(0, 60))));
+  }
+  return found->dump();
+}
+
 CompressedGroup read_group(const Json& scheme, const std::string& whole) {
   if (!scheme.is_object()) fail("config_groups: expected objects");
   CompressedGroup group;
   group.targets = texts(scheme, "targets");
-  const auto weights = scheme.find("weights");
-  if (weights == scheme.end() || !weights->is_object()) {
+  group.spec.input_activations = arguments(scheme, "input_activations");
+  group.spec.output_activations = arguments(scheme, "output_activations");
+  if (arguments(scheme, "weights").empty()) {
+    group.weights = false;
     group.refusal = "the scheme has no weights";
     return group;
   }
-  const auto activations = scheme.find("input_activations");
-  if (activations != scheme.end() && activations->is_object()) {
-    group.spec.input_activations = activations->dump();
-  }
-  const auto outputs = scheme.find("output_activations");
-  if (outputs != scheme.end() && outputs->is_object()) {
-    group.spec.output_activations = outputs->dump();
-  }
-  group.refusal = read_weights(*weights, group.spec);
+  group.refusal = read_weights(scheme["weights"], group.spec);
   std::string format = value_or<std::string>(scheme, "format", "");
   if (format.empty()) {
     format = whole.empty() || whole == "mixed-precision"
@@ -182,12 +190,17 @@ bool before_dense(const std::string& version) {
 // Compiled once: a checkpoint has as many modules as it has names.
 class CompressedGroups::Targets {
  public:
+  // Of groups with the same target the last one has it.
   void add(const std::string& target, const CompressedGroup* group) {
     if (!target.starts_with(kRegex)) {
-      exact_.emplace(target, group);
+      exact_[target] = group;
       return;
     }
-    if (expressions_.contains(target)) return;
+    if (const auto known = expressions_.find(target);
+        known != expressions_.end()) {
+      known->second.second = group;
+      return;
+    }
     if (expressions_.size() == kMostExpressions) {
       fail(fmt::format("more than {} expressions", kMostExpressions));
     }
@@ -251,7 +264,7 @@ CompressedGroups::CompressedGroups(const Json& quantization) {
   auto targets = std::make_shared<Targets>();
   for (const CompressedGroup& group : groups_) {
     for (const std::string& target : group.targets) {
-      if (target == "Linear" && linear_ == nullptr) linear_ = &group;
+      if (target == "Linear") linear_ = &group;
       targets->add(target, &group);
     }
   }
@@ -267,8 +280,12 @@ CompressedGroups::CompressedGroups(const Json& quantization) {
       before_dense(value_or<std::string>(quantization, "version", ""));
 }
 
+const CompressedGroup* CompressedGroups::named(std::string_view module) const {
+  return targets_->find(module);
+}
+
 const CompressedGroup* CompressedGroups::find(std::string_view module) const {
-  const CompressedGroup* found = targets_->find(module);
+  const CompressedGroup* found = named(module);
   return found == nullptr ? linear_ : found;
 }
 
