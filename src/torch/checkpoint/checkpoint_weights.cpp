@@ -100,6 +100,9 @@ CheckpointWeights::CheckpointWeights(std::unique_ptr<CheckpointSource> source,
     source_ = decoded(std::move(source));
     decoded_ = dynamic_cast<const DecodedSource*>(source_.get());
     names_ = loading_names(*source_);
+    if (decoded_ != nullptr) {
+      refuse_schemes_without_products(*decoded_, names_);
+    }
     for (const LoadingTensor& tensor : names_.tensors) {
       weights_.push_back(describe(tensor, blocks));
     }

@@ -56,9 +56,10 @@ struct CheckpointWeight {
 /// Safe to use from several threads.
 class CheckpointWeights {
  public:
-  /// Throws c10::ValueError for what open_checkpoint() refuses, and for a
-  /// quantized tensor that is malformed, naming tensor, field, expected and
-  /// found.
+  /// Throws c10::ValueError for what open_checkpoint() refuses, for a quantized
+  /// tensor that is malformed, naming tensor, field, expected and found, and
+  /// for activations or a key-value cache that a scheme quantizes and no
+  /// product runs.
   explicit CheckpointWeights(const std::filesystem::path& path,
                              const CheckpointWeightsOptions& options = {});
   /// The weights of an opened source.

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <mantissa/core/error.h>
 
+#include "checkpoint/dialects/compressed_tensors.h"
 #include "core/quoted.h"
 #include "formats/compressed_activations.h"
 #include "formats/compressed_tensor.h"
@@ -55,6 +57,90 @@ std::optional<CompressedActivations> activations_of(
     return how;
   } catch (const Error& error) {
     fail(error.kind(), tensor.name, error.what());
+  }
+}
+
+constexpr const char* kRemedy =
+    "mantissa convert --format plain gives the weights without them";
+
+// A group of activations alone.
+bool is_alone(const CompressedGroup* group) {
+  return group != nullptr && !group->weights &&
+         !(group->spec.input_activations.empty() &&
+           group->spec.output_activations.empty());
+}
+
+[[noreturn]] void fail_alone(const std::string& who,
+                             const CompressedGroup& group) {
+  throw Error(
+      ErrorKind::Usage,
+      fmt::format("{}: config_groups: {} of a scheme whose weights are null: "
+                  "activations are quantized in products with quantized "
+                  "weights; {}",
+                  who,
+                  group.spec.input_activations.empty() ? "output_activations"
+                                                       : "input_activations",
+                  kRemedy));
+}
+
+bool may_be_linear(const LoadingTensor& tensor) {
+  switch (tensor.role) {
+    case TensorRole::Linear:
+    case TensorRole::Experts:
+    case TensorRole::Head:
+    case TensorRole::Router:
+      return true;
+    case TensorRole::Unknown:
+      return tensor.shape.size() == 2;
+    default:
+      return false;
+  }
+}
+
+bool has_products(const LoadingTensor& tensor) {
+  return may_be_linear(tensor) || tensor.role == TensorRole::Embedding;
+}
+
+// "a.self_attn" of "a.self_attn.q_proj"; "" where that is no attention.
+std::string_view attention_of(std::string_view module) {
+  const std::string_view parent =
+      module.substr(0, std::min(module.rfind('.'), module.size()));
+  const bool attention = parent != module && (parent.ends_with("attn") ||
+                                              parent.ends_with("attention"));
+  return attention ? parent : std::string_view();
+}
+
+// The classes of modules, other than Linear, are not in the files.
+void refuse_classes_alone(const CompressedGroups& groups) {
+  for (const CompressedGroup& group : groups.all()) {
+    if (!is_alone(&group)) continue;
+    for (const std::string& target : group.targets) {
+      const bool is_class = !target.empty() && target[0] >= 'A' &&
+                            target[0] <= 'Z' && target.find('.') == target.npos;
+      if (is_class && target != "Linear") {
+        fail_alone(fmt::format("target {}", quoted_name(target)), group);
+      }
+    }
+  }
+}
+
+void refuse_module_alone(const CompressedGroups& groups,
+                         const LoadingTensor& tensor,
+                         std::string_view name) {
+  const std::string_view module = compressed_module(name);
+  if (module.empty()) return;
+  if (has_products(tensor) && !groups.ignores(module)) {
+    const CompressedGroup* group =
+        may_be_linear(tensor) ? groups.find(module) : groups.named(module);
+    if (is_alone(group)) {
+      fail_alone(fmt::format("tensor {}", quoted_name(name)), *group);
+    }
+  }
+  const std::string_view attention = attention_of(module);
+  if (attention.empty() || groups.ignores(attention)) return;
+  const CompressedGroup* group = groups.named(attention);
+  if (is_alone(group)) {
+    fail_alone(fmt::format("module {}", quoted_name(attention)), *group);
   }
 }
 
@@ -120,6 +206,37 @@ EncodedTensor runnable_fields(const CheckpointSource& stored,
   return own;
 }
 
+void refuse_schemes_without_products(const DecodedSource& source,
+                                     const LoadingNames& names) {
+  const auto quantization =
+      compressed_quantization(source.stored().config_json());
+  if (quantization.is_null()) return;
+  const auto cache = quantization.find("kv_cache_scheme");
+  if (cache != quantization.end() && !cache->is_null()) {
+    throw Error(
+        ErrorKind::Usage,
+        fmt::format("config.json: quantization_config: kv_cache_scheme is set: "
+                    "keys and values are not quantized by a checkpoint's "
+                    "scales; {}",
+                    kRemedy));
+  }
+  const CompressedGroups groups(quantization);
+  if (std::ranges::none_of(groups.all(), [](const CompressedGroup& group) {
+        return is_alone(&group);
+      })) {
+    return;
+  }
+  refuse_classes_alone(groups);
+  for (const LoadingTensor& tensor : names.tensors) {
+    for (const Piece& piece : tensor.pieces) {
+      refuse_module_alone(
+          groups,
+          tensor,
+          tensor.tied ? tensor.name : source.tensors()[piece.source].name);
+    }
+  }
+}
+
 void refuse_scheme_activations(const std::string& name,
                                const DialectTensor& tensor) {
   const CompressedEncoding* own = compressed(tensor);
@@ -131,9 +248,9 @@ void refuse_scheme_activations(const std::string& name,
        fmt::format("config_groups: input_activations: it is loaded as a part "
                    "of {}, whose products run without quantized activations; "
                    "supported are linear layers, and experts whose scheme has "
-                   "none. mantissa convert --format plain gives the weights "
-                   "without them",
-                   printable(name)));
+                   "none. {}",
+                   printable(name),
+                   kRemedy));
 }
 
 }  // namespace mantissa

@@ -6,7 +6,9 @@
 #include <mantissa/checkpoint/source.h>
 #include <mantissa/formats/encoding.h>
 
+#include "checkpoint/decoded_source.h"
 #include "checkpoint/dialects/dialect.h"
+#include "checkpoint/loading_names.h"
 
 namespace mantissa {
 
@@ -22,6 +24,13 @@ std::shared_ptr<const Encoding> runnable_encoding(
 EncodedTensor runnable_fields(const CheckpointSource& stored,
                               const DialectTensor& tensor,
                               EncodedTensor own);
+
+/// Throws Error(Usage) for what the config.json of compressed-tensors asks of a
+/// running model beside the products of its quantized weights:
+/// kv_cache_scheme, and activations of a scheme whose weights are null where a
+/// module that is not ignored has it. Names module, member and remedy.
+void refuse_schemes_without_products(const DecodedSource& source,
+                                     const LoadingNames& names);
 
 /// Throws Error(Usage) if the scheme of a stored weight has activations: it
 /// becomes part of `name`, whose products run plain values.

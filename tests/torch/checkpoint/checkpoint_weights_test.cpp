@@ -1,8 +1,12 @@
 #include "torch/checkpoint/checkpoint_weights.h"
 
+#include <fstream>
+#include <iterator>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
+#include <nlohmann/json.hpp>
 
 #include <mantissa/torch/quantized_tensor.h>
 
@@ -19,8 +23,11 @@ namespace {
 
 using support::run_tool;
 using support::TempDir;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using tests::refusal;
+
+using Json = nlohmann::ordered_json;
 
 // A small model and what the tool makes of it.
 class CheckpointWeightsTest : public ::testing::Test {
@@ -103,6 +110,85 @@ TEST_F(CheckpointWeightsTest, CompressedTensorsTooWithItsOwnFields) {
       torch::equal(mantissa::dequantize(read), weights.read_values(*q)));
   EXPECT_EQ(weights.source().config_json().find("quantization_config"),
             std::string::npos);
+}
+
+// What its config.json asks for beside products of quantized weights.
+class SchemesWithoutProductsTest : public CheckpointWeightsTest {
+ protected:
+  // "" or why a directory whose config.json has these members is not run.
+  std::string refused(const std::filesystem::path& dir, const Json& members) {
+    Json config = Json::parse(contents(dir / "config.json"));
+    Json& quantization = config["quantization_config"];
+    if (quantization.is_null()) {
+      quantization = {{"quant_method", "compressed-tensors"},
+                      {"format", "dense"},
+                      {"config_groups", Json::object()}};
+    }
+    quantization.update(members);
+    std::ofstream(dir / "config.json") << config.dump();
+    std::string what;
+    try {
+      const CheckpointWeights weights(dir);
+    } catch (const std::exception& error) {
+      what = error.what();
+    }
+    // The tool reads it all the same.
+    const support::ToolResult read = run_tool({"inspect", dir});
+    EXPECT_EQ(read.exit_code, 0) << read.err;
+    return what;
+  }
+
+  static std::string contents(const std::filesystem::path& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  // Activations of these targets, and weights as they are.
+  static Json alone(const std::vector<std::string>& targets,
+                    const std::string& key = "input_activations") {
+    Json group = {{"targets", targets}, {"weights", nullptr}};
+    group[key] = {{"num_bits", 8}, {"strategy", "token"}, {"dynamic", true}};
+    return {{"config_groups", {{"group_0", group}}}};
+  }
+};
+
+TEST_F(SchemesWithoutProductsTest, ACacheOfCodesIsRefused) {
+  const auto out = run({"--scheme", "W4A16", "--group-size", "32"});
+  EXPECT_EQ(refused(out, {{"kv_cache_scheme", nullptr}}), "");
+  const std::string what =
+      refused(out, {{"kv_cache_scheme", {{"num_bits", 8}, {"type", "float"}}}});
+  EXPECT_THAT(what, HasSubstr("kv_cache_scheme is set"));
+  EXPECT_THAT(what, HasSubstr("mantissa convert --format plain"));
+}
+
+TEST_F(SchemesWithoutProductsTest, ActivationsOfPlainWeightsAreRefused) {
+  const auto in = dir_.path() / "in";
+  const Json none = {{"ignore", Json::array()}};
+  Json members = alone({"Linear"});
+  members["ignore"] = {"lm_head"};
+  EXPECT_THAT(refused(in, members),
+              AllOf(HasSubstr("model.layers.0."),
+                    HasSubstr(".weight\": config_groups: input_activations of "
+                              "a scheme whose weights are null"),
+                    HasSubstr("mantissa convert --format plain")));
+  // The head is tied: its own name is what ignore says.
+  members["ignore"] = {"re:model.*"};
+  EXPECT_THAT(refused(in, members), HasSubstr("\"lm_head.weight\""));
+  members["ignore"] = {"re:model.*", "lm_head"};
+  EXPECT_EQ(refused(in, members), "");
+  members = alone({"re:.*up_proj"}, "output_activations");
+  members.update(none);
+  EXPECT_THAT(refused(in, members),
+              AllOf(HasSubstr("\"model.layers.0.mlp.up_proj.weight\""),
+                    HasSubstr("output_activations of")));
+  members = alone({"re:.*self_attn$"});
+  members.update(none);
+  EXPECT_THAT(refused(in, members),
+              HasSubstr("module \"model.layers.0.self_attn\""));
+  members = alone({"LlamaAttention"});
+  EXPECT_THAT(refused(in, members), HasSubstr("target \"LlamaAttention\""));
+  members = alone({"re:.*norm", "other"});
+  EXPECT_EQ(refused(in, members), "");
 }
 
 TEST_F(CheckpointWeightsTest, WhatCannotBeOpenedIsRefused) {
