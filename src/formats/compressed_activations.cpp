@@ -1,5 +1,9 @@
 #include "formats/compressed_activations.h"
 
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -43,9 +47,55 @@ bool flag(const Json& args, const char* key, bool otherwise) {
   return value.get<bool>();
 }
 
+// Members of compressed-tensors' QuantizationArgs. What observes while scales
+// are calibrated does not matter to a product.
+constexpr std::string_view kMembers[] = {"num_bits",
+                                         "type",
+                                         "symmetric",
+                                         "group_size",
+                                         "strategy",
+                                         "block_structure",
+                                         "dynamic",
+                                         "actorder",
+                                         "scale_dtype",
+                                         "zp_dtype",
+                                         "observer",
+                                         "observer_kwargs"};
+
+void check_members(const Json& args, bool symmetric) {
+  for (const auto& [key, value] : args.items()) {
+    if (std::ranges::find(kMembers, key) == std::end(kMembers)) {
+      fail(fmt::format("input_activations.{}", printable(key)).c_str(),
+           shown(value));
+    }
+  }
+  for (const char* key : {"scale_dtype", "block_structure", "actorder"}) {
+    const Json value = member(args, key, nullptr);
+    if (!value.is_null()) {
+      fail(fmt::format("input_activations.{}", key).c_str(), shown(value));
+    }
+  }
+  const Json zero_point = member(args, "zp_dtype", nullptr);
+  if (!symmetric && !zero_point.is_null() && zero_point != "torch.int8") {
+    fail("input_activations.zp_dtype", shown(zero_point));
+  }
+}
+
+// The strategy that a size alone stands for: groups; -1 is a scale for each
+// column, which no product has.
 ActivationStrategy strategy_of(const Json& args, const Json& group_size) {
-  const bool groups = group_size.is_number() && group_size > 0;
-  const Json strategy = member(args, "strategy", groups ? "group" : "tensor");
+  const bool sized = group_size.is_number() && group_size != 0;
+  const bool groups = sized && group_size > 0;
+  const Json strategy = member(args,
+                               "strategy",
+                               groups  ? "group"
+                               : sized ? "channel"
+                                       : "tensor");
+  if (groups && strategy != "group") {
+    fail("input_activations.group_size",
+         fmt::format(
+             "{} with the strategy {}", shown(group_size), shown(strategy)));
+  }
   if (strategy == "token") return ActivationStrategy::Token;
   if (strategy == "tensor") return ActivationStrategy::Tensor;
   if (strategy == "group") return ActivationStrategy::Group;
@@ -72,8 +122,7 @@ std::optional<CompressedActivations> compressed_activations(
     fail("input_activations.symmetric", "false for float");
   }
   out.dynamic = flag(args, "dynamic", false);
-  const Json scale = member(args, "scale_dtype", nullptr);
-  if (!scale.is_null()) fail("input_activations.scale_dtype", shown(scale));
+  check_members(args, out.symmetric);
   const Json group_size = member(args, "group_size", 0);
   out.strategy = strategy_of(args, group_size);
   if (out.strategy == ActivationStrategy::Group) {

@@ -29,9 +29,15 @@ struct CompressedQParams {
 };
 
 /// calculate_qparams() of compressed-tensors for values in [min, max], which is
-/// widened to hold 0; all arithmetic is done in `dtype`.
-inline CompressedQParams compressed_qparams(
-    float min, float max, bool symmetric, CompressedRange range, DType dtype) {
+/// widened to hold 0; arithmetic is done in `dtype`. `scalar`: there is one min
+/// and one max, without a dimension, whose difference from the least code
+/// PyTorch keeps in float32.
+inline CompressedQParams compressed_qparams(float min,
+                                            float max,
+                                            bool symmetric,
+                                            CompressedRange range,
+                                            DType dtype,
+                                            bool scalar = false) {
   const float low = std::min(min, 0.0f);
   const float high = std::max(max, 0.0f);
   const float steps = range.max - range.min;
@@ -40,10 +46,12 @@ inline CompressedQParams compressed_qparams(
   }
   const float span = round_to(dtype, high - low);
   const float scale = round_to(dtype, span / steps);
-  // 0 / 0 of zeros has no zero point; any decodes to 0.
+  // A scale of 0 (of zeros, or of the smallest halves) has no zero point; with
+  // the epsilon that takes its place, any decodes to 0.
+  const DType sum = scalar ? DType::Float32 : dtype;
   const float zero =
       scale == 0 ? 0.0f
-                 : round_to(dtype, range.min - round_to(dtype, low / scale));
+                 : round_to(sum, range.min - round_to(dtype, low / scale));
   return {scale, round_half_even(std::clamp(zero, range.min, range.max))};
 }
 

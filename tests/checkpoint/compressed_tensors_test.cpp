@@ -359,10 +359,41 @@ TEST(CompressedTensors, ConvertsOddActivationsOrSaysWhyNot) {
                            R"("num_bits":null,"type":null,"symmetric":null})"),
             "");
   EXPECT_THAT(converted_with(R"({"dynamic":true,"num_bits":1e300})"),
-              HasSubstr("no 1e+300-bit int activations"));
+              HasSubstr("input_activations.num_bits is \"1e+300\""));
   EXPECT_THAT(converted_with(R"({"dynamic":true,"type":7})"),
-              HasSubstr("no 8-bit 7 activations"));
-  EXPECT_THAT(converted_with(R"({"dynamic":"yes"})"), HasSubstr("static"));
+              HasSubstr("input_activations.type is \"7\""));
+  EXPECT_THAT(converted_with(R"({"dynamic":"yes"})"),
+              HasSubstr("input_activations.dynamic is \"yes\""));
+  EXPECT_THAT(converted_with(R"({"dynamic":false})"), HasSubstr("static"));
+}
+
+// torchao's blocks of 128 columns share no scale with groups of another size.
+TEST(CompressedTensors, BlocksOfFloat8WantGroupsOf128) {
+  for (const int size : {64, 128}) {
+    CompressedSpec spec{.format = CompressedFormat::FloatQuantized,
+                        .num_bits = 8,
+                        .floating = true,
+                        .strategy = CompressedStrategy::Block,
+                        .block_rows = 128,
+                        .block_columns = 128};
+    spec.input_activations =
+        R"({"type":"float","strategy":"group","dynamic":true,"group_size":)" +
+        std::to_string(size) + "}";
+    auto stored = std::make_unique<MemorySource>(
+        config({{"group_0", group(spec, {"Linear"})}}));
+    add_fields(*stored, "m.proj", spec, weight({128, 256}));
+    const DecodedSource source(std::move(stored),
+                               *find_dialect("compressed-tensors"),
+                               SideTensors::Drop);
+    std::string refused;
+    try {
+      convert_rules(source, *find_dialect("torchao"));
+    } catch (const Error& error) {
+      refused = error.what();
+    }
+    EXPECT_EQ(refused.empty(), size == 128) << refused;
+    EXPECT_THAT(refused, HasSubstr(size == 128 ? "" : "group(64) activations"));
+  }
 }
 
 // From an old layout to the new one: static scales and the cache's stay.

@@ -131,6 +131,10 @@ def judge_compressed(folder):
         rows["0/1"][2] = 0
         rows["1/2"][:, 5] = 100  # one channel decides the scale
         rows["1/0"] = rows["1/0"].abs()
+        # A zero point of one value for the tensor is rounded once: in bfloat16
+        # one input in forty shows it.
+        for i in range(len(SHAPES), len(SHAPES) + 120):
+            rows[f"0/{i}"] = (torch.randn(1, compressed_activations.SIZE) * 2).to(dtype)
         save_file(rows, folder / "x.safetensors")
         for case, what in compressed_activations.CASES.items():
             path = compressed_activations.write(

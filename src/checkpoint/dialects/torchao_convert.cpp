@@ -1,26 +1,20 @@
+#include <optional>
+#include <string>
+
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <mantissa/configs/registry.h>
 #include <mantissa/core/error.h>
 
 #include "checkpoint/dialects/torchao.h"
-#include "core/quoted.h"
+#include "formats/compressed_activations.h"
 #include "formats/compressed_tensor.h"
 
 namespace mantissa {
 namespace {
 
-using Json = nlohmann::json;
-
 [[noreturn]] void fail(const std::string& what) {
   throw Error(ErrorKind::Usage, what);
-}
-
-// A value for a message: a text without its quotes.
-std::string shown(const Json& json) {
-  return printable(json.is_string() ? json.get<std::string>()
-                                    : json.dump().substr(0, 60));
 }
 
 // Dynamic activations of a scheme; static ones have no config here.
@@ -30,30 +24,33 @@ struct Activations {
   std::string strategy;
 };
 
+std::string strategy_name(const CompressedActivations& activations) {
+  switch (activations.strategy) {
+    case ActivationStrategy::Token:
+      return "token";
+    case ActivationStrategy::Group:
+      return fmt::format("group({})", activations.group_size);
+    case ActivationStrategy::Tensor:
+      break;
+  }
+  return "tensor";
+}
+
 Activations activations_of(const CompressedSpec& spec) {
   if (!spec.output_activations.empty()) {
     fail("torchao's linears do not quantize output activations");
   }
-  if (spec.input_activations.empty()) return {};
-  const Json args = Json::parse(spec.input_activations);
-  const auto member = [&](const char* key, Json otherwise) {
-    const auto found = args.find(key);
-    return found == args.end() || found->is_null() ? otherwise : *found;
-  };
-  if (member("dynamic", false) != true) {
+  const std::optional<CompressedActivations> found =
+      compressed_activations(spec);
+  if (!found) return {};
+  if (!found->dynamic) {
     fail("static activations need scales from a calibration");
   }
-  const Json type = member("type", "int");
-  const Json bits = member("num_bits", 8);
-  if (bits != 8 || type != (spec.floating ? "float" : "int")) {
-    fail(fmt::format("torchao has no {}-bit {} activations for these weights",
-                     shown(bits),
-                     shown(type)));
+  if (found->floating != spec.floating) {
+    fail(fmt::format("torchao has no 8-bit {} activations for these weights",
+                     found->floating ? "float" : "int"));
   }
-  const Json strategy = member("strategy", "tensor");
-  return {true,
-          member("symmetric", true) != false,
-          strategy.is_string() ? strategy.get<std::string>() : "tensor"};
+  return {true, found->symmetric, strategy_name(*found)};
 }
 
 std::string granularity_of(const CompressedSpec& spec) {
@@ -82,7 +79,7 @@ std::string float8_words(const CompressedSpec& spec, const Activations& act) {
     return config + "per_tensor";
   }
   if (spec.strategy == CompressedStrategy::Block && spec.block_rows == 128 &&
-      spec.block_columns == 128 && act.strategy == "group") {
+      spec.block_columns == 128 && act.strategy == "group(128)") {
     return config + "[per_block([1,128]),per_block([128,128])]";
   }
   fail(

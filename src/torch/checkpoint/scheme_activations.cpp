@@ -1,12 +1,14 @@
 #include "torch/checkpoint/scheme_activations.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <mantissa/core/error.h>
+#include <mantissa/primitives/convert.h>
 
 #include "checkpoint/dialects/compressed_tensors.h"
 #include "core/quoted.h"
@@ -144,19 +146,28 @@ void refuse_module_alone(const CompressedGroups& groups,
   }
 }
 
-// input_scale and input_zero_point as the file has them.
+// input_scale, and input_zero_point where codes are asymmetric, as the file has
+// them; compressed-tensors takes no zero point of symmetric codes.
 std::vector<FieldLayout> input_fields(const CheckpointSource& stored,
-                                      const DialectTensor& tensor) {
+                                      const DialectTensor& tensor,
+                                      bool symmetric) {
   std::vector<FieldLayout> out;
   for (const std::string field : kInputFields) {
+    const bool is_scale = field == kInputFields[0];
+    if (!is_scale && symmetric) break;
     const std::string name = input_name(tensor, field);
     const std::size_t index = index_of(stored, name);
-    if (index == stored.tensors().size()) continue;
+    if (index == stored.tensors().size()) {
+      fail(ErrorKind::Input,
+           tensor.name,
+           fmt::format("config_groups: input_activations: {} is false, but {} "
+                       "is not in the files",
+                       is_scale ? "dynamic" : "symmetric",
+                       quoted_name(name)));
+    }
     const SourceTensor& found = stored.tensors()[index];
     const bool number = is_high_precision(found.dtype);
-    const bool fits = field == kInputFields[0]
-                          ? number
-                          : number || found.dtype == DType::Int8;
+    const bool fits = number || (!is_scale && found.dtype == DType::Int8);
     if (found.shape != Shape{1} || !fits) {
       fail(ErrorKind::Input,
            name,
@@ -167,14 +178,26 @@ std::vector<FieldLayout> input_fields(const CheckpointSource& stored,
     }
     out.push_back({field, found.dtype, found.shape});
   }
-  if (out.empty() || out.front().name != kInputFields[0]) {
-    fail(ErrorKind::Input,
-         tensor.name,
-         fmt::format("config_groups: input_activations.dynamic is false, but "
-                     "{} is not in the files",
-                     quoted_name(input_name(tensor, kInputFields[0]))));
-  }
   return out;
+}
+
+// A scale divides activations; a zero point is one of their codes.
+void check_input_value(const std::string& name,
+                       const std::string& field,
+                       const HostTensor& stored) {
+  const HostTensor value = converted(stored.view(), DType::Float32);
+  const float found = value.as<float>()[0];
+  const bool is_scale = field == kInputFields[0];
+  const bool fits =
+      is_scale ? std::isfinite(found) && found > 0
+               : found >= -128 && found <= 127 && found == std::trunc(found);
+  if (fits) return;
+  fail(ErrorKind::Input,
+       name,
+       fmt::format("expected {} of static activations, got {}",
+                   is_scale ? "a finite scale above 0"
+                            : "a whole zero point from -128 to 127",
+                   found));
 }
 
 }  // namespace
@@ -186,7 +209,7 @@ std::shared_ptr<const Encoding> runnable_encoding(
   const auto how = activations_of(tensor);
   if (!how || how->dynamic) return tensor.encoding;
   CompressedSpec spec = own->spec();
-  spec.input_fields = input_fields(stored, tensor);
+  spec.input_fields = input_fields(stored, tensor, how->symmetric);
   return make_compressed_encoding(own->shape(), own->dtype(), spec);
 }
 
@@ -201,6 +224,8 @@ EncodedTensor runnable_fields(const CheckpointSource& stored,
                      0,
                      1,
                      value.mutable_view().bytes());
+    check_input_value(
+        input_name(tensor, fields[i].name), fields[i].name, value);
     own.fields.push_back(std::move(value));
   }
   return own;

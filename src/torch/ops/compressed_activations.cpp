@@ -34,8 +34,13 @@ CompressedScale compressed_scale(const Tensor& x,
     scale = at::maximum(low.abs(), high) / (how.floating ? kFloat8Max : 127.5);
   } else {
     scale = (high - low) / 255.0;
-    zero = at::where(
-        scale == 0, zero, (-128.0 - low / scale).clamp(-128.0, 127.0).round());
+    // One value for the whole tensor has no dimension in compressed-tensors,
+    // and PyTorch keeps its difference from the least code in float32.
+    Tensor steps = low / scale;
+    if (whole) steps = steps.to(at::kFloat);
+    zero = at::where(scale == 0,
+                     zero.to(steps.scalar_type()),
+                     (-128.0 - steps).clamp(-128.0, 127.0).round());
   }
   return {at::where(scale == 0, eps, scale).to(x.scalar_type()),
           zero.to(x.scalar_type())};

@@ -145,6 +145,7 @@ RowCodes quantized(const Tensor& x, const Int8Activation& activation) {
                       rows);
   }
   if (activation.formula == RowFormula::CompressedTensors) {
+    if (activation.scale.defined()) mark_nan_rows(x, rows);
     divide_rows(x, rows);
   } else {
     quantize_rows(x, code_range(activation), DType::Float32, rows);

@@ -28,14 +28,15 @@ struct Int8Activation {
 
 /// x [.., K] (float32, bfloat16 or float16), quantized as torchao's
 /// Int8Tensor.from_hp does, or by the formula of compressed-tensors (full range
-/// only; a given scale counts in x's dtype), times the transposed codes qdata
+/// only; a given scale is one of x's dtype), times the transposed codes qdata
 /// int8 [N, K], whose `scale` (float32) has one value or one for each row, plus
 /// bias [N], which may be undefined: [.., N] of `out_dtype`. Integer sums are
 /// exact for every M, N and K; the rest is rounded as torchao rounds it
 /// (kernels/linear_int8). Without columns (K = 0) the result is the bias or 0,
 /// as at::linear's. A row with NaN or infinity gives NaN where its scale is
-/// found in the call; with a given scale NaN has the code 0 and infinity the
-/// largest, as in torchao. Throws c10::ValueError, c10::TypeError naming the
+/// found in the call; with a given scale infinity has the largest code, and NaN
+/// the code 0 as in torchao, but by the formula of compressed-tensors it spoils
+/// its row. Throws c10::ValueError, c10::TypeError naming the
 /// argument.
 at::Tensor linear_int8(const at::Tensor& x,
                        const at::Tensor& qdata,

@@ -1,9 +1,12 @@
+#include <cmath>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_int_mm.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/amin.h>
 #include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/isnan.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -68,7 +71,12 @@ Params params_of(const Tensor& x, const Int8Activation& activation) {
 }
 
 Params compressed_params_of(const Tensor& x, const Int8Activation& activation) {
-  if (activation.scale.defined()) return params_of(x, activation);
+  if (activation.scale.defined()) {
+    Params given = params_of(x, activation);
+    given.scale =
+        given.scale.masked_fill(at::isnan(x).any(1, true), std::nan(""));
+    return given;
+  }
   CompressedActivations how;
   how.symmetric = activation.mapping == MappingType::Symmetric;
   how.strategy = activation.per_tensor ? ActivationStrategy::Tensor
@@ -107,6 +115,7 @@ Tensor linear_int8_by_aten(const Tensor& x,
   const double qmax = activation.reduce_range ? 63 : 127;
   const Tensor codes =
       divides ? compressed_codes(rows, params.scale, params.zero_point)
+                    .nan_to_num(0)
                     .to(at::kChar)
               : ((rows * params.scale.reciprocal()).round() + params.zero_point)
                     .clamp(qmin, qmax)

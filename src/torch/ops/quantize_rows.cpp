@@ -45,8 +45,13 @@ AffineQParams params_of(float min,
     return {std::numeric_limits<float>::quiet_NaN(), 0.0f};
   }
   if (rule.formula == RowFormula::CompressedTensors) {
-    const CompressedQParams found = compressed_qparams(
-        min, max, rule.mapping == MappingType::Symmetric, {}, dtype);
+    const CompressedQParams found =
+        compressed_qparams(min,
+                           max,
+                           rule.mapping == MappingType::Symmetric,
+                           {},
+                           dtype,
+                           rule.per_tensor);
     return {found.scale == 0 ? compressed_epsilon(dtype) : found.scale,
             found.zero_point};
   }
@@ -72,6 +77,26 @@ void divide_row(const std::byte* x,
   }
 }
 
+struct RowRanges {
+  std::vector<float> min;
+  std::vector<float> max;
+};
+
+// Of each row; NaN where it holds one.
+RowRanges row_ranges(const at::Tensor& x) {
+  const auto rows = static_cast<std::size_t>(x.size(0));
+  RowRanges out{std::vector<float>(rows), std::vector<float>(rows)};
+  for_each_rows(x, [&](std::int64_t first, std::int64_t count) {
+    kernels::group_minmax(dtype_of(x.scalar_type()),
+                          {row_of(x, first),
+                           count,
+                           x.size(1),
+                           out.min.data() + first,
+                           out.max.data() + first});
+  });
+  return out;
+}
+
 // NaN wins, so that no row hides it.
 float lower(float a, float b) { return b < a || std::isnan(b) ? b : a; }
 float upper(float a, float b) { return b > a || std::isnan(b) ? b : a; }
@@ -94,16 +119,7 @@ void choose_row_params(const at::Tensor& x,
                        RowCodes& out) {
   const DType dtype = dtype_of(x.scalar_type());
   const std::size_t rows = out.scale.size();
-  std::vector<float> min(rows);
-  std::vector<float> max(rows);
-  for_each_rows(x, [&](std::int64_t first, std::int64_t count) {
-    kernels::group_minmax(dtype,
-                          {row_of(x, first),
-                           count,
-                           x.size(1),
-                           min.data() + first,
-                           max.data() + first});
-  });
+  auto [min, max] = row_ranges(x);
   if (rule.per_tensor && rows > 0) {
     float low = min[0];
     float high = max[0];
@@ -144,6 +160,15 @@ void quantize_rows(const at::Tensor& x,
          static_cast<std::int32_t>(range.max),
          reinterpret_cast<std::uint8_t*>(out.codes.get()) + first * x.size(1)});
   });
+}
+
+void mark_nan_rows(const at::Tensor& x, RowCodes& out) {
+  const RowRanges ranges = row_ranges(x);
+  for (std::size_t i = 0; i < out.scale.size(); ++i) {
+    if (std::isnan(ranges.min[i]) || std::isnan(ranges.max[i])) {
+      out.scale[i] = std::numeric_limits<float>::quiet_NaN();
+    }
+  }
 }
 
 void divide_rows(const at::Tensor& x, RowCodes& out) {

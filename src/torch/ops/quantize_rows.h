@@ -53,6 +53,9 @@ void quantize_rows(const at::Tensor& x,
                    DType product,
                    RowCodes& out);
 
+/// Rows of x with NaN get the scale NaN.
+void mark_nan_rows(const at::Tensor& x, RowCodes& out);
+
 /// Codes in [-128, 127] by the parameters in `out` and the formula of
 /// compressed-tensors. NaN, and what a scale of NaN makes, gives 0.
 void divide_rows(const at::Tensor& x, RowCodes& out);

@@ -55,7 +55,7 @@ class Int8CodesRule final : public ProductRule {
       activation.scale = activation.scale.to(dtype).to(at::kFloat);
     }
     activation.zero_point = input_.zero_point(fields);
-    if (!how.symmetric || activation.zero_point.defined()) {
+    if (!how.symmetric) {
       activation.mapping = MappingType::Asymmetric;
     }
     return linear_int8(x,

@@ -23,6 +23,7 @@ namespace mantissa {
 namespace {
 
 using support::TempDir;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using tests::refusal;
 using tests::TreeModule;
@@ -35,6 +36,8 @@ constexpr const char* kFloat8Token =
     R"({"type":"float","strategy":"token","dynamic":true})";
 constexpr const char* kInt8Static =
     R"({"type":"int","strategy":"tensor","dynamic":false})";
+constexpr const char* kInt8StaticAsymmetric =
+    R"({"type":"int","strategy":"tensor","dynamic":false,"symmetric":false})";
 
 CompressedSpec int8_spec(const std::string& activations) {
   return {.format = CompressedFormat::IntQuantized,
@@ -203,9 +206,13 @@ class SchemeActivationsTest : public ::testing::Test {
     dir_.write(out.filename() / "config.json", config);
     if (!scale.empty()) {
       auto tensors = support::load_tensors(out / "model.safetensors");
-      HostTensor value(DType::Float32, {1});
-      *value.as<float>() = 0.25f;
-      tensors.emplace(scale, std::move(value));
+      for (const auto& [name, number] :
+           {std::pair{scale, input_scale_},
+            std::pair{std::string("a.input_zero_point"), input_zero_point_}}) {
+        HostTensor value(DType::Float32, {1});
+        *value.as<float>() = number;
+        if (number != kAbsent) tensors.emplace(name, std::move(value));
+      }
       support::save_tensors(out / "model.safetensors", tensors);
     }
     return out;
@@ -221,8 +228,11 @@ class SchemeActivationsTest : public ::testing::Test {
     return what;
   }
 
+  static constexpr float kAbsent = -1e6f;
   TempDir dir_;
   at::Tensor weight_;
+  float input_scale_ = 0.25f;
+  float input_zero_point_ = kAbsent;
   int count_ = 0;
 };
 
@@ -241,6 +251,18 @@ TEST_F(SchemeActivationsTest, WhatIsNotRunIsRefusedByName) {
               HasSubstr("input_activations.group_size is 36"));
   EXPECT_THAT(refused(R"({"scale_dtype":"torch.uint8","dynamic":true})"),
               HasSubstr("input_activations.scale_dtype is \"torch.uint8\""));
+  for (const char* odd : {R"("actorder":"group")",
+                          R"("block_structure":[1,128])",
+                          R"("surprise":1)",
+                          R"("group_size":32)",
+                          R"("zp_dtype":"torch.float32","symmetric":false)"}) {
+    const std::string word(odd + 1, std::string_view(odd).find('"', 1) - 1);
+    EXPECT_THAT(refused(R"({"strategy":"token","dynamic":true,)" +
+                        std::string(odd) + "}"),
+                HasSubstr("input_activations." + word + " is "));
+  }
+  EXPECT_THAT(refused(R"({"group_size":-1,"dynamic":true})"),
+              HasSubstr("input_activations.strategy is \"channel\""));
   EXPECT_THAT(refused(kInt8Static), HasSubstr("a.input_scale"));
   EXPECT_THAT(refused("null", R"({"num_bits":8})"),
               HasSubstr("output_activations"));
@@ -270,6 +292,50 @@ TEST_F(SchemeActivationsTest, StaticScalesAreLoadedRunAndSaved) {
   EXPECT_TRUE(torch::equal(at::linear(x, weight_of(*again)), at::linear(x, w)));
   EXPECT_THAT(refusal([&] { save_checkpoint(*module, dir_.path() / "ao"); }),
               HasSubstr("static activations need scales"));
+}
+
+TEST_F(SchemeActivationsTest, StaticValuesThatAreNoneAreRefused) {
+  const auto load = [&](const char* activations) {
+    const auto path = save(activations, "a.input_scale");
+    load_checkpoint(*plain_module(), path);
+  };
+  const auto what = [&](const char* activations) {
+    return refusal([&] { load(activations); });
+  };
+  for (const float scale : {0.0f, -0.25f, NAN, INFINITY}) {
+    input_scale_ = scale;
+    EXPECT_THAT(what(kInt8Static),
+                AllOf(HasSubstr("a.input_scale"), HasSubstr("finite scale")))
+        << scale;
+  }
+  input_scale_ = 0.25f;
+  // Symmetric codes have no zero point, whatever the files hold.
+  input_zero_point_ = NAN;
+  EXPECT_NO_THROW(load(kInt8Static));
+  for (const float zero : {NAN, 300.0f, -7.5f}) {
+    input_zero_point_ = zero;
+    EXPECT_THAT(
+        what(kInt8StaticAsymmetric),
+        AllOf(HasSubstr("a.input_zero_point"), HasSubstr("-128 to 127")))
+        << zero;
+  }
+  input_zero_point_ = kAbsent;
+  EXPECT_THAT(what(kInt8StaticAsymmetric),
+              HasSubstr("\"a.input_zero_point\" is not in the files"));
+  input_zero_point_ = -7.0f;
+  EXPECT_NO_THROW(load(kInt8StaticAsymmetric));
+}
+
+// As with activations that are not multiplied as codes.
+TEST_F(SchemeActivationsTest, NanSpoilsItsRowOfStaticCodes) {
+  const auto module = plain_module();
+  load_checkpoint(*module, save(kInt8Static, "a.input_scale"));
+  at::Tensor x = torch::randn({3, 96});
+  x[0][5] = NAN;
+  x[1][7] = INFINITY;
+  const at::Tensor y = at::linear(x, weight_of(*module));
+  EXPECT_TRUE(y[0].isnan().all().item<bool>());
+  EXPECT_TRUE(y.slice(0, 1, 3).isfinite().all().item<bool>());
 }
 
 // Either convention keeps dynamic activations.
