@@ -55,8 +55,9 @@ TEST(CompressedMemory, DecodingWidensAPartAtATime) {
                      .strategy = strategy},
                     shape);
     if (peak < 0) GTEST_SKIP() << "no /proc/self/clear_refs";
-    // The codes, a byte each, and bfloat16 values; 4 MiB for all the rest.
-    EXPECT_LT(peak, 3 * weights + (4 << 20));
+    // The codes, a byte each, and bfloat16 values; all weights in float32 would
+    // take 32 MiB more. Each of the small buffers may take pages of 2 MiB.
+    EXPECT_LT(peak, 3 * weights + (8 << 20));
     EXPECT_GT(peak, 3 * weights - (1 << 20));
   }
 }

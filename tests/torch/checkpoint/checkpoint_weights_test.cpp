@@ -176,10 +176,10 @@ TEST_F(SchemesWithoutProductsTest, ActivationsOfPlainWeightsAreRefused) {
   EXPECT_THAT(refused(in, members), HasSubstr("\"lm_head.weight\""));
   members["ignore"] = {"re:model.*", "lm_head"};
   EXPECT_EQ(refused(in, members), "");
-  members = alone({"re:.*up_proj"}, "output_activations");
+  members = alone({"re:.*down_proj"}, "output_activations");
   members.update(none);
   EXPECT_THAT(refused(in, members),
-              AllOf(HasSubstr("\"model.layers.0.mlp.up_proj.weight\""),
+              AllOf(HasSubstr("\"model.layers.0.mlp.down_proj.weight\""),
                     HasSubstr("output_activations of")));
   members = alone({"re:.*self_attn$"});
   members.update(none);
@@ -223,7 +223,7 @@ TEST_F(CheckpointWeightsTest, GgufBlocksAreDecodedOrKept) {
   EXPECT_EQ(plain[5][16].item<float>(), 3.5F);  // 0.5 * (15 - 8)
   EXPECT_TRUE(torch::equal(mantissa::dequantize(quantized), plain));
   EXPECT_FALSE(is_quantized_tensor(
-      kept.read(*kept.find("model.layers.0.mlp.up_proj.weight"))));
+      kept.read(*kept.find("model.layers.0.mlp.down_proj.weight"))));
 }
 
 TEST_F(CheckpointWeightsTest, ExpertsComeFused) {
