@@ -83,7 +83,7 @@ tsan: setup-test
 	  --log-level=WARNING
 	cmake --build --preset tsan -j $(JOBS) --target torch_threads_test
 	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp \
-	  build-tsan/tests/torch/torch_threads_test
+	  build-tsan/bin/torch_threads_test
 
 fuzz: setup-build
 	@$(setup) --lint
