@@ -1,5 +1,5 @@
-# Large headers, compiled once a target instead of once a file. A file still names the headers that it needs;
-# MANTISSA_PCH=OFF shows what it forgot.
+# Large headers, compiled once a target instead of once a file. A file still
+# names the headers that it needs; MANTISSA_PCH=OFF shows what it forgot.
 option(MANTISSA_PCH "Compile large headers once a target" ON)
 
 # -fpch-preprocess lets ccache find an object again that was compiled so. GCC 12
