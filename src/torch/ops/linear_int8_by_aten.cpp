@@ -23,9 +23,15 @@ using at::Tensor;
 constexpr double kLeastScale = 0x1p-23;
 
 // x [M, K] * w^T of int8 codes, exact: cuBLAS wants M > 16 and multiples of 8,
-// and zeros add nothing.
+// and zeros add nothing. On CPUs with VNNI _int_mm of torch 2.11 gives whatever
+// was in memory where K is 1.
 Tensor integer_product(const Tensor& x, const Tensor& w) {
-  if (!x.is_cuda()) return at::_int_mm(x, w.t());
+  if (!x.is_cuda()) {
+    if (x.size(1) != 1) return at::_int_mm(x, w.t());
+    const std::vector<std::int64_t> one_more = {0, 1};
+    return at::_int_mm(at::constant_pad_nd(x, one_more),
+                       at::constant_pad_nd(w, one_more).t());
+  }
   const auto up = [](std::int64_t size) { return (size + 7) / 8 * 8; };
   const std::int64_t m = std::max<std::int64_t>(24, up(x.size(0)));
   const std::int64_t n = up(w.size(0));

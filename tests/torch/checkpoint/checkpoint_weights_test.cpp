@@ -223,7 +223,7 @@ TEST_F(CheckpointWeightsTest, GgufBlocksAreDecodedOrKept) {
   EXPECT_EQ(plain[5][16].item<float>(), 3.5F);  // 0.5 * (15 - 8)
   EXPECT_TRUE(torch::equal(mantissa::dequantize(quantized), plain));
   EXPECT_FALSE(is_quantized_tensor(
-      kept.read(*kept.find("model.layers.0.mlp.down_proj.weight"))));
+      kept.read(*kept.find("model.layers.0.mlp.up_proj.weight"))));
 }
 
 TEST_F(CheckpointWeightsTest, ExpertsComeFused) {
