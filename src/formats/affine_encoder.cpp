@@ -14,6 +14,7 @@
 
 #include "formats/fields.h"
 #include "kernels/group_minmax.h"
+#include "kernels/hqq_scale.h"
 #include "kernels/quantize_affine.h"
 #include "primitives/elements.h"
 
@@ -267,26 +268,31 @@ class MultiRowEncoder final : public GroupEncoder {
   std::vector<BlockParams> params_;
 };
 
-// Keeps one scale per group and reads the weight again for each iteration.
+// All iterations of a group are made in one pass, and the largest change of each
+// iteration is kept. Where the solver would have stopped early, a second pass
+// makes that many iterations.
 class HqqEncoder final : public GroupEncoder {
  public:
   explicit HqqEncoder(AffineRule rule)
       : GroupEncoder(std::move(rule)),
-        scales_(static_cast<std::size_t>(rule_.blocks.blocks())) {}
+        scales_(static_cast<std::size_t>(rule_.blocks.blocks())),
+        change_(ScaleOnlyHqqOptions{}.iterations) {}
 
   bool wants_pass() const override { return !done_; }
 
   void observe(const RowBlock& block, ConstTensorView rows) override {
-    for_each_chunk(block, rows, [&](const RowChunk& chunk) {
-      pass_ == 0 ? start(chunk) : improve(chunk);
-    });
+    for_each_chunk(block, rows, [&](const RowChunk& chunk) { fit(chunk); });
   }
 
   void end_pass() override {
-    done_ = pass_ == kIterations ||
-            (pass_ > 0 && change_ < ScaleOnlyHqqOptions{}.early_stop_tolerance);
-    change_ = 0.0f;
-    ++pass_;
+    constexpr float kTolerance = ScaleOnlyHqqOptions{}.early_stop_tolerance;
+    const auto last = std::ranges::find_if(
+        change_, [&](float change) { return change < kTolerance; });
+    const auto moves = [](float change) { return change > 0.0f; };
+    done_ = last == change_.end() ||
+            std::none_of(last + 1, change_.end(), moves);
+    if (last != change_.end()) change_.erase(last + 1, change_.end());
+    std::ranges::fill(change_, 0.0f);
   }
 
  protected:
@@ -308,16 +314,19 @@ class HqqEncoder final : public GroupEncoder {
       return;
     }
     const HostTensor values = converted(chunk.rows, DType::Float32);
-    const float* scale = chunk_scales(chunk);
-    const std::int64_t group = rule_.blocks.group();
-    for (std::int64_t i = 0; i < values.numel(); ++i) {
-      q[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(
-          hqq_code(values.as<float>()[i], scale[i / group], rule_.range)));
-    }
+    kernels::hqq_codes(problem(),
+                       {values.as<float>(),
+                        static_cast<std::int64_t>(params.size()),
+                        rule_.blocks.group(),
+                        chunk_scales(chunk),
+                        reinterpret_cast<std::int8_t*>(q)});
   }
 
  private:
-  static constexpr int kIterations = ScaleOnlyHqqOptions{}.iterations;
+  kernels::HqqScaleProblem problem() const {
+    return {static_cast<float>(rule_.range.min),
+            static_cast<float>(rule_.range.max)};
+  }
 
   std::size_t first_group(const RowChunk& chunk) const {
     return static_cast<std::size_t>(
@@ -327,7 +336,7 @@ class HqqEncoder final : public GroupEncoder {
     return scales_.data() + first_group(chunk);
   }
 
-  void start(const RowChunk& chunk) {
+  void fit(const RowChunk& chunk) {
     std::vector<float> min;
     std::vector<float> max;
     extremes(chunk, min, max);
@@ -335,25 +344,17 @@ class HqqEncoder final : public GroupEncoder {
     for (std::size_t i = 0; i < min.size(); ++i) {
       scale[i] = hqq_initial_scale(std::max(-min[i], max[i]), rule_.range);
     }
-  }
-
-  void improve(const RowChunk& chunk) {
     const HostTensor values = converted(chunk.rows, DType::Float32);
-    float* scale = scales_.data() + first_group(chunk);
-    const auto group = static_cast<std::size_t>(rule_.blocks.group());
-    const std::span all(values.as<float>(),
-                        static_cast<std::size_t>(values.numel()));
-    for (std::size_t i = 0; i * group < all.size(); ++i) {
-      const float next =
-          hqq_next_scale(all.subspan(i * group, group), scale[i], rule_.range);
-      change_ = std::max(change_, hqq_relative_change(scale[i], next));
-      scale[i] = next;
-    }
+    kernels::hqq_scale(problem(),
+                       {values.as<float>(),
+                        static_cast<std::int64_t>(min.size()),
+                        rule_.blocks.group(),
+                        scale,
+                        change_});
   }
 
   std::vector<float> scales_;
-  float change_ = 0.0f;
-  int pass_ = 0;
+  std::vector<float> change_;  // of each iteration, over the weight
   bool done_ = false;
 };
 

@@ -144,19 +144,20 @@ class TinygemmEncoder final : public TilePackedEncoder {
   QuantizeInt4Problem problem_;
 };
 
-// Keeps one scale and zero a group and reads the tensor once per iteration. The
-// error is summed group by group in order, so it does not depend on the blocks.
+// Keeps one scale and zero a group. All iterations of a group are made in one
+// pass; where the solver would have stopped earlier, a second pass makes that
+// many. Errors are summed group by group in order, so they do not depend on the
+// blocks.
 class HqqEncoder final : public TilePackedEncoder {
  public:
   HqqEncoder(const Shape& shape, const TilePackedLayout& layout)
       : TilePackedEncoder(
             shape, layout, tile_padding(Int4ChooseQParamsAlgorithm::Hqq)),
         groups_(static_cast<std::size_t>(layout.matrices * layout.rows *
-                                         layout.used_groups())) {}
+                                         layout.used_groups())),
+        errors_(HqqSchedule::kIterations) {}
 
-  bool wants_pass() const override {
-    return !groups_.empty() && schedule_.running();
-  }
+  bool wants_pass() const override { return !groups_.empty() && !done_; }
   void observe(const RowBlock& block, ConstTensorView rows) override;
   void end_pass() override;
 
@@ -185,9 +186,9 @@ class HqqEncoder final : public TilePackedEncoder {
   }
 
   std::vector<HqqGroup> groups_;
-  HqqSchedule schedule_;
-  double error_ = 0.0;
-  bool started_ = false;
+  std::vector<double> errors_;  // of each iteration, over the weight
+  std::size_t moved_ = 0;       // iterations that moved any zero
+  bool done_ = false;
 };
 
 void HqqEncoder::observe(const RowBlock& block, ConstTensorView rows) {
@@ -201,27 +202,31 @@ void HqqEncoder::observe(const RowBlock& block, ConstTensorView rows) {
         first_group(block.matrix * layout().rows + block.row + r);
     for (std::size_t g = 0; g < used; ++g) {
       HqqGroup& state = groups_[first + g];
-      if (!started_) {
-        const auto [min, max] = std::ranges::minmax(group(row, g));
-        state = hqq_start(min, max, kBits);
-      }
-      error_ += hqq_step(group(row, g),
-                         kMaxCode,
-                         schedule_.inverse_beta(),
-                         HqqSumOrder::Inner,
-                         state,
-                         work);
+      const auto [min, max] = std::ranges::minmax(group(row, g));
+      state = hqq_start(min, max, kBits);
+      moved_ = std::max(moved_,
+                        hqq_iterate(group(row, g),
+                                    kMaxCode,
+                                    HqqSumOrder::Inner,
+                                    state,
+                                    errors_,
+                                    work));
     }
   }
 }
 
 void HqqEncoder::end_pass() {
   // torchao pads before it quantizes: the zeros count, with error 0.
-  schedule_.finish_iteration(
-      error_,
-      layout().matrices * layout().padded_rows * layout().padded_columns);
-  error_ = 0.0;
-  started_ = true;
+  const std::int64_t elements =
+      layout().matrices * layout().padded_rows * layout().padded_columns;
+  HqqSchedule schedule(static_cast<int>(errors_.size()));
+  std::size_t made = 0;
+  while (schedule.running()) {
+    schedule.finish_iteration(errors_[made++], elements);
+  }
+  done_ = moved_ <= made;
+  errors_.assign(made, 0.0);
+  moved_ = 0;
 }
 
 void HqqEncoder::encode_row(std::int64_t row,

@@ -4,6 +4,7 @@
 #include "kernels/dequantize_affine.h"
 #include "kernels/error_sums.h"
 #include "kernels/group_minmax.h"
+#include "kernels/hqq_scale.h"
 #include "kernels/linear_int8.h"
 #include "kernels/linear_lowbit.h"
 #include "kernels/linear_lowbit_float.h"
@@ -27,6 +28,7 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   list_error_sums(caps, out);
   list_find_nonfinite(caps, out);
   list_group_minmax(caps, out);
+  list_hqq_scale(caps, out);
   list_linear_int8(caps, out);
   list_linear_lowbit(caps, out);
   list_linear_lowbit_float(caps, out);

@@ -11,7 +11,7 @@ namespace mantissa::kernels {
 
 /// Operators on weights in memory: encoders, decoders, conversions; and on
 /// activations of products.
-inline constexpr std::array<std::string_view, 16> kEncoderOps = {
+inline constexpr std::array<std::string_view, 17> kEncoderOps = {
     "absmax_runs",        // largest magnitude of each run of elements
     "convert",            // one floating dtype to another
     "decode_ops",         // what stands around the products of a token
@@ -19,6 +19,7 @@ inline constexpr std::array<std::string_view, 16> kEncoderOps = {
     "error_sums",         // signal, noise and extremes of each row
     "find_nonfinite",     // first NaN or infinity
     "group_minmax",       // minimum and maximum of each group of columns
+    "hqq_scale",          // scales of least squares for their own codes
     "pack_bits",          // codes of 1 to 8 bits to bytes
     "pack_universal",     // a weight as torchao's linear kernels read it
     "quantize_affine",    // integer codes of each group of columns

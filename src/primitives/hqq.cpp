@@ -106,17 +106,20 @@ void Problem::solve() {
   const HqqSumOrder order =
       args_.axis == 1 ? HqqSumOrder::Inner : HqqSumOrder::Outer;
   std::vector<float> work;
+  HqqBeta beta;
   HqqSchedule schedule(args_.iterations);
   while (schedule.running()) {
     double error = 0.0;
     for (std::size_t g = 0; g < groups_.size(); ++g) {
       error += hqq_step(group(g),
                         max_code_,
-                        schedule.inverse_beta(),
+                        beta.inverse(),
                         order,
                         groups_[g],
-                        work);
+                        work)
+                   .error;
     }
+    beta.grow();
     schedule.finish_iteration(error,
                               static_cast<std::int64_t>(weights_.size()));
   }

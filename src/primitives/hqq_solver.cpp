@@ -11,7 +11,6 @@ namespace mantissa {
 namespace {
 
 constexpr float kMaxScale = 2e4f;  // torchao's bound, once for float16's sake
-constexpr double kKappa = 1.01;    // growth of beta per iteration
 constexpr float kPower = -0.3f;    // lp_norm - 1
 constexpr std::size_t kLanes = 8;  // running sums of the error
 
@@ -64,12 +63,12 @@ void hqq_codes(std::span<const float> w,
   for (const float value : w) *codes++ = code_of(value, group, max_code);
 }
 
-double hqq_step(std::span<const float> w,
-                float max_code,
-                float inverse_beta,
-                HqqSumOrder order,
-                HqqGroup& group,
-                std::vector<float>& work) {
+HqqStep hqq_step(std::span<const float> w,
+                 float max_code,
+                 float inverse_beta,
+                 HqqSumOrder order,
+                 HqqGroup& group,
+                 std::vector<float>& work) {
   const HqqGroup before = group;
   work.resize(w.size());
   float* const terms = work.data();
@@ -82,7 +81,9 @@ double hqq_step(std::span<const float> w,
     error[i % kLanes] += static_cast<double>(distance);
     farthest = distance > farthest ? distance : farthest;
   }
-  if (farthest > kShrinksToZero) {
+  HqqStep step;
+  step.shrinks = farthest > kShrinksToZero;
+  if (step.shrinks) {
     for (std::size_t i = 0; i < w.size(); ++i) {
       const float code = code_of(w[i], before, max_code);
       const float d = w[i] - (code - before.zero) / before.scale;
@@ -90,16 +91,35 @@ double hqq_step(std::span<const float> w,
     }
   }
   group.zero = mean(work, order);
-  double sum = 0.0;
-  for (const double lane : error) sum += lane;
-  return sum;
+  for (const double lane : error) step.error += lane;
+  return step;
+}
+
+std::size_t hqq_iterate(std::span<const float> w,
+                        float max_code,
+                        HqqSumOrder order,
+                        HqqGroup& group,
+                        std::span<double> errors,
+                        std::vector<float>& work) {
+  HqqBeta beta;
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    const float before = group.zero;
+    const HqqStep step =
+        hqq_step(w, max_code, beta.inverse(), order, group, work);
+    errors[i] += step.error;
+    if (group.zero == before && !step.shrinks) {
+      for (double& later : errors.subspan(i + 1)) later += step.error;
+      return i;
+    }
+    beta.grow();
+  }
+  return errors.size();
 }
 
 void HqqSchedule::finish_iteration(double error, std::int64_t elements) {
   // torch keeps the mean as float32 before it compares.
   const auto mean_error =
       static_cast<float>(error / static_cast<double>(elements));
-  beta_ *= kKappa;
   left_ -= 1;
   if (static_cast<double>(mean_error) < best_error_) {
     best_error_ = static_cast<double>(mean_error);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -26,29 +27,55 @@ void hqq_codes(std::span<const float> w,
                float max_code,
                float* codes);
 
-/// One iteration on one group: updates its zero and returns the sum of |w -
-/// dequantized| before the update, in float64: eight running sums over the
-/// elements i = lane (mod 8), added up in order of the lane. `work` is resized.
-double hqq_step(std::span<const float> w,
-                float max_code,
-                float inverse_beta,
-                HqqSumOrder order,
-                HqqGroup& group,
-                std::vector<float>& work);
+/// What one iteration on one group found before it moved the zero.
+struct HqqStep {
+  /// Sum of |w - dequantized| in float64: eight running sums over the elements
+  /// i = lane (mod 8), added up in order of the lane.
+  double error = 0.0;
+  bool shrinks = false;  ///< beta counted: some |w - dequantized| is large
+};
 
-/// What all groups share: the step size and when to stop.
+/// One iteration on one group: updates its zero. `work` is resized.
+HqqStep hqq_step(std::span<const float> w,
+                 float max_code,
+                 float inverse_beta,
+                 HqqSumOrder order,
+                 HqqGroup& group,
+                 std::vector<float>& work);
+
+/// The step size: beta grows with each iteration.
+class HqqBeta {
+ public:
+  float inverse() const { return static_cast<float>(1.0 / beta_); }
+  void grow() { beta_ *= 1.01; }
+
+ private:
+  double beta_ = 10.0;
+};
+
+/// Iterations 0 .. errors.size() - 1 on one group, whose errors are added to
+/// `errors`. Returns how many of them moved the zero: those behind leave all as
+/// it is, and are not computed. `work` is resized.
+std::size_t hqq_iterate(std::span<const float> w,
+                        float max_code,
+                        HqqSumOrder order,
+                        HqqGroup& group,
+                        std::span<double> errors,
+                        std::vector<float>& work);
+
+/// When all groups stop.
 class HqqSchedule {
  public:
-  explicit HqqSchedule(int iterations = 20) : left_(iterations) {}
+  explicit HqqSchedule(int iterations = kIterations) : left_(iterations) {}
+
+  static constexpr int kIterations = 20;
 
   bool running() const { return left_ > 0; }
-  float inverse_beta() const { return static_cast<float>(1.0 / beta_); }
   /// Closes an iteration: `error` is the sum over all elements. Stops when the
   /// mean error does not fall; the zeros of that iteration stand.
   void finish_iteration(double error, std::int64_t elements);
 
  private:
-  double beta_ = 10.0;
   double best_error_ = 1e4;
   int left_;
 };

@@ -88,6 +88,30 @@ TEST(IntxTensorTest, HqqEqualsThePrimitive) {
   }
 }
 
+// The first iteration moves the scale by less than the tolerance, and so ends
+// the solver; a second one would move it again. One pass makes them all, so
+// the encoder has to ask for another.
+TEST(IntxTensorTest, HqqStopsWhereTheTensorDoes) {
+  const HostTensor w(DType::Float32, {1, 1024});
+  float* const x = w.as<float>();
+  for (int i = 0; i < 1024; ++i) x[i] = static_cast<float>(i % 256 - 128);
+  x[5] = 100.4f;  // code 100: the scale grows by 40 / sum of squares
+  x[6] = 1.5f;    // code 2, and 1 with that scale
+  IntxSpec spec = group_spec(DType::Int8, 1024);
+  spec.algorithm = IntxChooseQParamsAlgorithm::HqqScaleOnly;
+  const auto encoding = make_intx_encoding({1, 1024}, DType::Float32, spec);
+  const ScaleOnlyHqq want = choose_qparams_and_quantize_scale_only_hqq(
+      w.view(), {1, 1024}, {-128, 127});
+  expect_same_tensor(encode(encoding, w.view()).fields[1], want.scale);
+  const auto encoder = encoding->make_encoder();
+  encoder->observe({0, 0, 1}, w.view());
+  encoder->end_pass();
+  EXPECT_TRUE(encoder->wants_pass());
+  encoder->observe({0, 0, 1}, w.view());
+  encoder->end_pass();
+  EXPECT_FALSE(encoder->wants_pass());
+}
+
 RC_GTEST_PROP(IntxTensorProperty, CodesStayInRangeAndErrorsInAStep, ()) {
   const auto bits = *rc::gen::inRange(2, 9);
   const auto seed = *rc::gen::inRange(0u, 1000u);

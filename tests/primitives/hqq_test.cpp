@@ -1,5 +1,6 @@
 #include <mantissa/primitives/hqq.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -139,10 +140,8 @@ TEST(HqqTest, GroupsAcrossMemoryAreTheTransposedGroups) {
 
 TEST(HqqTest, StopsWhenTheErrorDoesNotFall) {
   HqqSchedule schedule;
-  EXPECT_EQ(schedule.inverse_beta(), 0.1f);
   schedule.finish_iteration(50.0, 100);
   EXPECT_TRUE(schedule.running());
-  EXPECT_FLOAT_EQ(schedule.inverse_beta(), 1.0f / 10.1f);
   schedule.finish_iteration(49.0, 100);
   EXPECT_TRUE(schedule.running());
   schedule.finish_iteration(49.0, 100);
@@ -151,6 +150,52 @@ TEST(HqqTest, StopsWhenTheErrorDoesNotFall) {
   few.finish_iteration(3.0, 1);
   few.finish_iteration(2.0, 1);
   EXPECT_FALSE(few.running());
+}
+
+TEST(HqqTest, BetaGrows) {
+  HqqBeta beta;
+  EXPECT_EQ(beta.inverse(), 0.1f);
+  beta.grow();
+  EXPECT_FLOAT_EQ(beta.inverse(), 1.0f / 10.1f);
+}
+
+// Narrow groups stand still after a few iterations; in wide ones beta counts,
+// and they move to the end.
+TEST(HqqTest, IterationsOfAGroupAreItsStepsInTurn) {
+  std::size_t fewest = 20;
+  std::size_t most = 0;
+  for (unsigned seed = 0; seed < 60; ++seed) {
+    const float spread = seed % 3 == 0 ? 30.0f : seed % 3 == 1 ? 1.0f : 0.02f;
+    const HostTensor w = random_weight({1, 64}, spread, seed);
+    const std::span<const float> values(w.as<float>(), 64);
+    const auto [min, max] = std::ranges::minmax(values);
+    const HqqGroup start = hqq_start(min, max, 4);
+    std::vector<float> work;
+    std::vector<double> want(20, 1.0);  // what other groups have added
+    std::vector<double> found = want;
+    HqqGroup stepped = start;
+    HqqBeta beta;
+    for (double& error : want) {
+      error += hqq_step(values,
+                        15.0f,
+                        beta.inverse(),
+                        HqqSumOrder::Inner,
+                        stepped,
+                        work)
+                   .error;
+      beta.grow();
+    }
+    HqqGroup group = start;
+    const std::size_t moved =
+        hqq_iterate(values, 15.0f, HqqSumOrder::Inner, group, found, work);
+    EXPECT_EQ(group.scale, stepped.scale);
+    EXPECT_EQ(group.zero, stepped.zero) << seed;
+    EXPECT_EQ(found, want) << seed;
+    fewest = std::min(fewest, moved);
+    most = std::max(most, moved);
+  }
+  EXPECT_LT(fewest, 5u);
+  EXPECT_EQ(most, 20u);
 }
 
 TEST(HqqTest, RefusesWhatDoesNotFit) {
