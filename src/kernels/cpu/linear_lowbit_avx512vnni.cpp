@@ -10,35 +10,44 @@ namespace {
 
 constexpr int kUnits = 8;
 constexpr int kUnitBytes = 64;
-constexpr int64_t kBlock = 512;  // values of K in the unpacked buffer
-constexpr int64_t kRows = 256;   // rows with partial sums in the workspace
-constexpr int kPair = 2;         // tiles side by side in a block
+constexpr int64_t kTilesAtOnce = 8;  // whose codes stay in the second cache
+constexpr int64_t kAhead = 4096;     // bytes of codes fetched before their turn
 
 inline __m512i load(const void* p) { return _mm512_loadu_si512(p); }
 
-template <int kWidth>
-inline __m512i plane_unit(const uint8_t* plane, int u) {
+// Bits [kAt, kAt + kWidth) of the bytes of a unit, from a plane of kWidth bits,
+// beside what is in `below`. Shifts of 16 bits move only these bits right.
+template <int kWidth, int kAt>
+inline __m512i with_plane(const uint8_t* plane, int u, __m512i below) {
   constexpr int kEach = 8 / kWidth;
   const __m512i row = load(plane + u / kEach * kUnitBytes);
-  return _mm512_and_si512(_mm512_srli_epi16(row, u % kEach * kWidth),
-                          _mm512_set1_epi8((1 << kWidth) - 1));
+  const int left = kAt - u % kEach * kWidth;
+  const __m512i moved = left == 0  ? row
+                        : left > 0 ? _mm512_slli_epi16(row, left)
+                                   : _mm512_srli_epi16(row, -left);
+  const __m512i mask =
+      _mm512_set1_epi8(static_cast<char>(((1 << kWidth) - 1) << kAt));
+  if constexpr (kAt == 0) return _mm512_and_si512(moved, mask);
+  return _mm512_ternarylogic_epi32(moved, mask, below, 0xea);  // (a & b) | c
 }
 
 // Unit `u` of a chunk: the codes of 16 columns, 4 values each.
 template <int kBits>
 inline __m512i unit(const uint8_t* chunk, int u) {
+  constexpr int kFirst = kBits >= 4 ? 4 : kBits >= 2 ? 2 : 1;
   if constexpr (kBits == 8) {
     return load(chunk + u * kUnitBytes);
-  } else if constexpr (kBits > 4) {
-    return _mm512_or_si512(
-        plane_unit<4>(chunk, u),
-        _mm512_slli_epi16(unit<kBits - 4>(chunk + 4 * kUnitBytes, u), 4));
-  } else if constexpr (kBits == 3) {
-    return _mm512_or_si512(
-        plane_unit<2>(chunk, u),
-        _mm512_slli_epi16(plane_unit<1>(chunk + 2 * kUnitBytes, u), 2));
   } else {
-    return plane_unit<kBits>(chunk, u);
+    __m512i out = with_plane<kFirst, 0>(chunk, u, __m512i{});
+    const uint8_t* plane = chunk + kFirst * kUnitBytes;
+    if constexpr (kBits >= 6) {
+      out = with_plane<2, 4>(plane, u, out);
+      plane += 2 * kUnitBytes;
+    }
+    if constexpr (kBits % 2 == 1 && kBits > 1) {
+      out = with_plane<1, kBits - 1>(plane, u, out);
+    }
+    return out;
   }
 }
 
@@ -77,6 +86,16 @@ inline __m512i start(const LowbitWeightView& w, int64_t at, int32_t sum) {
   return _mm512_mullo_epi32(zeros_of(w, at), _mm512_set1_epi32(-sum));
 }
 
+// A chunk that comes later.
+template <int kBits>
+inline void fetch_ahead(const uint8_t* chunk) {
+#pragma GCC unroll 8
+  for (int line = 0; line < kBits; ++line) {
+    _mm_prefetch(reinterpret_cast<const char*>(chunk + kAhead + line * 64),
+                 _MM_HINT_T0);
+  }
+}
+
 inline __mmask16 columns_at(int64_t n, int64_t j) {
   const int64_t left = n - j;
   if (left >= 16) return 0xffff;
@@ -109,12 +128,12 @@ inline void finish(const LinearLowbitArgs& args,
   _mm512_mask_storeu_ps(args.y + i * args.y_stride + j, mask, acc);
 }
 
-// One tile against a panel of kRowsOf rows: weights stay in registers.
+// One tile against a panel of 1, 2 or 4 rows.
 template <int kBits, int kRowsOf>
 void rows_by_tile(const LinearLowbitArgs& args,
                   const LowbitWalk& walk,
                   int64_t tile) {
-  constexpr int kChains = kRowsOf == 1 ? 4 : kRowsOf == 2 ? 2 : 1;
+  constexpr int kChains = kRowsOf <= 2 ? 2 : 1;
   const LowbitWeightView& w = args.w;
   const LowbitActivations& x = args.x;
   const uint8_t* chunk = w.codes + tile * walk.chunks * kBits * kUnitBytes;
@@ -124,17 +143,15 @@ void rows_by_tile(const LinearLowbitArgs& args,
   for (int64_t k = 0; k < w.k;) {
     const int64_t end = walk.end(k);
     const int64_t at = (tile * walk.groups + walk.group(k)) * kLowbitTile;
+    // Loops that are not unrolled would keep the sums in memory.
     __m512i sum[kRowsOf][kChains];
+#pragma GCC unroll 4
     for (int r = 0; r < kRowsOf; ++r) {
       sum[r][0] = start(w, at, code_sum(x, 0, r, k, end));
       for (int c = 1; c < kChains; ++c) sum[r][c] = _mm512_setzero_si512();
     }
     for (int64_t c = k; c < end; c += kLowbitChunk) {
-#pragma GCC unroll 8
-      for (int line = 0; line < kBits; ++line) {
-        _mm_prefetch(reinterpret_cast<const char*>(chunk + 4096 + line * 64),
-                     _MM_HINT_T0);
-      }
+      fetch_ahead<kBits>(chunk);
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
         const __m512i codes_of = unit<kBits>(chunk, u);
@@ -150,6 +167,7 @@ void rows_by_tile(const LinearLowbitArgs& args,
       codes += kLowbitChunk * kRowsOf;
     }
     const __m512 scale = scales_of(w, at);
+#pragma GCC unroll 4
     for (int r = 0; r < kRowsOf; ++r) {
       __m512i total = sum[r][0];
       for (int c = 1; c < kChains; ++c) {
@@ -170,202 +188,123 @@ void rows_by_tile(const LinearLowbitArgs& args,
   }
 }
 
-// Unpacked codes of two tiles and kBlock values of K, and the partial sums of
-// kRows rows.
-struct Workspace {
-  uint8_t codes[kPair][kBlock / 4 * kUnitBytes];
-  float acc[kRows][kPair][kLowbitTile];
-  int32_t sum[kRows][kPair][kLowbitTile];  // of a segment longer than kBlock
-  // Of the segments of a block.
-  float scales[kBlock / kLowbitChunk][kPair][kLowbitTile];
-  int32_t zeros[kBlock / kLowbitChunk][kPair][kLowbitTile];
-};
-static_assert(sizeof(Workspace) <= kLowbitWorkspace);
-
-template <int kBits>
-void unpack(const uint8_t* chunk, int64_t chunks, uint8_t* to) {
+// What the sums of a segment of 8 rows begin with: minus the sums of x, times
+// zero + 2^(bits-1).
+inline void start_panel(const LowbitWeightView& w,
+                        int64_t at,
+                        const int32_t* x_sums,
+                        int64_t chunks,
+                        __m512i (&sum)[8]) {
+  alignas(32) int32_t from[8];
+  __m256i total = _mm256_setzero_si256();
   for (int64_t c = 0; c < chunks; ++c) {
+    total = _mm256_sub_epi32(
+        total,
+        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x_sums + c * 8)));
+  }
+  if (w.zeros == nullptr) total = _mm256_slli_epi32(total, w.bits - 1);
+  _mm256_store_si256(reinterpret_cast<__m256i*>(from), total);
+  if (w.zeros == nullptr) {
 #pragma GCC unroll 8
-    for (int u = 0; u < kUnits; ++u) {
-      _mm512_storeu_si512(to + u * kUnitBytes, unit<kBits>(chunk, u));
-    }
-    to += kUnits * kUnitBytes;
-    chunk += kBits * kUnitBytes;
+    for (int r = 0; r < 8; ++r) sum[r] = _mm512_set1_epi32(from[r]);
+    return;
   }
-}
-
-// 8 rows times kTiles tiles over some units of 4 values of K. The next panel's
-// part, `ahead` bytes away in another page, is fetched meanwhile.
-template <int kTiles>
-inline void eight_rows(const uint8_t* w0,
-                       const uint8_t* w1,
-                       const int8_t* x,
-                       int64_t ahead,
-                       int64_t units,
-                       __m512i (&sum)[8][kPair]) {
-  for (int64_t u = 0; u < units; ++u) {
-    _mm_prefetch(reinterpret_cast<const char*>(x + ahead), _MM_HINT_T0);
-    const __m512i a = load(w0);
-    const __m512i b = kTiles == 2 ? load(w1) : a;
+  const __m512i zeros = zeros_of(w, at);
 #pragma GCC unroll 8
-    for (int r = 0; r < 8; ++r) {
-      const __m512i four = broadcast(x + r * 4);
-      sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], a, four);
-      pin(sum[r][0]);
-      if constexpr (kTiles == 2) {
-        sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], b, four);
-        pin(sum[r][1]);
-      }
-    }
-    w0 += kUnitBytes;
-    w1 += kUnitBytes;
-    x += 32;
+  for (int r = 0; r < 8; ++r) {
+    sum[r] = _mm512_mullo_epi32(zeros, _mm512_set1_epi32(from[r]));
   }
 }
 
-struct Block {
-  int64_t tile;
-  int64_t begin;  // of K
-  int64_t end;
-  const uint8_t* codes[kPair];  // units of the tiles at `begin`
-};
-
-// Scales and zero points of the block's segments as the loops take them.
-template <int kTiles>
-void read_metadata(const LowbitWeightView& w,
-                   const LowbitWalk& walk,
-                   const Block& block,
-                   Workspace& space) {
-  int64_t segment = 0;
-  for (int64_t k = block.begin; k < block.end; ++segment) {
-    for (int t = 0; t < kTiles; ++t) {
-      const int64_t at =
-          ((block.tile + t) * walk.groups + walk.group(k)) * kLowbitTile;
-      _mm512_storeu_ps(space.scales[segment][t], scales_of(w, at));
-      _mm512_storeu_si512(space.zeros[segment][t], zeros_of(w, at));
-    }
-    k = walk.end(k);
-  }
-}
-
-// One panel of 8 rows against an unpacked block of K; `slot` is its place in
-// the workspace.
-template <int kTiles, bool kZeros>
-void block_panel(const LinearLowbitArgs& args,
-                 const LowbitWalk& shared_walk,
-                 const Block& shared_block,
-                 int64_t panel,
-                 int64_t slot,
-                 Workspace& space) {
+// One tile against kPanels panels of 8 rows, from `panel` on. Codes are
+// unpacked anew for each call: that costs less than to write them and to read
+// them back.
+template <int kBits, int kPanels>
+void panels_by_tile(const LinearLowbitArgs& args,
+                    const LowbitWalk& shared_walk,
+                    int64_t tile,
+                    int64_t panel) {
   // Copies: the stores below could change what a reference names.
   const LowbitWalk walk = shared_walk;
-  const Block block = shared_block;
+  const LowbitWeightView w = args.w;
   const LowbitActivations x = args.x;
-  const int32_t offset = 1 << (args.w.bits - 1);
-  const float* x_scales = x.scales + panel * walk.x_groups * 8;
-  int64_t segment = 0;
-  for (int64_t k = block.begin; k < block.end; ++segment) {
-    const int64_t last = walk.end(k);
-    const int64_t stop = least(last, block.end);
-    __m512i sum[8][kPair];
-    if (k == walk.begin(k)) {
-#pragma GCC unroll 8
-      for (int r = 0; r < 8; ++r) {
-        const int32_t total = -code_sum(x, panel, r, k, last);
+  const int64_t stride = x.k * 8;  // codes of a panel
+  const uint8_t* chunk = w.codes + tile * walk.chunks * kBits * kUnitBytes;
+  const int8_t* codes = x.codes + panel * stride;
+  alignas(64) float acc[kPanels][8][kLowbitTile] = {};
+  for (int64_t k = 0; k < w.k;) {
+    const int64_t end = walk.end(k);
+    const int64_t at = (tile * walk.groups + walk.group(k)) * kLowbitTile;
+    __m512i sum[kPanels][8];
 #pragma GCC unroll 2
-        for (int t = 0; t < kTiles; ++t) {
-          sum[r][t] = kZeros ? _mm512_mullo_epi32(load(space.zeros[segment][t]),
-                                                  _mm512_set1_epi32(total))
-                             : _mm512_set1_epi32(offset * total);
-        }
-      }
-    } else {
-#pragma GCC unroll 8
-      for (int r = 0; r < 8; ++r) {
-#pragma GCC unroll 2
-        for (int t = 0; t < kTiles; ++t) {
-          sum[r][t] = load(space.sum[slot + r][t]);
-        }
-      }
+    for (int p = 0; p < kPanels; ++p) {
+      start_panel(w,
+                  at,
+                  x.sums + ((panel + p) * walk.chunks + k / kLowbitChunk) * 8,
+                  (end - k) / kLowbitChunk,
+                  sum[p]);
     }
-    const int64_t from = (k - block.begin) / 4 * kUnitBytes;
-    eight_rows<kTiles>(block.codes[0] + from,
-                       block.codes[kTiles - 1] + from,
-                       x.codes + (panel * x.k + k) * 8,
-                       x.k * 8,
-                       (stop - k) / 4,
-                       sum);
-    if (stop < last) {
+    for (int64_t c = k; c < end; c += kLowbitChunk) {
+      fetch_ahead<kBits>(chunk);
 #pragma GCC unroll 8
-      for (int r = 0; r < 8; ++r) {
+      for (int u = 0; u < kUnits; ++u) {
+        const __m512i codes_of = unit<kBits>(chunk, u);
 #pragma GCC unroll 2
-        for (int t = 0; t < kTiles; ++t) {
-          _mm512_storeu_si512(space.sum[slot + r][t], sum[r][t]);
+        for (int p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 8
+          for (int r = 0; r < 8; ++r) {
+            sum[p][r] = _mm512_dpbusd_epi32(
+                sum[p][r],
+                codes_of,
+                broadcast(codes + p * stride + (u * 8 + r) * 4));
+            pin(sum[p][r]);
+          }
         }
       }
-      return;
+      chunk += kBits * kUnitBytes;
+      codes += kLowbitChunk * 8;
     }
-    const float* of_x = x_scales + walk.x_group(k) * 8;
+    const __m512 scale = scales_of(w, at);
+    float* to = acc[0][0];
+    __asm__("" : "+r"(to));  // GCC would keep a pointer for each row
 #pragma GCC unroll 2
-    for (int t = 0; t < kTiles; ++t) {
-      const __m512 scale = _mm512_loadu_ps(space.scales[segment][t]);
+    for (int p = 0; p < kPanels; ++p) {
+      const float* of_x =
+          x.scales + ((panel + p) * walk.x_groups + walk.x_group(k)) * 8;
 #pragma GCC unroll 8
       for (int r = 0; r < 8; ++r) {
         const __m512 by = x.group == 0
                               ? scale
                               : _mm512_mul_ps(scale, _mm512_set1_ps(of_x[r]));
-        float* acc = space.acc[slot + r][t];
-        _mm512_storeu_ps(
-            acc,
+        float* row = to + (p * 8 + r) * kLowbitTile;
+        _mm512_store_ps(
+            row,
             _mm512_fmadd_ps(
-                _mm512_cvtepi32_ps(sum[r][t]), by, _mm512_loadu_ps(acc)));
+                _mm512_cvtepi32_ps(sum[p][r]), by, _mm512_load_ps(row)));
       }
     }
-    k = stop;
+    k = end;
+  }
+  for (int p = 0; p < kPanels; ++p) {
+    for (int r = 0; r < 8; ++r) {
+      finish(args, panel + p, r, tile * kLowbitTile, _mm512_load_ps(acc[p][r]));
+    }
   }
 }
 
-// kTiles tiles against panels of 8 rows.
-template <int kBits, int kTiles>
+// Some tiles against all panels of 8 rows, two at a time.
+template <int kBits>
 void panels_by_tiles(const LinearLowbitArgs& args,
                      const LowbitWalk& walk,
-                     int64_t tile,
-                     Workspace& space) {
-  const LowbitActivations& x = args.x;
-  const int64_t panels = (x.m + 7) / 8;
-  for (int64_t p0 = 0; p0 < panels; p0 += kRows / 8) {
-    const int64_t p1 = least(p0 + kRows / 8, panels);
-    memset(space.acc,
-           0,
-           static_cast<size_t>((p1 - p0) * 8) * sizeof(space.acc[0]));
-    for (int64_t k = 0; k < args.w.k; k += kBlock) {
-      Block block = {tile, k, least(k + kBlock, args.w.k), {}};
-      for (int t = 0; t < kTiles; ++t) {
-        const uint8_t* chunk =
-            args.w.codes +
-            ((tile + t) * walk.chunks + k / kLowbitChunk) * kBits * kUnitBytes;
-        block.codes[t] = kBits == 8 ? chunk : space.codes[t];
-        if constexpr (kBits < 8) {
-          unpack<kBits>(chunk, (block.end - k) / kLowbitChunk, space.codes[t]);
-        }
-      }
-      read_metadata<kTiles>(args.w, walk, block, space);
-      const auto run_panel = args.w.zeros != nullptr
-                                 ? block_panel<kTiles, true>
-                                 : block_panel<kTiles, false>;
-      for (int64_t p = p0; p < p1; ++p) {
-        run_panel(args, walk, block, p, (p - p0) * 8, space);
-      }
-    }
-    for (int64_t p = p0; p < p1; ++p) {
-      for (int64_t row = 0; row < 8; ++row) {
-        for (int t = 0; t < kTiles; ++t) {
-          finish(args,
-                 p,
-                 row,
-                 (tile + t) * kLowbitTile,
-                 _mm512_loadu_ps(space.acc[(p - p0) * 8 + row][t]));
-        }
+                     int64_t begin,
+                     int64_t end) {
+  const int64_t panels = (args.x.m + 7) / 8;
+  for (int64_t p = 0; p < panels; p += 2) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      if (p + 1 < panels) {
+        panels_by_tile<kBits, 2>(args, walk, tile, p);
+      } else {
+        panels_by_tile<kBits, 1>(args, walk, tile, p);
       }
     }
   }
@@ -374,7 +313,6 @@ void panels_by_tiles(const LinearLowbitArgs& args,
 template <int kBits>
 void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
   const LowbitWalk walk(args);
-  auto& space = *static_cast<Workspace*>(tiles.workspace);
   for (int64_t tile = tiles.begin; tile < tiles.end;) {
     switch (args.x.panel) {
       case 1:
@@ -386,13 +324,11 @@ void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
       case 4:
         rows_by_tile<kBits, 4>(args, walk, tile++);
         break;
-      default:
-        if (tile + 1 < tiles.end) {
-          panels_by_tiles<kBits, 2>(args, walk, tile, space);
-          tile += 2;
-        } else {
-          panels_by_tiles<kBits, 1>(args, walk, tile++, space);
-        }
+      default: {
+        const int64_t end = least(tile + kTilesAtOnce, tiles.end);
+        panels_by_tiles<kBits>(args, walk, tile, end);
+        tile = end;
+      }
     }
   }
 }
