@@ -41,6 +41,8 @@ inline float gelu_tanh(float x) {
   return 0.5f * x * (1.0f + tanhf(inner));
 }
 
+inline Floats silu(Floats x) { return x / (exponential(-x) + 1.0f); }
+
 inline void gate_loop(const GateArgs& args) {
   if (args.activation != GateActivation::Silu) {
     const bool tanh = args.activation == GateActivation::GeluTanh;
@@ -50,18 +52,18 @@ inline void gate_loop(const GateArgs& args) {
     }
     return;
   }
-  for (int64_t i = 0; i < args.size; i += kLanes) {
-    float g[kLanes] = {};
-    float u[kLanes] = {};
-    const int64_t left = args.size - i;
-    const auto bytes =
-        static_cast<size_t>(left < kLanes ? left : kLanes) * sizeof(float);
-    memcpy(g, args.gate + i, bytes);
-    memcpy(u, args.up + i, bytes);
-    const Floats x = load(g);
-    const Floats y = x / (exponential(-x) + 1.0f) * load(u);
-    memcpy(args.gate + i, &y, bytes);
+  int64_t i = 0;
+  for (; i + kLanes <= args.size; i += kLanes) {
+    store(args.gate + i, silu(load(args.gate + i)) * load(args.up + i));
   }
+  if (i == args.size) return;
+  float g[kLanes] = {};
+  float u[kLanes] = {};
+  const auto bytes = static_cast<size_t>(args.size - i) * sizeof(float);
+  memcpy(g, args.gate + i, bytes);
+  memcpy(u, args.up + i, bytes);
+  store(g, silu(load(g)) * load(u));
+  memcpy(args.gate + i, g, bytes);
 }
 
 template <Element kElement>

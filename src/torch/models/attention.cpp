@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
 
 #include "torch/models/block_sizes.h"
@@ -73,11 +75,18 @@ at::Tensor Attention::attend(const at::Tensor& q,
   const std::int64_t queries = q.size(2);
   const std::int64_t past = k.size(2) - queries;
   std::vector<at::Tensor> blocks;
-  for (std::int64_t i = 0; i < queries; i += kQueryBlock) {
-    const std::int64_t count = std::min(kQueryBlock, queries - i);
+  // Small blocks skip more of what no query sees.
+  const std::int64_t block = fused(q) ? kFusedQueryBlock : kQueryBlock;
+  for (std::int64_t i = 0; i < queries; i += block) {
+    const std::int64_t count = std::min(block, queries - i);
     blocks.push_back(attend_block(q.narrow(2, i, count), k, v, past + i));
   }
   return blocks.size() == 1 ? blocks.front() : at::cat(blocks, 2);
+}
+
+// libtorch's kernel for CPUs keeps no scores, but knows no cap.
+bool Attention::fused(const at::Tensor& q) const {
+  return q.is_cpu() && cap_ == 0;
 }
 
 // Queries at [position, position + T) against the keys that they see.
@@ -91,19 +100,27 @@ at::Tensor Attention::attend_block(const at::Tensor& q,
       window_ > 0 ? std::max<std::int64_t>(0, position - window_ + 1) : 0;
   const at::Tensor keys = k.narrow(2, begin, end - begin);
   const at::Tensor values = v.narrow(2, begin, end - begin);
+  at::Tensor hidden;
+  if (queries > 1) {
+    const at::Tensor i =
+        at::arange(position, end, q.options().dtype(at::kLong)).unsqueeze(1);
+    const at::Tensor j = at::arange(begin, end, i.options());
+    hidden = j > i;
+    if (window_ > 0) hidden = hidden.logical_or(j <= i - window_);
+  }
+  if (fused(q)) {
+    std::optional<at::Tensor> seen;
+    if (hidden.defined()) seen = hidden.logical_not();
+    return at::scaled_dot_product_attention(
+        q, keys, values, seen, 0.0, /*is_causal=*/false, scale_, true);
+  }
   const std::int64_t groups = k.size(1);
   // [B, heads, T, D] -> [B, groups, heads / groups * T, D]
   const at::Tensor grouped = q.reshape({q.size(0), groups, -1, head_dim_});
   at::Tensor scores = at::matmul(grouped, keys.transpose(2, 3)).mul_(scale_);
   if (cap_ > 0) scores.div_(cap_).tanh_().mul_(cap_);
   scores = scores.view({q.size(0), q.size(1), queries, end - begin});
-  if (queries > 1) {
-    const at::Tensor i =
-        at::arange(position, end, scores.options().dtype(at::kLong))
-            .unsqueeze(1);
-    const at::Tensor j = at::arange(begin, end, i.options());
-    at::Tensor hidden = j > i;
-    if (window_ > 0) hidden = hidden.logical_or(j <= i - window_);
+  if (hidden.defined()) {
     scores.masked_fill_(hidden, -std::numeric_limits<double>::infinity());
   }
   const at::Tensor weights =

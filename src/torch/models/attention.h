@@ -41,6 +41,7 @@ class Attention : public torch::nn::Module {
   at::Tensor attend(const at::Tensor& q,
                     const at::Tensor& k,
                     const at::Tensor& v) const;
+  bool fused(const at::Tensor& q) const;
   at::Tensor attend_block(const at::Tensor& q,
                           const at::Tensor& k,
                           const at::Tensor& v,

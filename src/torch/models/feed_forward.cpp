@@ -16,6 +16,7 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
+#include "torch/models/row_ops.h"
 #include "torch/ops/grouped_linear_lowbit.h"
 #include "torch/ops/lowbit_rows.h"
 #include "torch/tensor/lowbit_rule.h"
@@ -48,8 +49,15 @@ GatedMlp::GatedMlp(const DecoderConfig& config, c10::ScalarType dtype)
 }
 
 at::Tensor GatedMlp::forward(const at::Tensor& x) {
-  return down_->forward(activate(gate_->forward(x), activation_) *
-                        up_->forward(x));
+  const at::Tensor gate = gate_->forward(x);
+  const at::Tensor up = up_->forward(x);
+  // Gates by gelu are scalar in the kernels.
+  if (activation_ != Activation::Silu || !takes_row_ops(gate) ||
+      !takes_row_ops(up)) {
+    return down_->forward(activate(gate, activation_) * up);
+  }
+  silu_rows(gate, up);
+  return down_->forward(gate);
 }
 
 Experts::Experts(const DecoderConfig& config, c10::ScalarType dtype)
@@ -116,8 +124,7 @@ at::Tensor Experts::forward(const at::Tensor& x,
                            both.narrow(1, half, half);
   const at::Tensor y = multiply_experts(inner, parameters_["down_proj"], ends);
   // Each result to a place of its own, so that a GPU adds in one order too.
-  const at::Tensor placed =
-      at::zeros({place.size(0), y.size(1)}, x.options());
+  const at::Tensor placed = at::zeros({place.size(0), y.size(1)}, x.options());
   placed.index_copy_(
       0, place, y * at::index_select(weights.reshape({-1, 1}), 0, place));
   return placed.reshape({x.size(0), chosen.size(1), y.size(1)}).sum(1);

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "torch/models/linear_layers.h"
+#include "torch/models/row_ops.h"
 
 namespace mantissa {
 
@@ -15,6 +16,9 @@ RmsNorm::RmsNorm(std::int64_t size,
 }
 
 at::Tensor RmsNorm::forward(const at::Tensor& x) {
+  if (takes_row_ops(x) && takes_row_ops(weight())) {
+    return rms_norm_rows(x, weight(), eps_, one_plus_);
+  }
   const at::Tensor wide = x.to(at::kFloat);
   const at::Tensor norm =
       wide * wide.square().mean(-1, /*keepdim=*/true).add(eps_).rsqrt();
