@@ -179,11 +179,11 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
   const auto [scale, type] = narrowest(std::move(grid.scale));
   const bool zeros = grid.zero.numel() != 0 && !all_zero(grid.zero);
   const auto values = static_cast<std::size_t>(layout_.metadata_values());
-  codes_.reserve(static_cast<std::size_t>(layout_.code_bytes()));
-  scales_.reserve(values * static_cast<std::size_t>(scale_bytes(type)));
-  if (zeros) zeros_.reserve(values);
-  sums_.reserve(static_cast<std::size_t>(layout_.tiles()) *
-                kernels::kLowbitTile * sizeof(float));
+  codes_ = HugePageBytes(static_cast<std::size_t>(layout_.code_bytes()));
+  scales_ = HugePageBytes(values * static_cast<std::size_t>(scale_bytes(type)));
+  if (zeros) zeros_ = HugePageBytes(values);
+  sums_ = HugePageBytes(static_cast<std::size_t>(layout_.tiles()) *
+                        kernels::kLowbitTile * sizeof(float));
   view_ = {layout_.bits,
            layout_.n,
            layout_.stored_k(),

@@ -9,7 +9,7 @@
 
 #include <mantissa/formats/encoding.h>
 
-#include "core/aligned_bytes.h"
+#include "core/huge_page_bytes.h"
 #include "kernels/lowbit_layout.h"
 
 namespace mantissa {
@@ -49,10 +49,10 @@ class LowbitWeight {
  private:
   std::shared_ptr<const Encoding> encoding_;
   kernels::LowbitLayout layout_;
-  AlignedBytes codes_;
-  AlignedBytes scales_;
-  AlignedBytes zeros_;
-  AlignedBytes sums_;
+  HugePageBytes codes_;
+  HugePageBytes scales_;
+  HugePageBytes zeros_;
+  HugePageBytes sums_;
   // Of compressed-tensors, as stored: weight_shape, static input scales.
   std::vector<HostTensor> kept_fields_;
   kernels::LowbitWeightView view_;

@@ -12,6 +12,7 @@
 #include <mantissa/core/tensor_view.h>
 #include <mantissa/torch/quantized_tensor.h>
 
+#include "core/peak_memory.h"
 #include "core/quoted.h"
 #include "torch/quantize/module_parameters.h"
 #include "torch/tensor/host_tensors.h"
@@ -19,6 +20,9 @@
 
 namespace mantissa {
 namespace {
+
+// Values of weights whose temporaries may stay in the process's memory.
+constexpr std::int64_t kPackedAtOnce = 1 << 22;
 
 // The stored weights of a parameter: one, or both sides of a tie.
 std::vector<const CheckpointWeight*> stored(const Parameter& parameter,
@@ -168,6 +172,7 @@ void load_parameters(torch::nn::Module& module,
                      c10::ScalarType dtype,
                      c10::Device device,
                      Int8Compute int8) {
+  std::int64_t packed = 0;
   for (const Parameter& parameter : parameters_of(module)) {
     const auto found = stored(parameter, weights);
     const CheckpointWeight& kept = *found.front();
@@ -183,6 +188,12 @@ void load_parameters(torch::nn::Module& module,
     value = value.to(device);
     if (int8 != Int8Compute::None && packing_refusal(value, int8).empty()) {
       value = packed_weight(value, int8);
+      // Packed weights lie elsewhere than what they were made from.
+      packed += value.numel();
+      if (packed >= kPackedAtOnce) {
+        give_back_free_memory();
+        packed = 0;
+      }
     }
     for (const ParameterPlace& place : parameter.places) place.put(value);
   }
