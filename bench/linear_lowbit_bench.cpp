@@ -18,6 +18,7 @@
 #include "machine_probes.h"
 
 #include "core/aligned_bytes.h"
+#include "core/huge_page_bytes.h"
 #include "kernels/linear_lowbit.h"
 #include "kernels/linear_lowbit_float.h"
 #include "kernels/lowbit_activations.h"
@@ -55,7 +56,7 @@ struct Weights {
     zeros = c.zeros ? values : 0;
     bytes = (codes + scales + zeros + 63) / 64 * 64;
     count = std::max<std::int64_t>(1, kRotation / bytes);
-    memory.reserve(static_cast<std::size_t>(count * bytes + 8192));
+    memory = HugePageBytes(static_cast<std::size_t>(count * bytes + 8192));
     std::mt19937 random(1);
     auto* words = memory.as<std::uint32_t>();
     for (std::int64_t i = 0; i < count * bytes / 4; ++i) words[i] = random();
@@ -81,7 +82,7 @@ struct Weights {
     return out;
   }
   std::int64_t codes, scales, zeros, bytes, count;
-  AlignedBytes memory;
+  HugePageBytes memory;
   LowbitWeightView view;
 };
 
@@ -220,15 +221,15 @@ class Bench {
     };
   }
 
-  const AlignedBytes& spare() {
+  const HugePageBytes& spare() {
     if (spare_.size() == 0) {
-      spare_.reserve(static_cast<std::size_t>(kRotation) + 8192);
+      spare_ = HugePageBytes(static_cast<std::size_t>(kRotation) + 8192);
       std::memset(spare_.data(), 1, spare_.size());
     }
     return spare_;
   }
   int repeats_;
-  AlignedBytes spare_;
+  HugePageBytes spare_;
   std::vector<AlignedBytes> workspaces_;
   LowbitActivationBuffer codes_;
   LowbitFloatBuffer floats_;

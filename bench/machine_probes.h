@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "core/aligned_bytes.h"
+#include "core/huge_page_bytes.h"
 #include "kernels/caps.h"
 
 namespace mantissa::kernels {
@@ -93,7 +93,7 @@ __attribute__((target("avx2"))) inline long read_avx2(const std::byte* p,
 }
 
 // Bytes a second that the team reads.
-inline double read_rate(Team& team, const AlignedBytes& memory) {
+inline double read_rate(Team& team, const HugePageBytes& memory) {
   const std::int64_t part = kRotation / team.size() / 128 * 128;
   const auto start = Clock::now();
   team.run([&](int t) { g_sink += read_avx2(memory.data() + t * part, part); });

@@ -11,7 +11,7 @@ namespace {
 constexpr int kUnits = 8;
 constexpr int kUnitBytes = 64;
 constexpr int64_t kTilesAtOnce = 8;  // whose codes stay in the second cache
-constexpr int64_t kAhead = 4096;     // bytes of codes fetched before their turn
+constexpr int64_t kAhead = 8192;     // bytes of codes fetched before their turn
 
 inline __m512i load(const void* p) { return _mm512_loadu_si512(p); }
 
@@ -151,7 +151,7 @@ void rows_by_tile(const LinearLowbitArgs& args,
       for (int c = 1; c < kChains; ++c) sum[r][c] = _mm512_setzero_si512();
     }
     for (int64_t c = k; c < end; c += kLowbitChunk) {
-      fetch_ahead<kBits>(chunk);
+      if (kBits < 8) fetch_ahead<kBits>(chunk);  // 8 bits come in time
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
         const __m512i codes_of = unit<kBits>(chunk, u);
