@@ -13,6 +13,7 @@
 
 #include "checkpoint/bounded_json.h"
 #include "checkpoint/carried_codes.h"
+#include "checkpoint/dialects/compressed_tensors.h"
 #include "checkpoint/quantized_reason.h"
 #include "core/quoted.h"
 
@@ -59,6 +60,8 @@ DecodedSource::DecodedSource(std::unique_ptr<CheckpointSource> source,
                   : without_quantization(source_->config_json())) {
   const std::string conflict = quantization_conflict(*source_);
   if (!conflict.empty()) throw Error(ErrorKind::Input, conflict);
+  const std::string transforms = unapplied_transforms(source_->config_json());
+  if (!transforms.empty()) throw Error(ErrorKind::Usage, transforms);
   quantized_->require_sound();
   if (!quantized_->leftovers().empty()) {
     const std::size_t part = quantized_->leftovers().front();

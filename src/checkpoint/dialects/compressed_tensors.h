@@ -71,6 +71,11 @@ class CompressedGroups {
 /// text_config and under its old name compression_config; null if none.
 nlohmann::ordered_json compressed_quantization(const std::string& config_json);
 
+/// Why the weights of such a config.json are not values of the model by
+/// themselves: its transform_config has schemes, rotations that a loader applies
+/// around layers. "" if they are.
+std::string unapplied_transforms(const std::string& config_json);
+
 /// The logical tensors behind a source of this convention.
 class CompressedCheckpoint final : public DialectCheckpoint {
  public:

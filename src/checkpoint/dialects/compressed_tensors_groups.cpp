@@ -314,4 +314,20 @@ Json compressed_quantization(const std::string& config_json) {
   return nullptr;
 }
 
+std::string unapplied_transforms(const std::string& config_json) {
+  const Json quantization = compressed_quantization(config_json);
+  if (quantization.is_null()) return {};
+  const auto transforms = quantization.find("transform_config");
+  if (transforms == quantization.end()) return {};
+  const bool none =
+      transforms->is_null() ||
+      (transforms->is_object() &&
+       transforms->value("config_groups", Json::object()).empty());
+  if (none) return {};
+  return "config.json: quantization_config: transform_config has schemes: the "
+         "weights count with rotations that a loader applies around layers, "
+         "which is not done here. Remedy: run it with vLLM, or start from the "
+         "model that it was made of";
+}
+
 }  // namespace mantissa

@@ -161,6 +161,23 @@ TEST_F(SchemesWithoutProductsTest, ACacheOfCodesIsRefused) {
   EXPECT_THAT(what, HasSubstr("mantissa convert --format plain"));
 }
 
+TEST_F(SchemesWithoutProductsTest, RotationsAroundLayersAreRefused) {
+  const auto out = run({"--scheme", "W4A16", "--group-size", "32"});
+  EXPECT_EQ(refused(out, {{"transform_config", nullptr}}), "");
+  EXPECT_EQ(refused(out, {{"transform_config", Json::object()}}), "");
+  EXPECT_EQ(
+      refused(out, {{"transform_config", {{"config_groups", Json::object()}}}}),
+      "");
+  const Json scheme = {{"type", "hadamard"}, {"apply", Json::array()}};
+  const Json members = {
+      {"transform_config", {{"config_groups", {{"R1", scheme}}}}}};
+  EXPECT_THAT(refused(out, members), HasSubstr("transform_config has schemes"));
+  const support::ToolResult converted = run_tool(
+      {"convert", out, "--format", "plain", "-o", dir_.path() / "plain"});
+  EXPECT_EQ(converted.exit_code, 2);
+  EXPECT_THAT(converted.err, HasSubstr("transform_config has schemes"));
+}
+
 TEST_F(SchemesWithoutProductsTest, ActivationsOfPlainWeightsAreRefused) {
   const auto in = dir_.path() / "in";
   const Json none = {{"ignore", Json::array()}};
