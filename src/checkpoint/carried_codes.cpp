@@ -324,6 +324,16 @@ std::shared_ptr<const Encoding> carried_from(
       target->shape());
 }
 
+std::string grid_key(const DialectTensor& tensor) {
+  std::string key = tensor.type + tensor.encoding->attributes_json();
+  const std::vector<FieldLayout> fields = tensor.encoding->fields();
+  if (fields.size() < 2 || grid_format(*tensor.encoding) == nullptr) return key;
+  // A group as long as a row becomes another strategy than one that is shorter.
+  const Shape& scale = fields[1].shape;
+  if (numel(scale) == 1) return key + " whole";
+  return !scale.empty() && scale.back() == 1 ? key + " rows" : key;
+}
+
 bool has_zero_points(const CheckpointSource& source,
                      const DialectTensor& tensor) {
   if (const auto* compressed =

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <memory>
-#include <string_view>
+#include <string>
 
 #include <mantissa/checkpoint/source.h>
 #include <mantissa/formats/encoding.h>
@@ -23,6 +23,11 @@ std::shared_ptr<const Encoding> carried_from(
     const CheckpointSource& source,
     const DialectTensor& tensor,
     const std::shared_ptr<const Encoding>& target);
+
+/// Equal for tensors that one config of another dialect may hold: of the same
+/// format with the same parameters. The shape counts only so far as one scale
+/// stands for a whole row, or for all of it.
+std::string grid_key(const DialectTensor& tensor);
 
 /// True when a zero point of the tensor is not 0.
 bool has_zero_points(const CheckpointSource& source,

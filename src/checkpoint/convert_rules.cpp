@@ -40,17 +40,17 @@ class Configs {
     for (std::size_t i = 0; i < source.tensors().size(); ++i) {
       const DialectTensor& tensor = source.tensor(i);
       if (tensor.plain()) continue;
-      bool& asymmetric = asymmetric_[key(tensor)];
+      bool& asymmetric = asymmetric_[grid_key(tensor)];
       asymmetric = asymmetric || has_zero_points(source.stored(), tensor);
     }
   }
 
   ConfigPtr of(const DialectTensor& tensor) {
-    ConfigPtr& config = configs_[key(tensor)];
+    ConfigPtr& config = configs_[grid_key(tensor)];
     if (config != nullptr) return config;
     try {
       config = target_.equivalent_config(*tensor.encoding,
-                                         asymmetric_.at(key(tensor)));
+                                         asymmetric_.at(grid_key(tensor)));
     } catch (const Error& error) {
       throw Error(ErrorKind::Usage,
                   fmt::format("tensor {}: {} cannot become {}: {}. Remedy: "
@@ -69,11 +69,6 @@ class Configs {
   }
 
  private:
-  // Attributes speak of blocks, which for rows and tensors depend on the shape.
-  static std::string key(const DialectTensor& tensor) {
-    return tensor.type + tensor.encoding->attributes_json();
-  }
-
   const DecodedSource& source_;
   const Dialect& target_;
   std::map<std::string, bool> asymmetric_;

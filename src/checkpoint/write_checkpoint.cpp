@@ -25,12 +25,6 @@ namespace {
 
 constexpr std::int64_t kStepBytes = std::int64_t{1} << 20;
 
-// Formats whose parameters are equal become one scheme; it has zero points when
-// one of its tensors does.
-std::string scheme_key(const DialectTensor& tensor) {
-  return tensor.type + tensor.encoding->attributes_json();
-}
-
 // Where an encoder writes a tensor of the plan.
 class FileSink final : public FieldSink {
  public:
@@ -87,10 +81,12 @@ class CheckpointWriter {
   }
 
  private:
+  // Formats whose parameters are equal become one scheme; it has zero points
+  // when one of its tensors does.
   void find_zero_points() {
     for (const NewTensor& tensor : tensors_) {
       if (tensor.stored.plain()) continue;
-      bool& any = zero_points_[scheme_key(tensor.stored)];
+      bool& any = zero_points_[grid_key(tensor.stored)];
       any = any || has_zero_points(source_, tensor.stored);
     }
   }
@@ -127,7 +123,7 @@ class CheckpointWriter {
     if (own.encoding == tensor.encoding) return own.encoding;
     try {
       const ConfigPtr config = dialect_->equivalent_config(
-          *tensor.encoding, zero_points_.at(scheme_key(tensor)));
+          *tensor.encoding, zero_points_.at(grid_key(tensor)));
       const WeightChoice choice = dialect_->stored_form(
           config->choose(tensor.encoding->shape(), tensor.encoding->dtype()));
       if (choice.encoding == nullptr) {
@@ -228,7 +224,7 @@ class CheckpointWriter {
   const CheckpointSource& source_;
   std::span<const NewTensor> tensors_;
   const Dialect* dialect_;
-  std::map<std::string, bool> zero_points_;  // by scheme_key()
+  std::map<std::string, bool> zero_points_;  // by grid_key()
   Plan plan_;
   std::vector<std::size_t> planned_of_;  // parallel to tensors_
   std::map<std::string, std::uint64_t> written_;

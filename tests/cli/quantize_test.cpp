@@ -62,6 +62,42 @@ TEST_F(QuantizeTest, WritesADirectoryThatVerifies) {
   EXPECT_FALSE(fs::exists(out().string() + ".partial"));
 }
 
+// A group as long as a row is another strategy than the same group elsewhere.
+TEST_F(QuantizeTest, GroupsOfARowAndShorterOnesConvertTogether) {
+  // The first tensor, down_proj, gets rows of one group, q_proj rows of two.
+  auto tensors = support::load_tensors(model() / "model.safetensors");
+  for (int i = 0; i < 3; ++i) {
+    const std::string layer = "model.layers." + std::to_string(i);
+    std::swap(tensors.at(layer + ".mlp.down_proj.weight"),
+              tensors.at(layer + ".self_attn.q_proj.weight"));
+  }
+  support::save_tensors(model() / "model.safetensors", tensors);
+  for (const char* config :
+       {"intx_weight_only:weight_dtype=int4,granularity=per_group(64)",
+        "intx_weight_only:weight_dtype=int8,granularity=per_group(64),"
+        "mapping_type=ASYMMETRIC"}) {
+    SCOPED_TRACE(config);
+    ASSERT_EQ(quantize({"-c", config, "--force"}).exit_code, 0);
+    std::string from = "out";
+    for (const char* format : {"compressed-tensors", "torchao"}) {
+      const ToolResult result = run_tool({"convert",
+                                          out(from).string(),
+                                          "--format",
+                                          format,
+                                          "--force",
+                                          "-o",
+                                          out(format).string()});
+      ASSERT_EQ(result.exit_code, 0) << result.err;
+      const ToolResult diff = run_tool(
+          {"diff", out().string(), out(format).string(), "--json"});
+      const auto compared = nlohmann::json::parse(diff.out);
+      EXPECT_EQ(compared["equal"], compared["compared"]) << diff.out;
+      EXPECT_EQ(run_tool({"verify", out(format).string()}).exit_code, 0);
+      from = format;
+    }
+  }
+}
+
 TEST_F(QuantizeTest, BytesDoNotDependOnWorkersOrInstructionSet) {
   for (const char* config : {"int8_weight_only",
                              "int8_weight_only:granularity=per_tensor()",
