@@ -21,6 +21,7 @@
 #include "checkpoint/hash.h"
 #include "checkpoint/remove_tree.h"
 #include "core/crash_point.h"
+#include "core/quoted.h"
 
 namespace mantissa {
 namespace {
@@ -264,6 +265,37 @@ void OutputDirectory::clear() {
   for (const fs::directory_entry& entry : fs::directory_iterator(partial_)) {
     if (entry.path().filename() != kLock) remove_tree(entry.path());
   }
+}
+
+void OutputDirectory::require_only(std::set<std::string> files) const {
+  files.insert({kLock, kJournal});
+  const auto is_expected = [&](const fs::directory_entry& entry) {
+    const std::string name =
+        entry.path().lexically_relative(partial_).generic_string();
+    const fs::file_status status = entry.symlink_status();
+    if (!fs::is_directory(status)) {
+      return fs::is_regular_file(status) && files.contains(name);
+    }
+    const auto inside = files.lower_bound(name + "/");
+    return inside != files.end() && inside->starts_with(name + "/");
+  };
+  std::set<std::string> strays;
+  for (const auto& entry : fs::recursive_directory_iterator(partial_)) {
+    if (is_expected(entry)) continue;
+    strays.insert(entry.path().lexically_relative(partial_).string());
+  }
+  if (strays.empty()) return;
+  throw Error(ErrorKind::Usage,
+              fmt::format("{}: {}{} would become part of {}, but this run does "
+                          "not write such; remove {}, or begin again with "
+                          "--restart",
+                          partial_.string(),
+                          quoted_name(*strays.begin()),
+                          strays.size() == 1
+                              ? ""
+                              : fmt::format(" and {} more", strays.size() - 1),
+                          out_.string(),
+                          strays.size() == 1 ? "it" : "them"));
 }
 
 fs::path OutputDirectory::path(const std::string& name) const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -58,6 +59,9 @@ class OutputDirectory {
   std::filesystem::path path(const std::string& name) const;
   /// Removes everything that an earlier run left.
   void clear();
+  /// Throws Error(Usage) naming what is none of these files, or not a regular
+  /// file: it would be published along. Lock and journal may be there.
+  void require_only(std::set<std::string> files) const;
   /// Removes OUT.partial altogether.
   void discard();
   /// Opens a shard and puts its header; its data follows by write(). The data

@@ -41,6 +41,15 @@ std::istringstream words_of(const fs::path& directory) {
       fmt::format("{}: {}: {}", path.string(), what, std::strerror(code)));
 }
 
+// A FIFO or a device of this name is not of ours, and would not be released.
+void require_regular(int file, const fs::path& path) {
+  struct stat info{};
+  if (::fstat(file, &info) == 0 && S_ISREG(info.st_mode)) return;
+  ::close(file);
+  throw Error(ErrorKind::Target,
+              path.string() + ": is no regular file; remove it");
+}
+
 // 0 for what is no directory.
 ino_t inode_of(const fs::path& directory) {
   struct stat info{};
@@ -52,9 +61,11 @@ ino_t inode_of(const fs::path& directory) {
 
 OutputLock::OutputLock(const fs::path& directory, const fs::path& out)
     : path_(directory / kFile) {
-  file_ =
-      ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  file_ = ::open(path_.c_str(),
+                 O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+                 0666);
   if (file_ < 0) fail("cannot create", path_);
+  require_regular(file_, path_);
   if (::flock(file_, LOCK_EX | LOCK_NB) == 0) return;
   ::close(file_);
   refuse(out, holder(directory));
@@ -75,8 +86,10 @@ void OutputLock::note(const fs::path& old) {
 
 std::string OutputLock::holder(const fs::path& directory) {
   const fs::path lock = directory / kFile;
-  const int file = ::open(lock.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  const int file =
+      ::open(lock.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (file < 0) return {};
+  require_regular(file, lock);
   std::string name;
   if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
     words_of(directory) >> name;

@@ -27,7 +27,8 @@ class OutputLock {
   /// Throws the Error(Target) that the constructor throws.
   [[noreturn]] static void refuse(const std::filesystem::path& out,
                                   const std::string& holder);
-  /// Process that holds the lock of a directory, "" when nobody does.
+  /// Process that holds the lock of a directory, "" when nobody does. Throws
+  /// Error(Target) where no regular file has the name.
   static std::string holder(const std::filesystem::path& directory);
   /// True when the process that wrote `out` said that `old` is the directory
   /// that it put in its place: what a kill after the exchange leaves.

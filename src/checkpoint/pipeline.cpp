@@ -9,6 +9,7 @@
 #include <limits>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -40,6 +41,17 @@ struct UnitState {
   bool done = false;
   std::vector<std::uint64_t> xxh3 = {};
 };
+
+// Everything that OUT will hold.
+std::set<std::string> file_names(const Plan& plan) {
+  std::set<std::string> names = {Manifest::kFile};
+  for (const Shard& shard : plan.shards) names.insert(shard.file);
+  for (const TextFile& text : plan.texts) names.insert(text.name);
+  for (const Companion& companion : plan.companions) {
+    names.insert(companion.name);
+  }
+  return names;
+}
 
 class Run {
  public:
@@ -94,7 +106,11 @@ class Run {
     const std::filesystem::path path = out.path(OutputDirectory::kJournal);
     if (options_.existing.resume) {
       contents = read_journal(path, head_, plan_);
-      if (!contents) out.clear();
+      if (contents) {
+        out.require_only(file_names(plan_));
+      } else {
+        out.clear();
+      }
     }
     for (const Shard& shard : plan_.shards) out.open_shard(shard);
     if (contents) {

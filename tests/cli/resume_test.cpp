@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -192,6 +194,45 @@ TEST_F(ResumeTest, AnotherInputConfigOrVersionIsRefused) {
   refused({}, "version");
   EXPECT_EQ(run({"--restart"}).exit_code, 0);
   EXPECT_EQ(directory_contents(out()), expected());
+}
+
+// What another program put there would be published as a part of OUT.
+TEST_F(ResumeTest, FilesThatTheRunDoesNotWriteAreRefused) {
+  const auto refused = [&](const fs::path& name) {
+    SCOPED_TRACE(name);
+    const ToolResult result = run({"--resume"});
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(name.string()));
+    EXPECT_THAT(result.err, HasSubstr("--restart"));
+    EXPECT_FALSE(fs::exists(out()));
+    fs::remove(partial() / name);
+  };
+  crash("journal.synced:5");
+  std::ofstream(partial() / "evil.txt") << "x";
+  refused("evil.txt");
+  fs::create_directory(partial() / "original");
+  refused("original");
+  shard_size_ = "5GB";
+  remove_output();
+  crash("publish.before_rename:1");
+  std::ofstream(partial() / "model.safetensors.index.json") << "{}";
+  refused("model.safetensors.index.json");
+  fs::remove(partial() / "tokenizer.json");
+  fs::create_symlink(model() / "tokenizer.json", partial() / "tokenizer.json");
+  refused("tokenizer.json");
+  EXPECT_EQ(run({"--resume"}).exit_code, 0);
+  EXPECT_EQ(directory_contents(out()), expected());
+}
+
+TEST_F(ResumeTest, ALockThatIsNoFileDoesNotHang) {
+  crash("journal.synced:5");
+  fs::remove(partial() / ".lock");
+  ASSERT_EQ(::mkfifo((partial() / ".lock").c_str(), 0666), 0);
+  for (const char* flag : {"--resume", "--restart"}) {
+    const ToolResult result = run({flag});
+    EXPECT_EQ(result.exit_code, 3) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(".lock: is no regular file"));
+  }
 }
 
 TEST_F(ResumeTest, SignalsLeaveAValidJournal) {
