@@ -1,6 +1,7 @@
 #include "checkpoint/manifest.h"
 
 #include <set>
+#include <span>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -37,7 +38,8 @@ std::string section(const std::map<std::string, ManifestEntry>& entries) {
   return out + (entries.empty() ? "}" : "\n  }");
 }
 
-// {"schema_version", "tool_version", "files": {name: entry}, "tensors": ...}
+// {"schema_version", "tool_version", "files": {name: entry}, "headers": ...,
+// "tensors": ...}
 class ManifestSax final : public StrictSax {
  public:
   ManifestSax(std::string label, Manifest& manifest)
@@ -51,10 +53,8 @@ class ManifestSax final : public StrictSax {
       fail("expected objects of files and tensors");
     }
     if (depth() == 2) {
-      if (key_ != "files" && key_ != "tensors") {
-        fail("unexpected object " + quoted_name(key_));
-      }
-      section_ = key_ == "files" ? &manifest_.files : &manifest_.tensors;
+      section_ = section_of(key_);
+      if (section_ == nullptr) fail("unexpected object " + quoted_name(key_));
     }
     if (depth() == 3) {
       const auto [at, added] = section_->try_emplace(key_);
@@ -63,6 +63,12 @@ class ManifestSax final : public StrictSax {
       name_ = key_;
       fields_.clear();
     }
+  }
+
+  std::map<std::string, ManifestEntry>* section_of(std::string_view key) {
+    if (key == "files") return &manifest_.files;
+    if (key == "headers") return &manifest_.headers;
+    return key == "tensors" ? &manifest_.tensors : nullptr;
   }
 
   void on_key(std::string& key) override {
@@ -129,10 +135,18 @@ class ManifestSax final : public StrictSax {
 std::string Manifest::to_json() const {
   return fmt::format(
       "{{\n  \"schema_version\": 1,\n  \"tool_version\": {},\n"
-      "  \"files\": {},\n  \"tensors\": {}\n}}\n",
+      "  \"files\": {},\n{}  \"tensors\": {}\n}}\n",
       quoted_json(tool_version),
       section(files),
+      headers.empty() ? ""
+                      : fmt::format("  \"headers\": {},\n", section(headers)),
       section(tensors));
+}
+
+void Manifest::add_header(const std::string& file, std::string_view header) {
+  headers[file] = {"",
+                   static_cast<std::int64_t>(header.size()),
+                   hash64(std::as_bytes(std::span(header)))};
 }
 
 Manifest parse_manifest(std::string_view text, const std::string& label) {

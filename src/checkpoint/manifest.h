@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace mantissa {
 
@@ -15,14 +16,19 @@ struct ManifestEntry {
   std::uint64_t xxh3 = 0;
 };
 
-/// mantissa_manifest.json: what every tensor and every small file of an output
-/// directory hashes to.
+/// mantissa_manifest.json: what every tensor, every header of a weight file and
+/// every small file of an output directory hashes to.
 struct Manifest {
   static constexpr const char* kFile = "mantissa_manifest.json";
 
   std::string tool_version;
   std::map<std::string, ManifestEntry> files;
+  /// First 8 + N bytes of the weight files, by name; empty in older manifests.
+  std::map<std::string, ManifestEntry> headers = {};
   std::map<std::string, ManifestEntry> tensors;
+
+  /// Notes a weight file's first 8 + N bytes.
+  void add_header(const std::string& file, std::string_view header);
 
   /// Text of the file: names in order, no time and no place.
   std::string to_json() const;

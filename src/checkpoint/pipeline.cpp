@@ -298,6 +298,9 @@ class Run {
   Manifest write_small_files(OutputDirectory& out) {
     Manifest manifest;
     manifest.tool_version = kVersion;
+    for (const Shard& shard : plan_.shards) {
+      manifest.add_header(shard.file, shard.header);
+    }
     for (const TextFile& text : plan_.texts) {
       out.write_text(text.name, text.text);
       note_file(out, text.name, manifest);

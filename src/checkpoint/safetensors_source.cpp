@@ -165,8 +165,17 @@ void SafetensorsSource::add_shard(const fs::path& path,
          .stored_bytes = entry.end - entry.begin});
   }
   merge_metadata(std::move(header.metadata));
-  shards_.push_back(
-      {std::move(name), std::move(file), Hash128().add(span).hex()});
+  shards_.push_back({std::move(name),
+                     std::move(file),
+                     Hash128().add(span).hex(),
+                     static_cast<std::int64_t>(bytes.size())});
+}
+
+std::string SafetensorsSource::header(std::size_t shard) const {
+  const Shard& from = shards_.at(shard);
+  std::string bytes(static_cast<std::size_t>(from.header_bytes), '\0');
+  from.file.read_at(0, std::as_writable_bytes(std::span(bytes)));
+  return bytes;
 }
 
 void SafetensorsSource::merge_metadata(

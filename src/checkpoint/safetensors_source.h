@@ -68,6 +68,12 @@ class SafetensorsSource final : public CheckpointSource {
   /// XXH3 of the bytes of a tensor.
   std::uint64_t hash(std::size_t index) const;
   std::size_t shard_count() const { return shards_.size(); }
+  /// First 8 + N bytes of file `shard`, read again.
+  std::string header(std::size_t shard) const;
+  /// Name of file `shard`.
+  const std::string& file_name(std::size_t shard) const {
+    return shards_[shard].name;
+  }
   /// Metadata keys whose values differ between shards; metadata() holds the
   /// first. A key that some shard lacks counts.
   const std::vector<std::string>& metadata_conflicts() const {
@@ -79,6 +85,7 @@ class SafetensorsSource final : public CheckpointSource {
     std::string name;
     InputFile file;
     std::string header_hash;
+    std::int64_t header_bytes;
   };
   struct Location {
     std::size_t shard;

@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 
 #include <fmt/format.h>
@@ -35,6 +36,20 @@ std::string differs(const ManifestEntry& wanted,
   return {};
 }
 
+std::string differs(const SafetensorsSource& source,
+                    std::size_t index,
+                    const ManifestEntry& wanted) {
+  const std::string& file = source.shard_name(index);
+  if (wanted.file != file) {
+    return fmt::format("{}puts it in {}, but {} holds it",
+                       kSays,
+                       quoted_name(wanted.file),
+                       quoted_name(file));
+  }
+  return differs(
+      wanted, source.tensors()[index].stored_bytes, source.hash(index));
+}
+
 void check_tensors(const SafetensorsSource& source,
                    const Manifest& manifest,
                    int workers,
@@ -49,12 +64,40 @@ void check_tensors(const SafetensorsSource& source,
         const std::string what =
             entry == manifest.tensors.end()
                 ? std::string(kSays) + "does not list it"
-                : differs(
-                      entry->second, tensor.stored_bytes, source.hash(index));
+                : differs(source, index, entry->second);
         if (what.empty()) return;
         const std::lock_guard lock(mutex);
         findings.push_back({Severity::Wrong, tensor.name, what});
       });
+}
+
+// Manifests of older versions have no headers.
+void check_headers(const SafetensorsSource& source,
+                   const Manifest& manifest,
+                   std::vector<Finding>& findings) {
+  if (manifest.headers.empty()) return;
+  std::map<std::string, ManifestEntry> left = manifest.headers;
+  const auto find = [&](const std::string& file, const std::string& what) {
+    findings.push_back(wrong(
+        "", fmt::format("header of {}: {}", quoted_name(file), what)));
+  };
+  for (std::size_t i = 0; i < source.shard_count(); ++i) {
+    const auto entry = left.find(source.file_name(i));
+    if (entry == left.end()) {
+      find(source.file_name(i), std::string(kSays) + "does not list it");
+      continue;
+    }
+    const std::string header = source.header(i);
+    const std::string what =
+        differs(entry->second,
+                static_cast<std::int64_t>(header.size()),
+                hash64(std::as_bytes(std::span(header))));
+    if (!what.empty()) find(source.file_name(i), what);
+    left.erase(entry);
+  }
+  for (const auto& [file, entry] : left) {
+    find(file, std::string(kSays) + "lists it, but it is no file of weights");
+  }
 }
 
 void check_file(const SafetensorsSource& source,
@@ -92,6 +135,7 @@ std::vector<Finding> verify_manifest(const SafetensorsSource& source,
   }
   if (!manifest) return findings;
   check_tensors(source, *manifest, workers, findings);
+  check_headers(source, *manifest, findings);
   std::map<std::string_view, bool> present;
   for (const SourceTensor& tensor : source.tensors()) {
     present[tensor.name] = true;

@@ -190,6 +190,9 @@ class CheckpointWriter {
   Manifest finish(OutputDirectory& out) const {
     Manifest manifest;
     manifest.tool_version = kVersion;
+    for (const Shard& shard : plan_.shards) {
+      manifest.add_header(shard.file, shard.header);
+    }
     const auto note = [&](const std::string& name) {
       const auto [bytes, xxh3] = hash_file(out.path(name));
       manifest.files[name] = {"", bytes, xxh3};

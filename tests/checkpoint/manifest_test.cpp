@@ -25,6 +25,17 @@ TEST(Manifest, IsReadAsItWasWritten) {
   EXPECT_EQ(read.tensors.at("w\n").xxh3, 9U);
 }
 
+TEST(Manifest, HasHeadersButNeedNot) {
+  Manifest manifest{.tool_version = "1", .files = {}, .tensors = {}};
+  EXPECT_THAT(manifest.to_json(), testing::Not(HasSubstr("headers")));
+  EXPECT_TRUE(parse_manifest(manifest.to_json(), "m").headers.empty());
+  manifest.add_header("a.safetensors", "abc");
+  const Manifest read = parse_manifest(manifest.to_json(), "m");
+  EXPECT_EQ(read.to_json(), manifest.to_json());
+  EXPECT_EQ(read.headers.at("a.safetensors").bytes, 3);
+  EXPECT_EQ(read.headers.at("a.safetensors").xxh3, 0x78af5f94892f3950U);
+}
+
 class ManifestHostile : public testing::TestWithParam<HostileFile> {};
 
 TEST_P(ManifestHostile, IsRefusedByName) {

@@ -197,6 +197,43 @@ TEST_F(FaultsTest, VerifyComparesWithTheManifest) {
   EXPECT_EQ(run_tool({"verify", out().string()}).exit_code, 4);
 }
 
+// Any byte of header and manifest counts: each is changed by one bit.
+TEST_F(FaultsTest, VerifyFindsEveryFlippedByteOfHeaderAndManifest) {
+  ASSERT_EQ(run_tool(words()).exit_code, 0);
+  const auto contents = directory_contents(out());
+  const std::string& weights = contents.at("model.safetensors");
+  std::uint64_t header = 0;
+  std::memcpy(&header, weights.data(), sizeof(header));
+  const auto found = [&](const char* file, std::size_t at) {
+    std::string bytes = contents.at(file);
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    std::ofstream(out() / file, std::ios::binary) << bytes;
+    const int code = run_tool({"verify", out().string()}).exit_code;
+    std::ofstream(out() / file, std::ios::binary) << contents.at(file);
+    return code != 0;
+  };
+  // One in 16: each takes a process.
+  for (std::size_t at = 0; at < 8 + header; at += 16) {
+    EXPECT_TRUE(found("model.safetensors", at)) << at;
+  }
+  const std::string spoken = "\"file\": \"model";
+  const std::size_t name =
+      contents.at("mantissa_manifest.json").find(spoken) + spoken.size();
+  EXPECT_TRUE(found("mantissa_manifest.json", name));
+  EXPECT_EQ(run_tool({"verify", out().string()}).exit_code, 0);
+}
+
+TEST_F(FaultsTest, AnOlderManifestHasNoHeaders) {
+  ASSERT_EQ(run_tool(words()).exit_code, 0);
+  std::string text = directory_contents(out())["mantissa_manifest.json"];
+  const std::size_t begin = text.find("  \"headers\"");
+  ASSERT_NE(begin, std::string::npos);
+  text.erase(begin, text.find("  \"tensors\"") - begin);
+  std::ofstream(out() / "mantissa_manifest.json") << text;
+  const ToolResult result = run_tool({"verify", out().string()});
+  EXPECT_EQ(result.exit_code, 0) << result.out;
+}
+
 std::int64_t peak_memory(const ToolResult& result) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   if (result.exit_code != 0) return std::numeric_limits<std::int64_t>::max();
