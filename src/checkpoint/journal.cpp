@@ -85,6 +85,12 @@ std::string Journal::head(const Plan& plan,
   return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string run_identity(const Plan& plan,
+                         const CheckpointSource& source,
+                         const ConfigPtr& config) {
+  return Hash128().add(Journal::head(plan, source, config)).hex();
+}
+
 Journal::Journal(std::filesystem::path path,
                  const std::string& head,
                  std::int64_t keep,

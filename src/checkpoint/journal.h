@@ -66,6 +66,12 @@ class Journal {
   std::chrono::steady_clock::time_point last_;
 };
 
+/// XXH3 of the journal's first line: equal for runs that may continue each
+/// other.
+std::string run_identity(const Plan& plan,
+                         const CheckpointSource& source,
+                         const ConfigPtr& config);
+
 /// What an earlier run left.
 struct JournalContents {
   std::vector<JournalEntry> entries;  ///< one a unit

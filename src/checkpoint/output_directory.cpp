@@ -19,6 +19,7 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/hash.h"
+#include "checkpoint/manifest.h"
 #include "checkpoint/remove_tree.h"
 #include "core/crash_point.h"
 #include "core/quoted.h"
@@ -87,19 +88,27 @@ bool is_of_checkpoint(const fs::path& name) {
   return name == "config.json" || name.extension() == ".safetensors";
 }
 
+[[noreturn]] void refuse_standing(const fs::path& out,
+                                  Existing existing,
+                                  fs::file_status status) {
+  const char* what = " exists; --force replaces it";
+  if (!fs::is_directory(status)) {
+    what = " exists and is no directory; choose another place";
+  } else if (existing.resume && is_published(out)) {
+    what =
+        " is complete: an earlier run published it, and whether that was this "
+        "one is not known (its report would tell); --force replaces it";
+  }
+  throw Error(ErrorKind::Usage, out.string() + what);
+}
+
 void check_standing(const fs::path& out, Existing existing) {
   const fs::path partial = partial_path(out);
   if (existing.resume && is_published_with_journal(out)) return;
   std::error_code ignored;
   const fs::file_status status = fs::symlink_status(out, ignored);
   if (fs::exists(status)) {
-    if (!existing.replace) {
-      throw Error(ErrorKind::Usage,
-                  out.string() + (fs::is_directory(status)
-                                      ? " exists; --force replaces it"
-                                      : " exists and is no directory; choose "
-                                        "another place"));
-    }
+    if (!existing.replace) refuse_standing(out, existing, status);
     if (!fs::is_directory(status)) {
       throw Error(ErrorKind::Usage,
                   out.string() +
@@ -420,7 +429,7 @@ void OutputDirectory::copy(const Companion& companion) {
   }
 }
 
-void OutputDirectory::publish() {
+void OutputDirectory::publish(const std::function<void()>& published) {
   for (const int shard : shards_) {
     if (::fsync(shard) != 0) throw_errno("cannot sync", partial_);
   }
@@ -446,6 +455,8 @@ void OutputDirectory::publish() {
   }
   crash_point("publish.after_rename");
   sync_path(parent_of(out_));
+  if (published) published();
+  crash_point("publish.told");
   tidy_published(out_);
 }
 
@@ -455,6 +466,15 @@ bool is_published_with_journal(const fs::path& out) {
       without_slash(out) / OutputDirectory::kJournal, ignored));
 }
 
+bool is_published(const fs::path& out) {
+  const fs::path place = without_slash(out);
+  std::error_code ignored;
+  return fs::is_directory(fs::symlink_status(place, ignored)) &&
+         fs::is_regular_file(
+             fs::symlink_status(place / Manifest::kFile, ignored)) &&
+         !fs::exists(fs::symlink_status(partial_path(place), ignored));
+}
+
 void tidy_published(const fs::path& out) {
   const fs::path place = without_slash(out);
   // After an exchange the old directory stands here.
@@ -462,6 +482,7 @@ void tidy_published(const fs::path& out) {
   crash_point("publish.old_removed");
   fs::remove(place / kLock);
   fs::remove(place / OutputDirectory::kJournal);
+  crash_point("publish.tidied");
   sync_path(place);
   sync_path(parent_of(place));
 }

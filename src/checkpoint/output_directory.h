@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <set>
 #include <span>
@@ -85,8 +86,9 @@ class OutputDirectory {
   /// Makes everything written to shards so far durable.
   void sync_data();
   /// Syncs everything and renames OUT.partial to OUT; an old OUT is exchanged
-  /// in one step and deleted last.
-  void publish();
+  /// in one step and deleted last. `published` is called between the two, when
+  /// the journal still tells of a kill.
+  void publish(const std::function<void()>& published = {});
 
   /// Name of the journal inside the directory.
   static constexpr const char* kJournal = ".journal.jsonl";
@@ -102,6 +104,10 @@ class OutputDirectory {
 /// True when OUT was renamed into place by a run that was killed before it
 /// could tidy up: complete, with the journal still inside.
 bool is_published_with_journal(const std::filesystem::path& out);
+
+/// True when OUT is a directory with a manifest, which the last step of a run
+/// writes, and no OUT.partial stands beside it.
+bool is_published(const std::filesystem::path& out);
 
 /// Removes lock, journal and the old directory that was exchanged.
 void tidy_published(const std::filesystem::path& out);

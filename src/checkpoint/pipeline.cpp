@@ -28,6 +28,7 @@
 #include "checkpoint/journal.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/unit_writer.h"
+#include "core/crash_point.h"
 #include "core/peak_memory.h"
 #include "core/stopwatch.h"
 
@@ -65,6 +66,7 @@ class Run {
         head_(Journal::head(plan, source, recorded)),
         states_(plan.tensors.size()) {
     result_.tensors.resize(plan.tensors.size());
+    result_.identity = run_identity(plan, source, recorded);
     result_.workers = options.workers;
     progress_.tensors = static_cast<std::int64_t>(plan.tensors.size());
     progress_.bytes = plan.source_bytes;
@@ -85,8 +87,7 @@ class Run {
     } else {
       write();
     }
-    result_.seconds = seconds_since(start_);
-    result_.peak_memory = peak_memory();
+    measure();
     return std::move(result_);
   }
 
@@ -95,8 +96,32 @@ class Run {
   void tidy() {
     const auto contents =
         read_journal(options_.out / OutputDirectory::kJournal, head_, plan_);
-    if (contents) take_over(*contents, nullptr);
+    if (contents) {
+      take_over(*contents, nullptr);
+      take_hashes();
+      tell(options_.before_publish);
+    }
+    tell(options_.published);
     tidy_published(options_.out);
+  }
+
+  // Of tensors that were written in several units, which the journal lacks.
+  void take_hashes() {
+    const auto published = published_hashes(plan_, options_.out);
+    if (!published) return;
+    for (std::size_t i = 0; i < plan_.tensors.size(); ++i) {
+      result_.tensors[i].xxh3 = published->tensors[i].xxh3;
+    }
+  }
+
+  void measure() {
+    result_.seconds = seconds_since(start_);
+    result_.peak_memory = peak_memory();
+  }
+
+  void tell(const std::function<void(const RunResult&)>& listener) {
+    measure();
+    if (listener) listener(result_);
   }
 
   void write() {
@@ -132,7 +157,9 @@ class Run {
     }
     const Manifest manifest = write_small_files(out);
     out.write_text(Manifest::kFile, manifest.to_json());
-    out.publish();
+    tell(options_.before_publish);
+    crash_point("report.written");
+    out.publish([this] { tell(options_.published); });
   }
 
   // Believes the claims of a journal whose bytes are still what they were.
@@ -352,6 +379,22 @@ RunResult run_plan(const Plan& plan,
                    const RunOptions& options) {
   require_runnable(plan);
   return Run(plan, source, recorded, options).run();
+}
+
+std::optional<RunResult> published_hashes(const Plan& plan,
+                                          const std::filesystem::path& out) {
+  const std::optional<Manifest> manifest = read_manifest(out);
+  if (!manifest) return {};
+  RunResult result;
+  result.tensors.resize(plan.tensors.size());
+  for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
+    for (const FileTensor& file : plan.tensors[i].outputs) {
+      const auto entry = manifest->tensors.find(file.name);
+      if (entry == manifest->tensors.end()) return {};
+      result.tensors[i].xxh3.push_back(entry->second.xxh3);
+    }
+  }
+  return result;
 }
 
 std::map<std::string, std::string> find_nonfinite_tensors(

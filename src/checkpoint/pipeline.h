@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include <mantissa/checkpoint/source.h>
@@ -39,6 +40,11 @@ struct RunOptions {
       finished = {};
   /// About ten times a second.
   std::function<void(const RunProgress& progress)> tick = {};
+  /// When OUT.partial is complete and checked, before it becomes OUT: a report
+  /// that is written here is complete whenever OUT stands. From one thread.
+  std::function<void(const RunResult& result)> before_publish = {};
+  /// When OUT stands. After a kill up to here --resume calls both again.
+  std::function<void(const RunResult& result)> published = {};
   /// True: stop soon, with a valid journal.
   std::function<bool()> stop = {};
 };
@@ -52,6 +58,11 @@ RunResult run_plan(const Plan& plan,
                    const CheckpointSource& source,
                    const ConfigPtr& recorded,
                    const RunOptions& options);
+
+/// A result with the hashes of outputs alone, as the manifest of a directory
+/// that was published has them; nothing when it has not all of them.
+std::optional<RunResult> published_hashes(const Plan& plan,
+                                          const std::filesystem::path& out);
 
 /// Reads every tensor that the plan would encode and returns those with NaN or
 /// Inf, each with what was found ("NaN or Inf at index 17").

@@ -60,6 +60,7 @@ struct RunResult {
   std::int64_t peak_memory = 0;       ///< bytes, largest resident set
   int workers = 1;
   std::int64_t resumed = 0;  ///< tensors taken over by --resume
+  std::string identity = {};  ///< run_identity(): what it was made from
 };
 
 }  // namespace mantissa

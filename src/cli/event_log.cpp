@@ -1,5 +1,8 @@
 #include "cli/event_log.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cmath>
 #include <ctime>
@@ -43,7 +46,12 @@ std::string text_of(const Json& json) {
 EventLog::EventLog(const std::filesystem::path& path, bool append) {
   std::error_code error;
   std::filesystem::create_directories(path.parent_path(), error);
-  file_.reset(std::fopen(path.c_str(), append ? "ab" : "wb"));
+  // Through no link, which may lead to a file of somebody else.
+  const int file = ::open(path.c_str(),
+                          O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+                              O_NONBLOCK | (append ? O_APPEND : O_TRUNC),
+                          0666);
+  if (file >= 0) file_.reset(::fdopen(file, append ? "ab" : "wb"));
   broken_ = file_ == nullptr;
 }
 
@@ -113,6 +121,11 @@ void EventLog::finished(const RunResult& result, std::int64_t output_bytes) {
                 {"peak_memory_bytes", result.peak_memory},
                 {"resumed_tensors", result.resumed},
                 {"output_bytes", output_bytes}}));
+  sync();
+}
+
+void EventLog::sync() {
+  if (file_ != nullptr) ::fdatasync(::fileno(file_.get()));
 }
 
 void EventLog::failed(const std::string& message, int exit_code) {

@@ -26,9 +26,12 @@ class EventLog {
               const TensorResult& result,
               const RunProgress& progress);
   void progress(const RunProgress& progress);
+  /// The last line; everything is on the disk then.
   void finished(const RunResult& result, std::int64_t output_bytes);
   void failed(const std::string& message, int exit_code);
 
+  /// Waits until the disk has every line.
+  void sync();
   /// True when a line could not be written.
   bool broken() const { return broken_; }
 

@@ -7,9 +7,11 @@
 
 #include <mantissa/core/error.h>
 
+#include "checkpoint/journal.h"
 #include "checkpoint/output_config.h"
 #include "checkpoint/pipeline.h"
 #include "checkpoint/plan_totals.h"
+#include "checkpoint/report/earlier.h"
 #include "checkpoint/report/facts.h"
 #include "cli/plan_view.h"
 #include "cli/reporting.h"
@@ -159,20 +161,77 @@ std::string result_text(const Plan& plan,
   return out;
 }
 
-int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
-  require_runnable(prepared.plan);
-  require_readable(prepared.plan);
+// What the report beside a published OUT says, when --resume asks for just this
+// run and the report is about these files: there is nothing left to do.
+std::optional<report::Earlier> published_already(const Prepared& prepared,
+                                                 const QuantizeOptions& options,
+                                                 const ConfigPtr& recorded) {
+  if (!options.resume || options.force || !is_published(options.out) ||
+      is_published_with_journal(options.out)) {
+    return {};
+  }
+  const auto directory = report_directory(options);
+  if (!directory) return {};
+  const auto earlier = report::read_earlier(*directory);
+  const auto hashes = published_hashes(prepared.plan, options.out);
+  const bool same =
+      earlier && hashes &&
+      earlier->run_xxh3 ==
+          run_identity(prepared.plan, *prepared.source, recorded) &&
+      earlier->outputs_xxh3 == report::hash_outputs(prepared.plan, *hashes);
+  return same ? earlier : std::nullopt;
+}
+
+int tell_published(const Prepared& prepared,
+                   const QuantizeOptions& options,
+                   const report::Earlier& earlier) {
+  if (options.json) {
+    auto out = nlohmann::ordered_json::parse(plan_json(prepared.plan, options));
+    out["output"] = options.out.string();
+    out["published_earlier"] = true;
+    out["report"] = report_directory(options)->string();
+    print_json(json_text(out));
+  } else if (!options.quiet) {
+    print_text(fmt::format("{}: complete already, nothing is left to do\n",
+                           printable(options.out.string())));
+  }
+  std::fflush(stdout);
+  if (options.min_sqnr && earlier.worst_sqnr &&
+      *earlier.worst_sqnr < *options.min_sqnr) {
+    throw Error(ErrorKind::Quality,
+                fmt::format("--min-sqnr {}: the worst tensor lies below it: {} "
+                            "{} dB. {} is complete; {} shows every tensor",
+                            *options.min_sqnr,
+                            printable(earlier.worst_tensor),
+                            report::spell_db(*earlier.worst_sqnr),
+                            options.out.string(),
+                            report_directory(options)->string()));
+  }
+  return 0;
+}
+
+void check_places(const Prepared& prepared, const QuantizeOptions& options) {
   check_output(options.input,
                options.out,
                existing_of(options),
                bytes_needed(prepared.plan));
+  check_report(options);
+}
+
+int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
+  require_runnable(prepared.plan);
+  require_readable(prepared.plan);
+  const ConfigPtr recorded =
+      recorded_config(prepared.parsed.request, prepared.plan);
+  if (const auto earlier = published_already(prepared, options, recorded)) {
+    return tell_published(prepared, options, *earlier);
+  }
+  check_places(prepared, options);
   Reporting reporting(options, prepared.plan, *prepared.source);
   if (options.verbose && !options.quiet && !options.json) {
     print_text(plan_text(prepared.plan, options) + "\n");
   }
   catch_signals();
-  const ConfigPtr recorded =
-      recorded_config(prepared.parsed.request, prepared.plan);
   const RunResult result = reporting.run(
       {.out = options.out,
        .existing = existing_of(options),
@@ -181,7 +240,6 @@ int run_prepared(Prepared& prepared, const QuantizeOptions& options) {
       [&](const RunOptions& run_options) {
         return run_plan(prepared.plan, *prepared.source, recorded, run_options);
       });
-  reporting.write_report(result);
   if (options.json) {
     print_json(result_json(prepared.plan, options, result));
   } else if (!options.quiet) {
@@ -204,13 +262,7 @@ int run_plan_only(const QuantizeOptions& options) {
   std::fflush(stdout);
   require_runnable(prepared.plan);
   require_readable(prepared.plan);
-  if (!options.out.empty()) {
-    report_directory(options);
-    check_output(options.input,
-                 options.out,
-                 existing_of(options),
-                 bytes_needed(prepared.plan));
-  }
+  if (!options.out.empty()) check_places(prepared, options);
   return 0;
 }
 

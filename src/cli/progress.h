@@ -35,6 +35,7 @@ class Progress {
   /// Where events go; until then nowhere.
   void set_events(EventLog events) { events_ = std::move(events); }
   EventLog& events() { return events_; }
+  const EventLog& events() const { return events_; }
   void finished(const PlannedTensor& planned,
                 const TensorResult& result,
                 const RunProgress& progress);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "checkpoint/report/earlier.h"
 #include "checkpoint/report/report.h"
 #include "cli/color.h"
 #include "cli/invocation.h"
@@ -23,11 +24,6 @@ ProgressOptions progress_options(const QuantizeOptions& options) {
           .verbose = options.verbose,
           .color = wants_color(options.color, STDERR_FILENO),
           .min_sqnr = options.min_sqnr};
-}
-
-void warn(const QuantizeOptions& options, const std::string& message) {
-  print_error(fmt::format(
-      "warning: {}; {} is complete", message, options.out.string()));
 }
 
 }  // namespace
@@ -59,8 +55,15 @@ std::optional<std::filesystem::path> report_directory(
     if (!options.report_by_default) return {};
     directory = report::default_directory(options.out);
   }
-  report::check_directory(directory, options.input, options.out);
   return directory;
+}
+
+void check_report(const QuantizeOptions& options) {
+  const auto directory = report_directory(options);
+  if (!directory) return;
+  report::check_directory(*directory, options.input, options.out);
+  if (!options.report.empty()) report::require_makeable(*directory);
+  report::require_ours(*directory);
 }
 
 Reporting::Reporting(const QuantizeOptions& options,
@@ -103,12 +106,20 @@ RunResult Reporting::run(
     progress_.tick(progress);
     if (take_status_request()) progress_.print_status(progress);
   };
+  run_options.before_publish = [this](const RunResult& result) {
+    progress_.clear();
+    start_events();
+    write_report(result);
+  };
+  run_options.published = [this](const RunResult& result) {
+    start_events();
+    progress_.events().finished(result, plan_.output_bytes);
+  };
   run_options.stop = [] { return stop_signal() != 0; };
   try {
     RunResult result = run(run_options);
     progress_.clear();
-    start_events();
-    progress_.events().finished(result, plan_.output_bytes);
+    warn_of_trouble();
     return result;
   } catch (const Error& e) {
     failed(e.what(), e.kind());
@@ -132,12 +143,20 @@ void Reporting::write_report(const RunResult& result) {
                    .fingerprint = source_.fingerprint(),
                    .instruction_set = kernels::level_name(kernels::host_caps()),
                    .min_sqnr = options_.min_sqnr});
-    if (progress_.events().broken()) {
-      warn(options_, "report: events.jsonl could not be written");
-    }
   } catch (const std::exception& e) {
-    warn(options_, e.what());
+    trouble_ = e.what();
   }
+  progress_.events().sync();
+}
+
+void Reporting::warn_of_trouble() const {
+  std::string what = trouble_;
+  if (what.empty() && directory_ && progress_.events().broken()) {
+    what = "report: events.jsonl could not be written";
+  }
+  if (what.empty()) return;
+  print_error(
+      fmt::format("warning: {}; {} is complete", what, options_.out.string()));
 }
 
 void Reporting::require_quality(const RunResult& result) const {

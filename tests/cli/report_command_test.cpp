@@ -147,6 +147,72 @@ TEST_F(ReportCommandTest, TroubleWithTheReportIsAWarning) {
   EXPECT_EQ(run_tool({"verify", out().string()}).exit_code, 0);
 }
 
+TEST_F(ReportCommandTest, FilesOfOthersAreLeftAlone) {
+  const fs::path other = directory_.path() / "other";
+  const auto refused = [&](const fs::path& place, const std::string& why) {
+    SCOPED_TRACE(place);
+    for (const std::vector<std::string>& more :
+         {std::vector<std::string>{"--dry-run"}, std::vector<std::string>{}}) {
+      std::vector<std::string> all = {"--report", place.string()};
+      all.insert(all.end(), more.begin(), more.end());
+      const ToolResult result = quantize(all);
+      EXPECT_EQ(result.exit_code, 2) << result.err;
+      EXPECT_THAT(result.err, HasSubstr(place.string()));
+      EXPECT_THAT(result.err, HasSubstr(why));
+      EXPECT_THAT(result.err, HasSubstr("--no-report"));
+      EXPECT_FALSE(fs::exists(out()));
+    }
+  };
+  fs::create_directory(other);
+  for (const char* file :
+       {"experts.csv", "summary.json", "events.jsonl", "notes.txt"}) {
+    std::ofstream(other / file) << "{\"of\": \"another\"}\n";
+    const auto before = directory_contents(other);
+    refused(other, "holds files that are no report");
+    EXPECT_EQ(directory_contents(other), before);
+    fs::remove(other / file);
+  }
+  std::ofstream(directory_.path() / "file") << "x";
+  refused(directory_.path() / "file", "is no folder");
+  refused(directory_.path() / "file" / "report", "is no folder");
+  // The default place is looked at in the same way.
+  fs::create_directory(report());
+  std::ofstream(report() / "experts.csv") << "x";
+  EXPECT_EQ(quantize().exit_code, 2);
+  EXPECT_TRUE(fs::exists(report() / "experts.csv"));
+  EXPECT_EQ(quantize({"--no-report"}).exit_code, 0);
+}
+
+TEST_F(ReportCommandTest, EarlierReportsAreReplacedAlsoThoseOfStoppedRuns) {
+  const fs::path other = directory_.path() / "other";
+  fs::create_directory(other);
+  EXPECT_EQ(quantize({"--report", other.string()}).exit_code, 0) << "empty";
+  EXPECT_EQ(quantize({"--report", other.string(), "--force"}).exit_code, 0);
+  const std::string events = read(other / "events.jsonl");
+  fs::remove_all(other);
+  fs::create_directory(other);
+  std::ofstream(other / "events.jsonl") << events;
+  std::ofstream(other / "summary.json.new") << "{";
+  EXPECT_EQ(quantize({"--report", other.string(), "--force"}).exit_code, 0);
+  EXPECT_TRUE(fs::exists(other / "report.html"));
+  EXPECT_FALSE(fs::exists(other / "summary.json.new"));
+}
+
+TEST_F(ReportCommandTest, WritesThroughNoLink) {
+  ASSERT_EQ(quantize().exit_code, 0);
+  const fs::path victim = directory_.path() / "victim";
+  std::ofstream(victim) << "keep";
+  for (const char* file : {"events.jsonl", "report.html", "report.md.new"}) {
+    fs::remove(report() / file);
+    fs::create_symlink(victim, report() / file);
+  }
+  const ToolResult result = quantize({"--force"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("events.jsonl could not be written"));
+  EXPECT_EQ(read(victim), "keep");
+  EXPECT_THAT(read(report() / "report.html"), HasSubstr("</html>"));
+}
+
 TEST_F(ReportCommandTest, ConvertReportsOnRequest) {
   const fs::path plain = directory_.path() / "plain";
   std::vector<std::string> command = {

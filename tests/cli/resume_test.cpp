@@ -39,6 +39,7 @@ class ResumeTest : public ::testing::Test {
     return directory_.path() / name;
   }
   fs::path partial() const { return out().string() + ".partial"; }
+  fs::path report() const { return out().string() + ".report"; }
   fs::path journal() const { return partial() / ".journal.jsonl"; }
 
   std::vector<std::string> words(std::vector<std::string> more = {},
@@ -118,11 +119,84 @@ TEST_F(ResumeTest, KilledAtAnyStepItGivesTheSameBytes) {
     EXPECT_EQ(kill_at_every("journal.data_synced"), 12);
     EXPECT_EQ(kill_at_every("journal.written"), 12);
     EXPECT_EQ(kill_at_every("journal.synced"), 12);
+    EXPECT_EQ(kill_at_every("report.written"), 1);
     EXPECT_EQ(kill_at_every("publish.before_rename"), 1);
     EXPECT_EQ(kill_at_every("publish.after_rename"), 1);
+    EXPECT_EQ(kill_at_every("publish.told"), 1);
     EXPECT_EQ(kill_at_every("publish.old_removed"), 1);
+    EXPECT_EQ(kill_at_every("publish.tidied"), 1);
     if (HasFailure()) return;
   }
+}
+
+TEST_F(ResumeTest, OutNeverStandsWithoutItsReport) {
+  for (const char* point : {"report.written:1",
+                            "publish.before_rename:1",
+                            "publish.after_rename:1",
+                            "publish.told:1",
+                            "publish.old_removed:1",
+                            "publish.tidied:1"}) {
+    SCOPED_TRACE(point);
+    remove_output();
+    fs::remove_all(report());
+    ASSERT_EQ(crash(point).exit_code, kKilled);
+    const auto killed = directory_contents(report());
+    if (fs::exists(out())) {
+      EXPECT_EQ(killed.size(), 5u);
+      EXPECT_THAT(killed.at("summary.json"), HasSubstr("\"outputs_xxh3\""));
+      EXPECT_THAT(killed.at("report.html"), HasSubstr("</html>"));
+    }
+    const ToolResult resumed = run({"--resume"});
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_EQ(directory_contents(out()), expected());
+    const auto after = directory_contents(report());
+    EXPECT_EQ(after.size(), 5u);
+    EXPECT_THAT(after.at("events.jsonl"), HasSubstr("\"event\":\"finished\""));
+  }
+}
+
+TEST_F(ResumeTest, WhatIsCompleteIsSaidToBeSo) {
+  ASSERT_EQ(run().exit_code, 0);
+  const auto told = directory_contents(report());
+  const ToolResult again = run({"--resume"});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(again.out,
+            out().string() + ": complete already, nothing is left to do\n");
+  EXPECT_EQ(directory_contents(report()), told);
+  const ToolResult json = run({"--resume", "--json"});
+  EXPECT_EQ(json.exit_code, 0) << json.err;
+  EXPECT_THAT(json.out, HasSubstr("\"published_earlier\": true"));
+  const ToolResult missed = run({"--resume", "--min-sqnr", "99"});
+  EXPECT_EQ(missed.exit_code, 5) << missed.err;
+  EXPECT_THAT(missed.err, HasSubstr("--min-sqnr 99"));
+  EXPECT_EQ(run({"--resume", "--min-sqnr", "3"}).exit_code, 0);
+  EXPECT_EQ(directory_contents(out()), expected());
+  EXPECT_EQ(run().exit_code, 2) << "only for --resume";
+}
+
+TEST_F(ResumeTest, WhatAnotherRunPublishedIsRefused) {
+  const auto refused = [&](std::vector<std::string> more) {
+    more.push_back("--resume");
+    const ToolResult result = run(std::move(more));
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("is complete"));
+    EXPECT_THAT(result.err, HasSubstr("--force"));
+  };
+  ASSERT_EQ(run().exit_code, 0);
+  refused({"--no-report"});
+  refused({"--ignore", "re:.*layers.1.*"});
+  refused({"--dtype", "float16"});
+  const auto time = fs::last_write_time(model() / "model.safetensors");
+  fs::last_write_time(model() / "model.safetensors",
+                      time + std::chrono::seconds(1));
+  refused({});
+  fs::last_write_time(model() / "model.safetensors", time);
+  EXPECT_EQ(run({"--resume"}).exit_code, 0);
+  // A report of this run, and beside it files of another.
+  config_ = "int8_weight_only";
+  ASSERT_EQ(run({"--force", "--no-report"}).exit_code, 0);
+  config_ = "int4_weight_only:group_size=32";
+  refused({});
 }
 
 TEST_F(ResumeTest, FinishedTensorsAreNotMadeAgain) {

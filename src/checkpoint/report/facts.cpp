@@ -82,20 +82,6 @@ std::vector<KindSize> sizes_by_kind(const Plan& plan) {
   return sizes;
 }
 
-std::string hash_outputs(const Plan& plan, const RunResult& result) {
-  Hash128 hash;
-  for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
-    const auto& hashes = result.tensors[t].xxh3;
-    for (std::size_t i = 0; i < hashes.size(); ++i) {
-      if (i < plan.tensors[t].outputs.size()) {
-        hash.add(plan.tensors[t].outputs[i].name);
-      }
-      hash.add(fmt::format("{:016x}", hashes[i]));
-    }
-  }
-  return hash.hex();
-}
-
 std::string quantization_config_of(const Plan& plan) {
   for (const TextFile& text : plan.texts) {
     if (text.name != "config.json") continue;
@@ -140,6 +126,20 @@ std::optional<WorstMatrix> worst_matrix(const TensorResult& result) {
     if (!worst || sqnr < worst->sqnr) worst = {i, sqnr};
   }
   return worst;
+}
+
+std::string hash_outputs(const Plan& plan, const RunResult& result) {
+  Hash128 hash;
+  for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
+    const auto& hashes = result.tensors[t].xxh3;
+    for (std::size_t i = 0; i < hashes.size(); ++i) {
+      if (i < plan.tensors[t].outputs.size()) {
+        hash.add(plan.tensors[t].outputs[i].name);
+      }
+      hash.add(fmt::format("{:016x}", hashes[i]));
+    }
+  }
+  return hash.hex();
 }
 
 Facts gather_facts(const Plan& plan, const RunResult& result) {

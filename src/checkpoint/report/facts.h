@@ -50,9 +50,12 @@ struct Facts {
   ErrorSums total;
   ExponentHistogram scales;
   ExponentHistogram crests;
-  std::string outputs_xxh3;         ///< over names and hashes of all outputs
+  std::string outputs_xxh3;         ///< hash_outputs()
   std::string quantization_config;  ///< as config.json has it, indented; or ""
 };
+
+/// XXH3 over names and hashes of all outputs.
+std::string hash_outputs(const Plan& plan, const RunResult& result);
 
 /// Throws Error(Unexpected) when the result is not parallel to the plan.
 Facts gather_facts(const Plan& plan, const RunResult& result);

@@ -1,7 +1,12 @@
 #include "checkpoint/report/report.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cmath>
-#include <fstream>
+#include <cstring>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -24,23 +29,46 @@ constexpr std::size_t kNamed = 5;
               fmt::format("report: {}: {}", printable(path.string()), what));
 }
 
+// All of it, durable; false with errno.
+bool write_file(const fs::path& path, std::string_view text) {
+  const int file = ::open(path.c_str(),
+                          O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                          0666);
+  if (file < 0) return false;
+  bool sound = true;
+  while (sound && !text.empty()) {
+    const ssize_t count = ::write(file, text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    sound = count > 0;
+    if (sound) text.remove_prefix(static_cast<std::size_t>(count));
+  }
+  sound = sound && ::fsync(file) == 0;
+  const int code = errno;
+  ::close(file);
+  errno = code;
+  return sound;
+}
+
 // Written beside and renamed, so that a reader never sees half a page.
 void replace_file(const fs::path& path, const std::string& text) {
   fs::path fresh = path;
   fresh += ".new";
-  {
-    std::ofstream file(fresh, std::ios::binary | std::ios::trunc);
-    file.write(text.data(), static_cast<std::streamsize>(text.size()));
-    file.close();
-    if (!file) {
-      std::error_code ignored;
-      fs::remove(fresh, ignored);
-      fail(path, "cannot write this file");
-    }
-  }
   std::error_code error;
+  fs::remove(fresh, error);  // what a kill left, or a link
+  if (!write_file(fresh, text)) {
+    const int code = errno;
+    fs::remove(fresh, error);
+    fail(path, fmt::format("cannot be written: {}", std::strerror(code)));
+  }
   fs::rename(fresh, path, error);
   if (error) fail(path, error.message());
+}
+
+void sync_directory(const fs::path& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file < 0) return;
+  ::fsync(file);
+  ::close(file);
 }
 
 fs::path resolved(const fs::path& path) {
@@ -97,6 +125,8 @@ void write(const fs::path& directory, const Input& input) {
   } else {
     replace_file(experts, experts_csv(input.plan, input.result));
   }
+  sync_directory(directory);
+  sync_directory(fs::absolute(directory).parent_path());
 }
 
 Missed below_threshold(const Plan& plan, const RunResult& result, double db) {

@@ -119,6 +119,7 @@ std::string summary_json(const Input& input, const Facts& facts) {
               {"architecture", plan.names.architecture},
               {"source_kind", input.source_kind},
               {"source_fingerprint", input.fingerprint},
+              {"run_xxh3", input.result.identity},
               {"outputs_xxh3", facts.outputs_xxh3},
               {"instruction_set", input.instruction_set},
               {"workers", input.result.workers},
