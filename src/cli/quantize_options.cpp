@@ -123,9 +123,13 @@ ParsedConfig parse_base(const QuantizeOptions& options,
   if (!options.scheme.empty()) {
     const ConfigPtr scheme = parse_compressed_scheme(options.scheme);
     if (scheme == nullptr) {
+      const std::string nearest = nearest_compressed_scheme(options.scheme);
       throw Error(ErrorKind::Usage,
-                  fmt::format("--scheme: '{}' is unknown; known are {}",
+                  fmt::format("--scheme: '{}' is unknown; {}known are {}",
                               options.scheme,
+                              nearest.empty()
+                                  ? ""
+                                  : "did you mean " + nearest + "? ",
                               compressed_scheme_names()));
     }
     return {options.group_size == 0

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <charconv>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -11,6 +13,7 @@
 #include <mantissa/core/error.h>
 
 #include "configs/rules.h"
+#include "core/suggest.h"
 
 namespace mantissa {
 namespace {
@@ -230,6 +233,17 @@ ConfigPtr with_scheme_group_size(const ConfigPtr& scheme,
   spec.group_size = group_size;
   return std::make_shared<CompressedScheme>(std::string(known.type()),
                                             std::move(spec));
+}
+
+std::string nearest_compressed_scheme(std::string_view words) {
+  std::vector<std::string> names = {"INT8", "FP8_DYNAMIC", "FP8_BLOCK"};
+  for (char bits = '1'; bits <= '8'; ++bits) {
+    for (const char* rest : {"A16", "A16_ASYM", "A8"}) {
+      const std::string known = std::string("W") + bits + rest;
+      if (preset(known)) names.push_back(known);
+    }
+  }
+  return nearest_name(upper(words.substr(0, words.find(':'))), names);
 }
 
 std::string_view compressed_scheme_names() {

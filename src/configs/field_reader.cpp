@@ -154,13 +154,27 @@ std::string FieldReader::in_capitals(std::string_view text) {
 }
 
 // "Int4ChooseQParamsAlgorithm tinygemm or hqq": values where the enum has them.
-std::string FieldReader::expected_enum(const std::vector<EnumSpelling>& known) {
-  std::string out(known.front().type);
+void FieldReader::refuse_enum(const std::vector<EnumSpelling>& known,
+                              std::string_view text,
+                              const Json& got) const {
+  std::string expected(known.front().type);
+  std::vector<std::string> words;
   for (std::size_t i = 0; i < known.size(); ++i) {
-    out += i == 0 ? " " : i + 1 == known.size() ? " or " : ", ";
-    out += known[i].value.empty() ? known[i].member : known[i].value;
+    const EnumSpelling& one = known[i];
+    words.emplace_back(one.value.empty() ? one.member : one.value);
+    expected += i == 0 ? " " : i + 1 == known.size() ? " or " : ", ";
+    expected += words.back();
   }
-  return out;
+  std::string nearest = nearest_name(text, words);
+  if (nearest.empty()) nearest = nearest_name(in_capitals(text), words);
+  throw Error(ErrorKind::Usage,
+              fmt::format("{}: {}: expected {}, got {}{}",
+                          owner_,
+                          field_,
+                          expected,
+                          shown(got),
+                          nearest.empty() ? ""
+                                          : "; did you mean " + nearest + "?"));
 }
 
 EnumForm FieldReader::form_of(const Json& from,

@@ -109,7 +109,7 @@ class FieldReader {
     if (!found && is_word(from)) {
       found = enum_from_spelling<Enum>(in_capitals(text));
     }
-    if (!found) refuse(expected_enum(spellings<Enum>()), from);
+    if (!found) refuse_enum(spellings<Enum>(), text, from);
     value = {*found, form_of(from, spelling(*found), value.form)};
   }
   void get(const Json& from, bool& value);
@@ -131,7 +131,9 @@ class FieldReader {
   std::string enum_text(const Json& from, std::string_view type) const;
   // A member's name as typed in small letters; words of a command line only.
   static std::string in_capitals(std::string_view text);
-  static std::string expected_enum(const std::vector<EnumSpelling>& known);
+  [[noreturn]] void refuse_enum(const std::vector<EnumSpelling>& known,
+                                std::string_view text,
+                                const Json& got) const;
   EnumForm form_of(const Json& from,
                    const EnumSpelling& spelling,
                    EnumForm current) const;

@@ -91,6 +91,10 @@ TEST(SuggestTest, NearestName) {
   EXPECT_EQ(nearest_name("int8_weight_onyl", names), "int8_weight_only");
   EXPECT_EQ(nearest_name("int4_weigth_only", names), "int4_weight_only");
   EXPECT_EQ(nearest_name("nf4", names), "");
+  // Two letters that changed places are one slip, also of a short word.
+  EXPECT_EQ(nearest_name("W4A61", {"W8A8", "W4A16", "W4A8"}), "W4A16");
+  EXPECT_EQ(nearest_name("ba", {"ab"}), "ab");
+  EXPECT_EQ(nearest_name("cab", {"abc"}), "");
   EXPECT_EQ(nearest_name("x", {}), "");
 }
 

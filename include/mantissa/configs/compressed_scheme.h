@@ -31,6 +31,9 @@ class CompressedScheme final : public Config {
 /// naming one that it can, and for a group size where there are no groups.
 ConfigPtr parse_compressed_scheme(std::string_view words);
 
+/// The preset whose name is nearest to that of `words`, "" when none is near.
+std::string nearest_compressed_scheme(std::string_view words);
+
 /// The same scheme with groups of `group_size`. Throws as above.
 ConfigPtr with_scheme_group_size(const ConfigPtr& scheme,
                                  std::int64_t group_size);
