@@ -37,9 +37,17 @@ constexpr const char* kLock = OutputLock::kFile;
   const ErrorKind kind = code == ENOSPC || code == EDQUOT || code == EFBIG
                              ? ErrorKind::Resources
                              : ErrorKind::Target;
-  throw Error(
-      kind,
-      fmt::format("{}: {}: {}", path.string(), what, std::strerror(code)));
+  const char* remedy =
+      code == EFBIG ? "; raise the limit on the size of files (ulimit -f) and "
+                      "go on with --resume, or use --restart with a smaller "
+                      "--shard-size"
+                    : "";
+  throw Error(kind,
+              fmt::format("{}: {}: {}{}",
+                          path.string(),
+                          what,
+                          std::strerror(code),
+                          remedy));
 }
 
 fs::path without_slash(fs::path out) {

@@ -97,16 +97,23 @@ class GroupEncoder : public Encoder {
     }
   }
 
+  // No dtype has a larger range than float32 and bfloat16.
+  std::string_view overflow_remedy(float scale) const {
+    return std::isfinite(scale) && rule_.scale_dtype == DType::Float16
+               ? "use another scale dtype"
+               : "keep the tensor with --ignore";
+  }
+
   // Rounds a scale as it is stored and finds what to multiply by.
   BlockParams stored(float scale, float zero_point) const {
     const float rounded = round_to(rule_.scale_dtype, scale);
     if (!std::isfinite(rounded)) {
       throw Error(ErrorKind::Input,
-                  fmt::format("{}: weight: a scale of {} overflows {}; use "
-                              "another scale dtype",
+                  fmt::format("{}: weight: a scale of {} overflows {}; {}",
                               rule_.owner,
                               scale,
-                              name(rule_.scale_dtype)));
+                              name(rule_.scale_dtype),
+                              overflow_remedy(scale)));
     }
     return {rounded,
             affine_reciprocal(rounded, rule_.scale_dtype),

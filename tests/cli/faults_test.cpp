@@ -66,6 +66,7 @@ TEST_F(FaultsTest, AFileTooLargeIsAnErrorAndTheRestIsKept) {
   const ToolResult full = ToolProcess(words(), {}, 50'000).finish();
   EXPECT_EQ(full.exit_code, 7) << full.err;
   EXPECT_THAT(full.err, HasSubstr("out.partial"));
+  EXPECT_THAT(full.err, HasSubstr("(ulimit -f) and go on with --resume"));
   EXPECT_FALSE(fs::exists(out()));
   const ToolResult resumed = run_tool(words({"--resume"}));
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;

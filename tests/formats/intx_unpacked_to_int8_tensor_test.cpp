@@ -246,6 +246,18 @@ TEST(IntxTensorTest, ScalesThatOverflowAreNamed) {
                                w.view());
                          }),
               HasSubstr("overflows float16; use another scale dtype"));
+  // Half the range of int1 is one step: the scale leaves even float32.
+  w.as<float>()[0] = 3e38f;
+  w.as<float>()[1] = -3e38f;
+  spec = group_spec(DType::Int1, 4);
+  spec.mapping_type = MappingType::Asymmetric;
+  EXPECT_THAT(refusal_of(ErrorKind::Input,
+                         [&] {
+                           encode(
+                               make_intx_encoding({1, 4}, DType::Float32, spec),
+                               w.view());
+                         }),
+              HasSubstr("overflows float32; keep the tensor with --ignore"));
 }
 
 }  // namespace
