@@ -9,6 +9,7 @@
 #include "checkpoint/plan_decisions.h"
 #include "checkpoint/plan_layout.h"
 #include "checkpoint/plan_memory.h"
+#include "checkpoint/plan_totals.h"
 #include "checkpoint/safetensors_header.h"
 
 namespace mantissa {
@@ -59,6 +60,27 @@ Plan make_plan(const CheckpointSource& source, const PlanRequest& request) {
   return plan;
 }
 
+namespace {
+
+// Formats that pad rows and columns make small weights larger.
+void warn_of_growth(Plan& plan) {
+  std::int64_t plain = 0;
+  std::int64_t encoded = 0;
+  for (const PlannedTensor& planned : plan.tensors) {
+    if (!is_encoded(planned)) continue;
+    plain += byte_count(planned.tensor.dtype, planned.tensor.shape);
+    encoded += output_bytes(planned);
+  }
+  if (encoded <= plain) return;
+  plan.warnings.push_back(
+      fmt::format("quantized tensors take {} bytes, and {} unquantized: they "
+                  "are too small for their format; --ignore keeps them",
+                  encoded,
+                  plain));
+}
+
+}  // namespace
+
 void complete_plan(const CheckpointSource& source,
                    const PlanRequest& request,
                    Plan& plan) {
@@ -74,6 +96,7 @@ void complete_plan(const CheckpointSource& source,
     plan.source_bytes += tensor.stored_bytes;
   }
   for (const Shard& shard : plan.shards) plan.output_bytes += shard.file_bytes;
+  warn_of_growth(plan);
   plan.memory_bytes = memory_bound(plan, request.workers);
   require_memory(request, plan);
 }

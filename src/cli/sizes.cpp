@@ -16,6 +16,7 @@ std::int64_t parse_size(const std::string& flag, const std::string& text) {
       {"", 1},
       {"B", 1},
       {"KB", 1000},
+      {"kB", 1000},
       {"MB", 1000000},
       {"GB", 1000000000},
       {"KiB", 1 << 10},

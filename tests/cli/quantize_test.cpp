@@ -300,6 +300,43 @@ TEST_F(QuantizeTest, RulesInTheirOrder) {
             (Shape{64, 64}));
 }
 
+// Tiles of 8 rows and 1024 columns hold mostly padding here.
+TEST_F(QuantizeTest, WarnsOfAResultThatIsLargerThanItsSource) {
+  const std::string tiles =
+      "int4_weight_only:group_size=32,int4_packing_format=tile_packed_to_4d";
+  const ToolResult larger = quantize({"-c", tiles, "--dry-run"});
+  EXPECT_EQ(larger.exit_code, 0) << larger.err;
+  EXPECT_THAT(larger.out, HasSubstr("too small for their format"));
+  const ToolResult smaller =
+      quantize({"-c", "int4_weight_only:group_size=32", "--dry-run"});
+  EXPECT_THAT(smaller.out, Not(HasSubstr("too small for their format")));
+}
+
+TEST_F(QuantizeTest, PlacesThatCannotBeOutAreNotBlamedOnTheReport) {
+  for (const char* place : {".", "/"}) {
+    for (const char* command : {"plan", "quantize"}) {
+      const ToolResult result = run_tool({command,
+                                          model().string(),
+                                          "-c",
+                                          "int8_weight_only",
+                                          "-o",
+                                          place});
+      EXPECT_EQ(result.exit_code, 2) << result.err;
+      EXPECT_THAT(result.err, Not(HasSubstr("report")));
+    }
+  }
+}
+
+TEST_F(QuantizeTest, SizesTakeEitherKilobyte) {
+  for (const char* size : {"20KB", "20kB", "20000"}) {
+    fs::remove_all(out());
+    ASSERT_EQ(
+        quantize({"-c", "int8_weight_only", "--shard-size", size}).exit_code,
+        0);
+    EXPECT_TRUE(fs::exists(out() / "model.safetensors.index.json")) << size;
+  }
+}
+
 TEST_F(QuantizeTest, MessagesOfBadWords) {
   const struct {
     std::vector<std::string> words;
