@@ -69,6 +69,11 @@ void check_directory(std::string_view text, const Manifest& manifest) {
     expect(speaks_of(findings, "not one of the directory"),
            "a name that leaves the directory is not followed");
   }
+  for (const auto& [name, entry] : manifest.headers) {
+    if (name == "model.safetensors") continue;
+    expect(speaks_of(findings, "is no file of weights"),
+           "a header of no weight file is found out");
+  }
   for (const auto& [name, entry] : manifest.tensors) {
     if (name == "w") continue;
     expect(speaks_of(findings, "the files hold nothing of it"),
@@ -84,6 +89,7 @@ Outcome manifest(std::string_view input) {
     const Manifest again = parse_manifest(read.to_json(), "written again");
     expect(again.tool_version == read.tool_version &&
                same(again.files, read.files) &&
+               same(again.headers, read.headers) &&
                same(again.tensors, read.tensors),
            "a manifest means the same when it is written again");
     check_directory(input, read);

@@ -244,6 +244,9 @@ std::vector<Seed> manifest_seeds() {
                     .files = {{"config.json", {"", 2, 7}}},
                     .tensors = {{"w", {"model.safetensors", 4, 9}}}};
   out.push_back({"good", manifest.to_json(), Outcome::Accepted});
+  manifest.add_header("model.safetensors", "header");
+  out.push_back({"headers", manifest.to_json(), Outcome::Accepted});
+  manifest.add_header("../secret", "");
   manifest.tensors["gone"] = {"model.safetensors", 4, 9};
   for (const char* name : {"../secret", "/etc/passwd", "a/../../secret", ""}) {
     manifest.files[name] = {"", 0, 0x2d06800538d394c2};
