@@ -30,6 +30,11 @@ void check(const Decoder& model,
   if (options.context < 2) {
     refuse(fmt::format("context: expected 2 or more, got {}", options.context));
   }
+  if (options.context == 2 && options.scored == ScoredTokens::SecondHalf) {
+    refuse(
+        "context: the second half of 2 tokens has nothing to predict; use 3 or "
+        "more, or score every token (--full)");
+  }
   if (options.context > model.config().positions) {
     refuse(fmt::format("context: {} is more than the model's {} positions",
                        options.context,
@@ -195,6 +200,11 @@ PerplexityResult perplexity(Decoder& model,
     }
   }
   PerplexityResult result = meter.result();
+  if (!std::isfinite(result.nll)) {
+    throw Error(ErrorKind::Input,
+                "eval: the chances of tokens are no finite numbers: weights or "
+                "what is computed from them are NaN or infinite");
+  }
   result.interrupted = stopped;
   return result;
 }

@@ -1,6 +1,7 @@
 #include <mantissa/torch/model_loading.h>
 
 #include <fstream>
+#include <limits>
 #include <map>
 
 #include <ATen/ops/full.h>
@@ -10,6 +11,7 @@
 
 #include <mantissa/core/error.h>
 #include <mantissa/core/tensor_view.h>
+#include <mantissa/torch/perplexity.h>
 
 #include "support/exchange.h"
 #include "support/temp_dir.h"
@@ -34,6 +36,17 @@ HostTensor values(Shape shape, int seed) {
 }
 
 // A whole Llama of one layer, tied.
+template <class Act>
+std::string thrown(ErrorKind kind, const Act& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind);
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
 class ModelLoadingTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -119,6 +132,25 @@ TEST_F(ModelLoadingTest, PlansWeightsAndCacheBeforeLoading) {
               HasSubstr("use a shorter context"));
   options.max_memory = checkpoint.plan().total();
   EXPECT_NO_THROW(load_decoder(save(), options));
+}
+
+// Nothing scored, or nothing finite, is no perplexity.
+TEST_F(ModelLoadingTest, PerplexityOfNothingIsRefused) {
+  const auto model = load_decoder(save(), {});
+  const std::vector<std::int64_t> tokens(16, 1);
+  PerplexityOptions options;
+  options.context = 2;
+  EXPECT_THAT(
+      thrown(ErrorKind::Usage, [&] { perplexity(*model, tokens, options); }),
+      HasSubstr("has nothing to predict"));
+  options.scored = ScoredTokens::Full;
+  EXPECT_EQ(perplexity(*model, tokens, options).tokens_scored, 8);
+  options.context = 8;
+  model->named_parameters()["model.norm.weight"].fill_(
+      std::numeric_limits<float>::quiet_NaN());
+  EXPECT_THAT(
+      thrown(ErrorKind::Input, [&] { perplexity(*model, tokens, options); }),
+      HasSubstr("no finite numbers"));
 }
 
 TEST_F(ModelLoadingTest, PlansTheWidestPassAndAModelBeside) {
