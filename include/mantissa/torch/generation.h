@@ -35,6 +35,9 @@ struct GenerationOptions {
   /// Tokens of a conversation that the cache holds already: the repetition
   /// penalty counts them.
   std::vector<std::int64_t> history = {};
+  /// Only ids below it are drawn: models pad their vocabulary beyond that of
+  /// the tokenizer. 0: all of the model's.
+  std::int64_t vocabulary = 0;
 };
 
 /// What was generated and how long it took.

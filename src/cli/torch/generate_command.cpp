@@ -157,6 +157,7 @@ class Session {
     how.max_new_tokens = options_.max_tokens;
     how.stop_tokens = stops_;
     how.interrupted = interrupted;
+    how.vocabulary = tokenizer_.vocabulary_size();
     return how;
   }
 

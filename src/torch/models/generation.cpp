@@ -88,8 +88,12 @@ class Run {
         model_.logits(hidden_.select(1, hidden_.size(1) - 1))
             .to(at::kCPU, at::kFloat)
             .contiguous();
+    const std::int64_t drawn =
+        options_.vocabulary > 0
+            ? std::min(options_.vocabulary, logits.numel())
+            : logits.numel();
     return sampler_.next({logits.const_data_ptr<float>(),
-                          static_cast<std::size_t>(logits.numel())},
+                          static_cast<std::size_t>(drawn)},
                          seen_);
   }
 

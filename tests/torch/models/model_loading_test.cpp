@@ -11,6 +11,7 @@
 
 #include <mantissa/core/error.h>
 #include <mantissa/core/tensor_view.h>
+#include <mantissa/torch/generation.h>
 #include <mantissa/torch/perplexity.h>
 
 #include "support/exchange.h"
@@ -132,6 +133,22 @@ TEST_F(ModelLoadingTest, PlansWeightsAndCacheBeforeLoading) {
               HasSubstr("use a shorter context"));
   options.max_memory = checkpoint.plan().total();
   EXPECT_NO_THROW(load_decoder(save(), options));
+}
+
+// A model's vocabulary is padded beyond that of its tokenizer.
+TEST_F(ModelLoadingTest, DrawsOnlyIdsThatTheTokenizerHas) {
+  const auto model = load_decoder(save(), {});
+  const std::vector<std::int64_t> prompt = {1, kVocabulary - 1};
+  GenerationOptions options;
+  options.sampling.temperature = 50;
+  options.sampling.repetition_penalty = 1.5;
+  options.max_new_tokens = 10;
+  options.vocabulary = 3;
+  KvCache cache = model->make_cache(1, 12);
+  for (const std::int64_t id :
+       generate(*model, cache, prompt, options).tokens) {
+    EXPECT_LT(id, 3);
+  }
 }
 
 // Nothing scored, or nothing finite, is no perplexity.
