@@ -42,10 +42,11 @@ std::string thrown(ErrorKind kind, const Act& act) {
   try {
     act();
   } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), kind);
+    EXPECT_EQ(error.kind(), kind) << error.what();
     return error.what();
   }
-  return "nothing was thrown";
+  ADD_FAILURE() << "nothing was refused";
+  return {};
 }
 
 class ModelLoadingTest : public ::testing::Test {
@@ -85,14 +86,7 @@ class ModelLoadingTest : public ::testing::Test {
   }
 
   std::string refused(ErrorKind kind, const ModelOptions& options = {}) const {
-    try {
-      load_decoder(save(), options);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), kind) << error.what();
-      return error.what();
-    }
-    ADD_FAILURE() << "nothing was refused";
-    return {};
+    return thrown(kind, [&] { load_decoder(save(), options); });
   }
 
   support::TempDir dir_;
