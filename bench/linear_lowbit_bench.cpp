@@ -20,9 +20,12 @@
 #include "core/aligned_bytes.h"
 #include "core/huge_page_bytes.h"
 #include "kernels/linear_lowbit.h"
+#include "kernels/linear_lowbit_bf16.h"
 #include "kernels/linear_lowbit_float.h"
 #include "kernels/lowbit_activations.h"
 #include "kernels/quantize_panels.h"
+
+#include <mantissa/primitives/float_casts.h>
 
 namespace mantissa::kernels {
 namespace {
@@ -35,14 +38,25 @@ struct Case {
   std::int64_t m;
   std::int64_t n;
   std::int64_t k;
-  std::int64_t x_group;  // 0: a scale each row; kFloats: float32
+  std::int64_t x_group;  // 0: a scale each row; kFloats, kBf16s
+  LowbitCode code = LowbitCode::Integer;
 };
 
 constexpr std::int64_t kFloats = -1;
+constexpr std::int64_t kBf16s = -2;
 
 // Of the instruction that the case is made of.
 double peak_rate(const Case& c, Team& team) {
-  return c.x_group == kFloats ? fma_rate(team) : product_rate(team);
+  return c.x_group == kFloats  ? fma_rate(team)
+         : c.x_group == kBf16s ? bf16_rate(team)
+                               : product_rate(team);
+}
+
+std::string activation_word(std::int64_t x_group) {
+  return x_group == 0         ? "row"
+         : x_group == kFloats ? "f32"
+         : x_group == kBf16s  ? "bf16"
+                              : std::to_string(x_group);
 }
 
 // Weights of one shape, many times, with random bytes.
@@ -69,6 +83,7 @@ struct Weights {
     view.n = c.n;
     view.k = c.k;
     view.group = group;
+    view.code = c.code;
   }
   LowbitWeightView at(std::int64_t i) const {
     LowbitWeightView out = view;
@@ -103,7 +118,9 @@ class Bench {
     for (float& v : x) v = normal(random);
     std::vector<float> y(static_cast<std::size_t>(c.m * c.n));
     const auto call = c.x_group == kFloats ? floats_call(c, team, weights, x, y)
-                                           : codes_call(c, team, weights, x, y);
+                      : c.x_group == kBf16s
+                          ? bf16s_call(c, team, weights, x, y)
+                          : codes_call(c, team, weights, x, y);
     call();
     const double ops = 2.0 * static_cast<double>(c.m * c.n * c.k);
     const int calls = static_cast<int>(std::clamp(4e9 / ops, 1.0, 40.0));
@@ -198,9 +215,8 @@ class Bench {
       args.y = y.data();
       args.y_stride = c.n;
       const std::int64_t segment = lowbit_segment(c.group, c.x_group, c.k);
-      on_tiles(team,
-               args,
-               select_linear_lowbit({c.bits, c.m, c.n, c.k, segment}));
+      on_tiles(
+          team, args, select_linear_lowbit({c.bits, c.m, c.n, c.k, segment}));
     };
   }
 
@@ -221,6 +237,25 @@ class Bench {
     };
   }
 
+  std::function<void()> bf16s_call(const Case& c,
+                                   Team& team,
+                                   const Weights& weights,
+                                   const std::vector<float>& x,
+                                   std::vector<float>& y) {
+    bf16s_.resize(c.m, c.k);
+    std::vector<std::uint16_t> narrow;
+    for (const float v : x) narrow.push_back(float_to_bfloat16(v));
+    return [&, narrow, turn = std::int64_t{0}]() mutable {
+      LinearLowbitBf16Args args;
+      args.w = weights.at(turn++);
+      bf16s_.fill(narrow.data(), c.k, 0, bf16s_.panels());
+      args.x = bf16s_.view();
+      args.y = y.data();
+      args.y_stride = c.n;
+      on_tiles(team, args, select_linear_lowbit_bf16({c.bits, c.m, c.n, c.k}));
+    };
+  }
+
   const HugePageBytes& spare() {
     if (spare_.size() == 0) {
       spare_ = HugePageBytes(static_cast<std::size_t>(kRotation) + 8192);
@@ -233,6 +268,7 @@ class Bench {
   std::vector<AlignedBytes> workspaces_;
   LowbitActivationBuffer codes_;
   LowbitFloatBuffer floats_;
+  LowbitBf16Buffer bf16s_;
 };
 
 std::vector<Case> cases() {
@@ -251,9 +287,7 @@ std::vector<Case> cases() {
                                zeros ? "asym" : "sym",
                                group == 0 ? "row" : std::to_string(group),
                                "",
-                               x_group == 0         ? "row"
-                               : x_group == kFloats ? "f32"
-                                                    : std::to_string(x_group),
+                               activation_word(x_group),
                                m),
                    bits,
                    group,
@@ -292,6 +326,27 @@ std::vector<Case> cases() {
   for (const std::int64_t m : {1, 16, 512}) {
     add(8, 0, false, m, 4096, 4096, kFloats);
     add(4, 32, true, m, 576, 576, kFloats);
+  }
+  for (const std::int64_t m : {1, 2, 4, 16, 512}) {
+    for (const std::int64_t g : {128, 32}) {
+      add(4, g, g == 32, m, 4096, 4096, kBf16s);
+    }
+    add(8, 0, false, m, 4096, 4096, kBf16s);
+    out.push_back({fmt::format("4096x4096 e4m3 grow xbf16 M={}", m),
+                   8,
+                   0,
+                   false,
+                   m,
+                   4096,
+                   4096,
+                   kBf16s,
+                   LowbitCode::E4m3});
+  }
+  for (const int bits : {1, 2, 3, 5, 6}) {
+    add(bits, 32, false, 1, 4096, 4096, kBf16s);
+  }
+  for (const std::int64_t m : {1, 512}) {
+    add(4, 32, true, m, 576, 576, kBf16s);
   }
   return out;
 }

@@ -205,4 +205,33 @@ inline double fma_rate(Team& team) {
          seconds_since(start);
 }
 
+__attribute__((target("avx512f,avx512bf16"))) inline long bf16s_avx512(
+    std::int64_t rounds) {
+  __m512 sum[kChains];
+  const auto a = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f00));
+  const auto b = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3e80));
+#pragma GCC unroll 16
+  for (int j = 0; j < kChains; ++j) sum[j] = _mm512_setzero_ps();
+  for (std::int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 16
+    for (int j = 0; j < kChains; ++j) {
+      sum[j] = _mm512_dpbf16_ps(sum[j], a, b);
+      __asm__ volatile("" : "+v"(sum[j]));
+    }
+  }
+#pragma GCC unroll 16
+  for (int j = 1; j < kChains; ++j) sum[0] = _mm512_add_ps(sum[0], sum[j]);
+  return static_cast<long>(_mm512_cvtss_f32(sum[0]));
+}
+
+// The same of vdpbf16ps; of an FMA of floats where there is none.
+inline double bf16_rate(Team& team) {
+  constexpr std::int64_t kRounds = 400000;
+  if (!host_caps().avx512bf16) return fma_rate(team);
+  const auto start = Clock::now();
+  team.run([&](int) { g_sink += bf16s_avx512(kRounds); });
+  return kChains * 64.0 * static_cast<double>(kRounds * team.size()) /
+         seconds_since(start);
+}
+
 }  // namespace mantissa::kernels

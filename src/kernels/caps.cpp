@@ -57,7 +57,9 @@ Caps machine_caps() {
                 __builtin_cpu_supports("avx512dq") &&
                 __builtin_cpu_supports("avx512vl");
   caps.avx512vnni = caps.avx512 && __builtin_cpu_supports("avx512vnni");
-  caps.avx512bf16 = caps.avx512 && __builtin_cpu_supports("avx512bf16");
+  caps.avx512bf16 = caps.avx512 && __builtin_cpu_supports("avx512bf16") &&
+                    __builtin_cpu_supports("avx512vbmi") &&
+                    __builtin_cpu_supports("gfni");
   caps.amx_int8 = caps.avx512 && has_amx_int8();
 #endif
   return caps;

@@ -10,7 +10,7 @@ struct Caps {
   bool avx2 = false;        ///< AVX2, FMA, F16C
   bool avx512 = false;      ///< AVX-512 F, BW, DQ, VL
   bool avx512vnni = false;  ///< AVX-512 VNNI
-  bool avx512bf16 = false;  ///< AVX-512 BF16
+  bool avx512bf16 = false;  ///< AVX-512 BF16, VBMI, GFNI
   bool amx_int8 = false;    ///< AMX tiles of int8, granted to this process
   /// The processor has AMX, the operating system does not grant it.
   bool amx_refused = false;

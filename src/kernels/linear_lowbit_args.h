@@ -16,9 +16,12 @@ inline constexpr int64_t kLowbitWorkspace = 320 * 1024;
 
 enum class LowbitScale : uint8_t { Bf16, F16, F32 };
 
-/// A weight [n, k] of codes u in [0, 2^bits): (u - 2^(bits-1) - zero) * scale.
-/// k is a multiple of kLowbitChunk; what lies behind the weight's own K is
-/// multiplied with activations of 0.
+/// What the codes are: integers, or float8 values of 8 bits.
+enum class LowbitCode : uint8_t { Integer, E4m3, E5m2 };
+
+/// A weight [n, k] of codes u in [0, 2^bits): (u - 2^(bits-1) - zero) * scale;
+/// or of float8 values, times scale. k is a multiple of kLowbitChunk; what lies
+/// behind the weight's own K is multiplied with activations of 0.
 struct LowbitWeightView {
   int32_t bits = 4;
   int64_t n = 0;
@@ -30,6 +33,7 @@ struct LowbitWeightView {
   const int8_t* zeros = nullptr;  ///< [tiles][groups][16]; null: 0
   /// [tiles * 16]: sum of a column's values; for activations with a zero point.
   const float* sums = nullptr;
+  LowbitCode code = LowbitCode::Integer;  ///< int8 activations: this alone
 };
 
 /// Activations [m, k] as int8 codes, in panels of rows; rows behind m are 0.

@@ -7,6 +7,7 @@
 #include "kernels/hqq_scale.h"
 #include "kernels/linear_int8.h"
 #include "kernels/linear_lowbit.h"
+#include "kernels/linear_lowbit_bf16.h"
 #include "kernels/linear_lowbit_float.h"
 #include "kernels/pack_bits.h"
 #include "kernels/pack_universal.h"
@@ -31,6 +32,7 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   list_hqq_scale(caps, out);
   list_linear_int8(caps, out);
   list_linear_lowbit(caps, out);
+  list_linear_lowbit_bf16(caps, out);
   list_linear_lowbit_float(caps, out);
   list_pack_bits(caps, out);
   list_pack_universal(caps, out);

@@ -32,14 +32,16 @@ inline constexpr std::array<std::string_view, 17> kEncoderOps = {
 };
 
 /// Products with a weight.
-inline constexpr std::array<std::string_view, 3> kLinearOps = {
+inline constexpr std::array<std::string_view, 4> kLinearOps = {
     "linear_int8",          // int8 activations with int8 weights
     "linear_lowbit",        // int8 activations with 1 to 8 bit weights
+    "linear_lowbit_bf16",   // bfloat16 activations with 1 to 8 bit weights
     "linear_lowbit_float",  // float activations with 1 to 8 bit weights
 };
 
 /// Activation words of a product: what x is when the sums are made.
-inline constexpr std::array<std::string_view, 2> kActivations = {
+inline constexpr std::array<std::string_view, 3> kActivations = {
+    "bf16",   // bfloat16
     "f32",    // float32
     "i8dyn",  // int8 codes and scales found in the call
 };
@@ -51,10 +53,11 @@ inline constexpr std::array<std::string_view, 2> kWeights = {
 };
 
 /// Instruction sets and reference forms.
-inline constexpr std::array<std::string_view, 5> kTargets = {
+inline constexpr std::array<std::string_view, 6> kTargets = {
     "ref",
     "avx2",
     "avx512",
+    "avx512bf16",
     "avx512vnni",
     "amx",
 };

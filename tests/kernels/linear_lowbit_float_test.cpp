@@ -28,6 +28,7 @@ struct Case {
   bool bias;
   LowbitScale type;
   LowbitScale values;  // what the format decodes to
+  LowbitCode code = LowbitCode::Integer;
 };
 
 std::string name(const Case& c) {
@@ -36,7 +37,8 @@ std::string name(const Case& c) {
          std::to_string(c.group) + (c.zeros ? " zeros" : "") +
          (c.bias ? " bias" : "") + " scale type " +
          std::to_string(static_cast<int>(c.type)) + " values type " +
-         std::to_string(static_cast<int>(c.values));
+         std::to_string(static_cast<int>(c.values)) + " code " +
+         std::to_string(static_cast<int>(c.code));
 }
 
 class Problem {
@@ -45,7 +47,8 @@ class Problem {
       : case_(c),
         random_(static_cast<unsigned>(c.bits * 7919 + c.m * 31 + c.n * 17 +
                                       c.k + c.group)),
-        weight_({{c.bits, c.n, c.k, c.group}, c.zeros, c.type}, random_) {
+        weight_({{c.bits, c.n, c.k, c.group}, c.zeros, c.type, false, c.code},
+                random_) {
     EXPECT_EQ(lowbit_layout_error(weight_.layout()), nullptr) << name(c);
     std::normal_distribution<float> normal;
     x_.resize(static_cast<std::size_t>(c.m * c.k));
@@ -147,6 +150,23 @@ std::vector<Case> cases() {
                        i % 5 < 2,
                        static_cast<LowbitScale>(i / 3 % 3),
                        static_cast<LowbitScale>(i / 9 % 3)});
+        ++i;
+      }
+    }
+  }
+  for (const LowbitCode code : {LowbitCode::E4m3, LowbitCode::E5m2}) {
+    for (const std::int64_t m : rows) {
+      for (const auto& [k, group] : depths) {
+        out.push_back({8,
+                       m,
+                       columns[i % 7],
+                       k,
+                       group,
+                       false,
+                       i % 5 < 2,
+                       static_cast<LowbitScale>(i / 3 % 3),
+                       static_cast<LowbitScale>(i / 9 % 3),
+                       code});
         ++i;
       }
     }
@@ -352,6 +372,46 @@ TEST(LinearLowbitFloatTest, LargeScalesMakeNoNaNBehindTheLastColumn) {
               << kernel.name << ": " << name(c) << " column " << j;
         }
         EXPECT_GT(finite, 100);
+      }
+    }
+  });
+}
+
+// Codes of float8 that are no numbers, under all their companions.
+TEST(LinearLowbitFloatTest, EveryFloat8CodeIsWhatTheFormatDecodes) {
+  for_each_kernel([&](const LinearLowbitFloatKernel& kernel) {
+    for (const LowbitCode code : {LowbitCode::E4m3, LowbitCode::E5m2}) {
+      for (const std::int64_t m : {1, 7}) {
+        Problem problem({8,
+                         m,
+                         256,
+                         32,
+                         32,
+                         false,
+                         false,
+                         LowbitScale::F32,
+                         LowbitScale::Bf16,
+                         code});
+        for (std::int64_t j = 0; j < 256; ++j) {
+          problem.weight().set_scale(j, 1.0f);
+          for (std::int64_t k = 0; k < 32; ++k) {
+            problem.weight().set_float8(
+                j * 32 + k, static_cast<std::uint8_t>(k == 3 ? j : 0));
+          }
+        }
+        for (std::int64_t k = 0; k < 32; ++k) problem.x(m - 1, k) = k == 3;
+        const auto y = problem.result(kernel);
+        for (std::int64_t j = 0; j < 256; ++j) {
+          const auto bits = static_cast<std::uint8_t>(j);
+          const float expected = code == LowbitCode::E4m3
+                                     ? Float8E4M3FN::decode(bits)
+                                     : Float8E5M2::decode(bits);
+          const float found = y[static_cast<std::size_t>((m - 1) * 256 + j)];
+          ASSERT_TRUE(found == expected ||
+                      (std::isnan(found) && std::isnan(expected)))
+              << kernel.name << " code " << j << ": " << found << ", "
+              << expected;
+        }
       }
     }
   });

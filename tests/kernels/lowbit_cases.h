@@ -20,6 +20,7 @@ struct LowbitCase {
   bool zeros = false;
   LowbitScale type = LowbitScale::Bf16;
   bool extreme = false;  ///< codes at the ends of their range only
+  LowbitCode code = LowbitCode::Integer;
 };
 
 /// A weight with random codes, scales and zero points.
@@ -34,6 +35,8 @@ class LowbitCaseWeight {
     for (std::int8_t& v : codes_) {
       v = static_cast<std::int8_t>(c.extreme ? (random() % 2 ? low : high)
                                              : code(random));
+      // NaN and infinity of float8 have a test of their own.
+      if (!std::isfinite(float8(v))) v = 0;
     }
     const auto groups = static_cast<std::size_t>(layout.n * layout.groups());
     std::uniform_real_distribution<float> real(-0.02f, 0.05f);
@@ -48,6 +51,12 @@ class LowbitCaseWeight {
   /// Scale g = row * groups + group becomes what `scale` is in the case's type.
   void set_scale(std::int64_t g, float scale) {
     scales_[static_cast<std::size_t>(g)] = scale;
+    pack();
+  }
+
+  /// Code i = row * k + column becomes the float8 code `bits`.
+  void set_float8(std::int64_t i, std::uint8_t bits) {
+    codes_[static_cast<std::size_t>(i)] = static_cast<std::int8_t>(bits ^ 0x80);
     pack();
   }
 
@@ -68,8 +77,13 @@ class LowbitCaseWeight {
     }
     return scale;
   }
+  /// (code - zero), or the float8 value.
+  double number_at(std::int64_t j, std::int64_t k) const {
+    if (case_.code == LowbitCode::Integer) return code_at(j, k);
+    return float8(codes_[static_cast<std::size_t>(j * case_.layout.k + k)]);
+  }
   double value_at(std::int64_t j, std::int64_t k) const {
-    return code_at(j, k) * static_cast<double>(scale_at(j, k));
+    return number_at(j, k) * static_cast<double>(scale_at(j, k));
   }
 
   const LowbitLayout& layout() const { return case_.layout; }
@@ -78,6 +92,14 @@ class LowbitCaseWeight {
   const LowbitWeightView& view() const { return weight_; }
 
  private:
+  // What a code means where codes are float8; else 0.
+  float float8(std::int8_t code) const {
+    const auto bits = static_cast<std::uint8_t>(code ^ 0x80);
+    return case_.code == LowbitCode::E4m3   ? Float8E4M3FN::decode(bits)
+           : case_.code == LowbitCode::E5m2 ? Float8E5M2::decode(bits)
+                                            : 0.0f;
+  }
+
   std::int64_t group(std::int64_t j, std::int64_t k) const {
     return j * case_.layout.groups() + k / case_.layout.group;
   }
@@ -118,7 +140,8 @@ class LowbitCaseWeight {
                case_.type,
                packed_scales_.data(),
                case_.zeros ? packed_zeros_.data() : nullptr,
-               nullptr};
+               nullptr,
+               case_.code};
     sums_.resize(static_cast<std::size_t>(layout.tiles() * kLowbitTile));
     lowbit_sums(
         layout, codes_.data(), weight_, 0, layout.tiles(), sums_.data());

@@ -28,6 +28,11 @@ const char* needs_avx512vnni(const Problem&, const Caps& caps) {
   return caps.avx512vnni ? nullptr : "needs AVX-512 VNNI";
 }
 
+template <class Problem>
+const char* needs_avx512bf16(const Problem&, const Caps& caps) {
+  return caps.avx512bf16 ? nullptr : "needs AVX-512 BF16, VBMI, GFNI";
+}
+
 /// Rows of x from which tiles of 16 rows are taken: with 16 rows unpacking the
 /// weights and moving sums out of tiles cost as much as they save, with 128
 /// less (docs/benchmarks/lowbit.md, linear_lowbit). Between them, and for

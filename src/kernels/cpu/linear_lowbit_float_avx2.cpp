@@ -40,6 +40,9 @@ struct Columns8 {
   }
   static inline Float as_float(Int v) { return _mm256_castsi256_ps(v); }
 
+  static inline Float gather(const float* table, Int at) {
+    return _mm256_i32gather_ps(table, at, 4);
+  }
   static inline Float load(const float* p) { return _mm256_loadu_ps(p); }
   static inline void store(float* p, Float v) { _mm256_storeu_ps(p, v); }
   static inline Float splat(float v) { return _mm256_set1_ps(v); }

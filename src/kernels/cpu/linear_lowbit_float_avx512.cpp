@@ -46,6 +46,9 @@ struct Columns16 {
   }
   static inline Float as_float(Int v) { return _mm512_castsi512_ps(v); }
 
+  static inline Float gather(const float* table, Int at) {
+    return _mm512_i32gather_ps(at, table, 4);
+  }
   static inline Float load(const float* p) { return _mm512_loadu_ps(p); }
   static inline void store(float* p, Float v) { _mm512_storeu_ps(p, v); }
   static inline Float splat(float v) { return _mm512_set1_ps(v); }

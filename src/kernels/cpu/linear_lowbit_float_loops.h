@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/cpu/bf16_tables.h"
 #include "kernels/cpu/lowbit_segments.h"
 #include "kernels/linear_lowbit_float_args.h"
 
@@ -34,8 +35,8 @@ constexpr float base(int place) {
 }
 
 /// How a code becomes a value: by the fma above, that rounded to bfloat16 or
-/// not, or in any other case.
-enum class FloatWay { Exact, ExactBf16, Any };
+/// not, or in any other case; float8 by a table.
+enum class FloatWay { Exact, ExactBf16, Any, Float8 };
 
 /// Scale and offsets of one group of a vector of columns.
 template <class V>
@@ -43,7 +44,8 @@ struct FloatGrid {
   typename V::Float scale;
   typename V::Float low;   // b, or 2^(23-p) + zero, for kLowPlace
   typename V::Float high;  // for kHighPlace
-  LowbitScale values;      // what Any rounds to
+  LowbitScale values;      // what Any and Float8 round to
+  const float* table;      // of Float8
 };
 
 template <class V, FloatWay kWay>
@@ -52,10 +54,11 @@ template <class V, FloatWay kWay>
   FloatGrid<V> out;
   const typename V::Float zero = V::zeros(args.w, at);
   out.scale = V::scales(args.w, at);
+  out.table = float8_values(args.w.code);
   out.low = V::add(zero, V::splat(base(kLowPlace)));
   out.high = V::add(zero, V::splat(base(kHighPlace)));
   out.values = args.values;
-  if constexpr (kWay != FloatWay::Any) {
+  if constexpr (kWay == FloatWay::Exact || kWay == FloatWay::ExactBf16) {
     const typename V::Float negative = V::subtract(V::splat(-0.0f), out.scale);
     out.low = V::multiply(out.low, negative);
     out.high = V::multiply(out.high, negative);
@@ -154,6 +157,16 @@ template <class V, int kBits, FloatWay kWay>
                                               const FloatGrid<V>& grid,
                                               int at,
                                               typename V::Float (&out)[2]) {
+  if constexpr (kWay == FloatWay::Float8) {
+    const typename V::Int mask = V::ints(255);
+    for (int u = 0; u < 2; ++u) {
+      const auto code =
+          V::bit_and(V::right32(u == 0 ? codes.even : codes.odd, 8 * at), mask);
+      out[u] = round_any<V>(
+          V::multiply(V::gather(grid.table, code), grid.scale), grid.values);
+    }
+    return;
+  }
   const int left = kLowPlace - 8 * at;  // byte `at` of a lane there
   const auto even =
       left > 0 ? V::left32(codes.even, left) : V::right32(codes.even, -left);
@@ -189,11 +202,11 @@ inline void put(const LinearLowbitFloatArgs& args,
   return p;
 }
 
-// The steps of a chunk, unrolled where what is done is short: Any would fill the
-// instruction cache.
+// The steps of a chunk, unrolled where what is done is short: Any would fill
+// the instruction cache.
 template <FloatWay kWay, class Step>
 [[gnu::always_inline]] inline void each_step(const Step& step) {
-  if constexpr (kWay == FloatWay::Any) {
+  if constexpr (kWay == FloatWay::Any || kWay == FloatWay::Float8) {
 #pragma GCC unroll 1
     for (int s = 0; s < kSteps; ++s) step(s);
   } else {
@@ -481,6 +494,11 @@ template <class V, int kBits, int kTiles>
 void run_one_way(const LinearLowbitFloatArgs& args,
                  int64_t tile,
                  FloatWorkspace& space) {
+  if constexpr (kBits == 8) {
+    if (args.w.code != LowbitCode::Integer) {
+      return run_tiles<V, kBits, FloatWay::Float8, kTiles>(args, tile, space);
+    }
+  }
   const int64_t count = args.w.k / args.w.group * kLowbitTile;
   bool exact = args.w.scale_type != LowbitScale::F32;
   for (int t = 0; t < kTiles && exact; ++t) {

@@ -31,9 +31,9 @@ float weight_at(const LinearLowbitFloatArgs& args,
   const std::int64_t lane = j % kLowbitTile;
   const std::int64_t at =
       (tile * (w.k / w.group) + k / w.group) * kLowbitTile + lane;
-  const int zero = (w.zeros == nullptr ? 0 : w.zeros[at]) + (1 << (w.bits - 1));
-  const auto code = static_cast<float>(lowbit_code(w, tile, lane, k) - zero);
-  return rounded(code * lowbit_scale(w.scale_type, w.scales, at), args.values);
+  return rounded(lowbit_value(w, tile, lane, k, at) *
+                     lowbit_scale(w.scale_type, w.scales, at),
+                 args.values);
 }
 
 float column(const LinearLowbitFloatArgs& args,

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include <mantissa/primitives/float_casts.h>
+
 #include "kernels/linear_lowbit_args.h"
 
 namespace mantissa::kernels {
@@ -29,6 +31,24 @@ inline int lowbit_code(const LowbitWeightView& w,
     at += width * 64;
   }
   return code;
+}
+
+/// The same value without its scale: code - 2^(bits-1) - zero, where `at` is
+/// the place of its group in the metadata, or what the float8 code means.
+inline float lowbit_value(const LowbitWeightView& w,
+                          std::int64_t tile,
+                          std::int64_t lane,
+                          std::int64_t k,
+                          std::int64_t at) {
+  const int code = lowbit_code(w, tile, lane, k);
+  if (w.code == LowbitCode::E4m3) {
+    return Float8E4M3FN::decode(static_cast<std::uint8_t>(code));
+  }
+  if (w.code == LowbitCode::E5m2) {
+    return Float8E5M2::decode(static_cast<std::uint8_t>(code));
+  }
+  const int zero = w.zeros == nullptr ? 0 : w.zeros[at];
+  return static_cast<float>(code - (1 << (w.bits - 1)) - zero);
 }
 
 }  // namespace mantissa::kernels

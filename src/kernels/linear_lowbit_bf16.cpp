@@ -1,0 +1,105 @@
+#include "kernels/linear_lowbit_bf16.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <mantissa/primitives/float_casts.h>
+
+#include "kernels/common/refusals.h"
+#include "kernels/lowbit_activations.h"
+
+namespace mantissa::kernels {
+namespace {
+
+constexpr const char* kOp = "linear_lowbit_bf16";
+
+constexpr LinearLowbitBf16Kernel kCpu[] = {
+    {"linear_bf16_ixg_avx512bf16",
+     needs_avx512bf16<LinearLowbitBf16Problem>,
+     run_linear_lowbit_bf16_avx512bf16},
+    {"linear_bf16_ixg_ref",
+     accepts_any<LinearLowbitBf16Problem>,
+     run_linear_lowbit_bf16_ref},
+};
+
+// The values of a unit in the order 0, 2, 1, 3.
+std::uint64_t unit_order(std::uint64_t unit) {
+  return (unit & 0xffff00000000ffff) | (unit & 0x0000ffff00000000) >> 16 |
+         (unit & 0x00000000ffff0000) << 16;
+}
+
+}  // namespace
+
+std::span<const LinearLowbitBf16Kernel> linear_lowbit_bf16_kernels() {
+  return kCpu;
+}
+
+const LinearLowbitBf16Kernel& select_linear_lowbit_bf16(
+    const LinearLowbitBf16Problem& problem) {
+  return select(kOp, linear_lowbit_bf16_kernels(), problem, host_caps());
+}
+
+void list_linear_lowbit_bf16(const Caps& caps, std::vector<KernelInfo>& out) {
+  list_kernels(
+      kOp, linear_lowbit_bf16_kernels(), LinearLowbitBf16Problem{}, caps, out);
+}
+
+std::int64_t LowbitBf16Buffer::chunks() const {
+  return (k_ + kLowbitChunk - 1) / kLowbitChunk;
+}
+
+std::int64_t LowbitBf16Buffer::panels() const {
+  return (m_ + panel_ - 1) / panel_;
+}
+
+void LowbitBf16Buffer::resize(std::int64_t m, std::int64_t k) {
+  m_ = m;
+  k_ = k;
+  panel_ = LowbitActivationBuffer::panel_of(m);
+  const auto rows = static_cast<std::size_t>(panels() * panel_);
+  const auto count = static_cast<std::size_t>(chunks());
+  values_.reserve(rows * count * kLowbitChunk * sizeof(std::uint16_t));
+  sums_.reserve(rows * count * sizeof(float));
+}
+
+void LowbitBf16Buffer::fill(const std::uint16_t* x,
+                            std::int64_t stride,
+                            std::int64_t begin,
+                            std::int64_t end) {
+  constexpr std::int64_t kUnits = kLowbitChunk / 4;
+  for (std::int64_t i = begin * panel_; i < end * panel_; ++i) {
+    const std::int64_t at = i / panel_ * chunks() * panel_ + i % panel_;
+    auto* out = values_.as<std::uint64_t>() +
+                i / panel_ * chunks() * kUnits * panel_ + i % panel_;
+    float* sums = sums_.as<float>() + at;
+    for (std::int64_t c = 0; c < chunks(); ++c) {
+      std::uint16_t chunk[kLowbitChunk] = {};
+      const std::int64_t count = std::min(kLowbitChunk, k_ - c * kLowbitChunk);
+      if (i < m_) {
+        std::memcpy(chunk,
+                    x + i * stride + c * kLowbitChunk,
+                    static_cast<std::size_t>(count) * sizeof(chunk[0]));
+      }
+      float sum[4] = {};
+      for (std::int64_t k = 0; k < kLowbitChunk; ++k) {
+        sum[k % 4] += bfloat16_to_float(chunk[k]);
+      }
+      sums[c * panel_] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+      for (std::int64_t u = 0; u < kUnits; ++u) {
+        std::uint64_t unit;
+        std::memcpy(&unit, chunk + 4 * u, sizeof(unit));
+        out[(c * kUnits + u) * panel_] = unit_order(unit);
+      }
+    }
+  }
+}
+
+LowbitBf16s LowbitBf16Buffer::view() const {
+  return {m_,
+          chunks() * kLowbitChunk,
+          panel_,
+          values_.as<std::uint16_t>(),
+          sums_.as<float>()};
+}
+
+}  // namespace mantissa::kernels

@@ -1,0 +1,300 @@
+#include "kernels/linear_lowbit_bf16.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <mantissa/primitives/float_casts.h>
+
+#include "kernels/lowbit_cases.h"
+
+namespace mantissa::kernels {
+namespace {
+
+struct Case {
+  int bits;
+  std::int64_t m;
+  std::int64_t n;
+  std::int64_t k;
+  std::int64_t group;
+  bool zeros;
+  bool bias;
+  LowbitScale type;
+  LowbitCode code = LowbitCode::Integer;
+};
+
+std::string name(const Case& c) {
+  return "bits " + std::to_string(c.bits) + " m " + std::to_string(c.m) +
+         " n " + std::to_string(c.n) + " k " + std::to_string(c.k) + " group " +
+         std::to_string(c.group) + (c.zeros ? " zeros" : "") +
+         (c.bias ? " bias" : "") + " scale type " +
+         std::to_string(static_cast<int>(c.type)) + " code " +
+         std::to_string(static_cast<int>(c.code));
+}
+
+class Problem {
+ public:
+  explicit Problem(const Case& c)
+      : case_(c),
+        random_(static_cast<unsigned>(c.bits * 7919 + c.m * 31 + c.n * 17 +
+                                      c.k + c.group)),
+        weight_({{c.bits, c.n, c.k, c.group}, c.zeros, c.type, false, c.code},
+                random_) {
+    std::normal_distribution<float> normal;
+    x_.resize(static_cast<std::size_t>(c.m * c.k));
+    for (std::uint16_t& v : x_) v = float_to_bfloat16(normal(random_) + 0.25f);
+    for (std::int64_t j = 0; j < c.n; ++j) bias_.push_back(normal(random_));
+  }
+
+  void set_x(std::int64_t i, std::int64_t k, float value) {
+    x_[static_cast<std::size_t>(i * case_.k + k)] = float_to_bfloat16(value);
+  }
+  LowbitCaseWeight& weight() { return weight_; }
+
+  // Rows [first, first + rows), the tiles in two parts, the first of them odd.
+  std::vector<float> result(const LinearLowbitBf16Kernel& kernel,
+                            std::int64_t first,
+                            std::int64_t rows) {
+    buffer_.resize(rows, case_.k);
+    buffer_.fill(x_.data() + first * case_.k, case_.k, 0, buffer_.panels());
+    // Floats need no alignment.
+    std::vector<float> y(static_cast<std::size_t>(rows * case_.n) + 1, -77.0f);
+    LinearLowbitBf16Args args;
+    args.w = weight_.view();
+    args.x = buffer_.view();
+    args.bias = case_.bias ? bias_.data() : nullptr;
+    args.y = y.data() + 1;
+    args.y_stride = case_.n;
+    const std::int64_t tiles = weight_.layout().tiles();
+    const std::int64_t half = std::min(tiles, tiles / 4 * 2 + 1);
+    kernel.run(args, {0, half, nullptr});
+    if (half < tiles) kernel.run(args, {half, tiles, nullptr});
+    EXPECT_EQ(y[0], -77.0f);
+    y.erase(y.begin());
+    return y;
+  }
+  std::vector<float> result(const LinearLowbitBf16Kernel& kernel) {
+    return result(kernel, 0, case_.m);
+  }
+
+  // The formula in fp64, and what its rounding may amount to: every sum of a
+  // group, of x times the shifted code and of x times the shift, has at most
+  // group + 2 terms, each partial sum of which is rounded at 2^-24 of the sum
+  // of their magnitudes; then the groups and the bias.
+  void oracle(std::int64_t i, std::int64_t j, double& y, double& bound) {
+    y = bound = 0;
+    const double steps =
+        static_cast<double>(case_.group + 2 + case_.k / case_.group + 2);
+    for (std::int64_t k = 0; k < case_.k; ++k) {
+      const double x =
+          bfloat16_to_float(x_[static_cast<std::size_t>(i * case_.k + k)]);
+      const double value = weight_.value_at(j, k);
+      y += x * value;
+      bound += std::fabs(x * value);
+      if (case_.code != LowbitCode::Integer) continue;
+      // At most: 128 for the magic, the same for zero point and middle.
+      bound += std::fabs(x * weight_.scale_at(j, k)) * 3 * 256;
+    }
+    if (case_.bias) {
+      y += bias_[static_cast<std::size_t>(j)];
+      bound += std::fabs(bias_[static_cast<std::size_t>(j)]);
+    }
+    bound *= steps * 0x1p-24;
+  }
+
+ private:
+  Case case_;
+  std::mt19937 random_;
+  LowbitCaseWeight weight_;
+  std::vector<std::uint16_t> x_;
+  std::vector<float> bias_;
+  LowbitBf16Buffer buffer_;
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> out;
+  const std::int64_t rows[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33};
+  const std::pair<std::int64_t, std::int64_t> depths[] = {{64, 32},
+                                                          {576, 64},
+                                                          {576, 576},
+                                                          {512, 256},
+                                                          {384, 128},
+                                                          {100, 100},
+                                                          {7, 7},
+                                                          {32, 32}};
+  const std::int64_t columns[] = {16, 1, 48, 75, 33, 9, 160};
+  int i = 0;
+  for (int kind = 1; kind <= 10; ++kind) {
+    const LowbitCode code = kind == 9    ? LowbitCode::E4m3
+                            : kind == 10 ? LowbitCode::E5m2
+                                         : LowbitCode::Integer;
+    for (const std::int64_t m : rows) {
+      for (const auto& [k, group] : depths) {
+        out.push_back({std::min(kind, 8),
+                       m,
+                       columns[i % 7],
+                       k,
+                       group,
+                       i % 2 == 0 && kind < 9,
+                       i % 5 < 2,
+                       static_cast<LowbitScale>(i / 3 % 3),
+                       code});
+        ++i;
+      }
+    }
+  }
+  return out;
+}
+
+template <class Check>
+void for_each_kernel(const Check& check) {
+  for (const auto& kernel : linear_lowbit_bf16_kernels()) {
+    const char* refusal = kernel.refuses({}, host_caps());
+    if (refusal != nullptr) {
+      std::printf("%s: %s\n", kernel.name, refusal);
+      continue;
+    }
+    check(kernel);
+  }
+}
+
+TEST(LinearLowbitBf16Test, EveryKernelIsTheFormulaWithinItsRounding) {
+  for_each_kernel([](const LinearLowbitBf16Kernel& kernel) {
+    for (const Case& c : cases()) {
+      Problem problem(c);
+      const auto y = problem.result(kernel);
+      for (std::int64_t i = 0; i < c.m; ++i) {
+        for (std::int64_t j = 0; j < c.n; ++j) {
+          double expected = 0;
+          double bound = 0;
+          problem.oracle(i, j, expected, bound);
+          ASSERT_NEAR(y[static_cast<std::size_t>(i * c.n + j)], expected, bound)
+              << kernel.name << ": " << name(c) << " at " << i << ", " << j;
+        }
+      }
+    }
+  });
+}
+
+// With x the columns of a unit matrix and scales of 1: the codes themselves,
+// which bfloat16 holds.
+TEST(LinearLowbitBf16Test, CodesAreExact) {
+  for_each_kernel([](const LinearLowbitBf16Kernel& kernel) {
+    for (int kind = 1; kind <= 10; ++kind) {
+      const LowbitCode code = kind == 9    ? LowbitCode::E4m3
+                              : kind == 10 ? LowbitCode::E5m2
+                                           : LowbitCode::Integer;
+      for (const std::int64_t m : {1, 2, 4, 32}) {
+        Problem problem({std::min(kind, 8),
+                         32,
+                         40,
+                         32,
+                         32,
+                         kind % 2 == 0 && kind < 9,
+                         false,
+                         LowbitScale::Bf16,
+                         code});
+        for (std::int64_t j = 0; j < 40; ++j) {
+          problem.weight().set_scale(j, 1.0f);
+        }
+        for (std::int64_t i = 0; i < 32; ++i) {
+          for (std::int64_t k = 0; k < 32; ++k) problem.set_x(i, k, i == k);
+        }
+        for (std::int64_t i = 0; i < 32; i += m) {
+          const auto y = problem.result(kernel, i, m);
+          for (std::int64_t r = 0; r < m; ++r) {
+            for (std::int64_t j = 0; j < 40; ++j) {
+              ASSERT_EQ(y[static_cast<std::size_t>(r * 40 + j)],
+                        problem.weight().number_at(j, i + r))
+                  << kernel.name << " kind " << kind << " m " << m;
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(LinearLowbitBf16Test, EveryFloat8CodeIsItsValue) {
+  for_each_kernel([&](const LinearLowbitBf16Kernel& kernel) {
+    for (const LowbitCode code : {LowbitCode::E4m3, LowbitCode::E5m2}) {
+      for (const std::int64_t m : {1, 9}) {
+        Problem problem(
+            {8, m, 256, 32, 32, false, false, LowbitScale::F32, code});
+        for (std::int64_t j = 0; j < 256; ++j) {
+          problem.weight().set_scale(j, 1.0f);
+          for (std::int64_t k = 0; k < 32; ++k) {
+            problem.weight().set_float8(
+                j * 32 + k, static_cast<std::uint8_t>(k == 3 ? j : 0));
+          }
+        }
+        for (std::int64_t k = 0; k < 32; ++k) problem.set_x(m - 1, k, k == 3);
+        const auto y = problem.result(kernel);
+        for (std::int64_t j = 0; j < 256; ++j) {
+          const auto bits = static_cast<std::uint8_t>(j);
+          const float expected = code == LowbitCode::E4m3
+                                     ? Float8E4M3FN::decode(bits)
+                                     : Float8E5M2::decode(bits);
+          const float found = y[static_cast<std::size_t>((m - 1) * 256 + j)];
+          ASSERT_TRUE(found == expected ||
+                      (std::isnan(found) && std::isnan(expected)))
+              << kernel.name << " code " << j << ": " << found << ", "
+              << expected;
+        }
+      }
+    }
+  });
+}
+
+// Within a way of computing: panels of 8 rows, or of 1, 2 and 4.
+TEST(LinearLowbitBf16Test, RowsDoNotDependOnTheirCompany) {
+  for_each_kernel([](const LinearLowbitBf16Kernel& kernel) {
+    for (const int bits : {3, 4, 8}) {
+      const Case c = {bits, 40, 48, 384, 64, true, true, LowbitScale::Bf16};
+      Problem problem(c);
+      const auto all = problem.result(kernel);
+      for (const std::int64_t m : {5, 6, 7, 8, 9, 13, 16}) {
+        const auto some = problem.result(kernel, 20, m);
+        ASSERT_TRUE(
+            std::equal(some.begin(), some.end(), all.begin() + 20 * c.n))
+            << kernel.name << " bits " << bits << " m " << m;
+      }
+    }
+  });
+}
+
+TEST(LinearLowbitBf16Test, NonFiniteRowsSpoilNoOther) {
+  for_each_kernel([](const LinearLowbitBf16Kernel& kernel) {
+    for (const std::int64_t m : {3, 4, 9, 20}) {
+      for (const int bits : {4, 8}) {
+        const Case c = {bits, m, 48, 100, 100, true, true, LowbitScale::Bf16};
+        Problem clean(c);
+        const auto expected = clean.result(kernel);
+        for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
+                                std::numeric_limits<float>::infinity()}) {
+          Problem problem(c);
+          problem.set_x(2, 99, bad);
+          const auto y = problem.result(kernel);
+          for (std::int64_t i = 0; i < m; ++i) {
+            for (std::int64_t j = 0; j < c.n; ++j) {
+              const auto at = static_cast<std::size_t>(i * c.n + j);
+              if (i == 2) {
+                ASSERT_FALSE(std::isfinite(y[at])) << kernel.name;
+              } else {
+                ASSERT_EQ(y[at], expected[at]) << kernel.name;
+              }
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace mantissa::kernels
