@@ -332,15 +332,18 @@ std::vector<Case> cases() {
       add(4, g, g == 32, m, 4096, 4096, kBf16s);
     }
     add(8, 0, false, m, 4096, 4096, kBf16s);
-    out.push_back({fmt::format("4096x4096 e4m3 grow xbf16 M={}", m),
-                   8,
-                   0,
-                   false,
-                   m,
-                   4096,
-                   4096,
-                   kBf16s,
-                   LowbitCode::E4m3});
+    for (const std::int64_t x : {kFloats, kBf16s}) {
+      out.push_back(
+          {fmt::format("4096x4096 e4m3 grow x{} M={}", activation_word(x), m),
+           8,
+           0,
+           false,
+           m,
+           4096,
+           4096,
+           x,
+           LowbitCode::E4m3});
+    }
   }
   for (const int bits : {1, 2, 3, 5, 6}) {
     add(bits, 32, false, 1, 4096, 4096, kBf16s);

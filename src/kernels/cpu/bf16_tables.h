@@ -59,30 +59,5 @@ inline const Bf16Table& bf16_table(LowbitCode code) {
                                     : kIntegerTable;
 }
 
-/// Values of all 256 codes as float32.
-struct Float8Values {
-  float of[256];
-};
-
-constexpr Float8Values make_float8_values(LowbitCode code) {
-  Float8Values out{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    const auto magnitude = static_cast<uint32_t>(
-        bf16_of_magnitude(code, static_cast<int>(i & 127)));
-    out.of[i] = __builtin_bit_cast(float, (magnitude | (i & 128) << 8) << 16);
-  }
-  return out;
-}
-
-constexpr Float8Values kE4m3Values = make_float8_values(LowbitCode::E4m3);
-constexpr Float8Values kE5m2Values = make_float8_values(LowbitCode::E5m2);
-
-/// Null for integers.
-inline const float* float8_values(LowbitCode code) {
-  return code == LowbitCode::E4m3   ? kE4m3Values.of
-         : code == LowbitCode::E5m2 ? kE5m2Values.of
-                                    : nullptr;
-}
-
 }  // namespace
 }  // namespace mantissa::kernels

@@ -40,8 +40,12 @@ struct Columns8 {
   }
   static inline Float as_float(Int v) { return _mm256_castsi256_ps(v); }
 
-  static inline Float gather(const float* table, Int at) {
-    return _mm256_i32gather_ps(table, at, 4);
+  static inline Int right32_signed(Int v, int by) {
+    return _mm256_srai_epi32(v, by);
+  }
+  // `then` where a > b, else 0.
+  static inline Int if_above(Int a, Int b, Int then) {
+    return _mm256_and_si256(_mm256_cmpgt_epi32(a, b), then);
   }
   static inline Float load(const float* p) { return _mm256_loadu_ps(p); }
   static inline void store(float* p, Float v) { _mm256_storeu_ps(p, v); }

@@ -46,8 +46,12 @@ struct Columns16 {
   }
   static inline Float as_float(Int v) { return _mm512_castsi512_ps(v); }
 
-  static inline Float gather(const float* table, Int at) {
-    return _mm512_i32gather_ps(at, table, 4);
+  static inline Int right32_signed(Int v, int by) {
+    return _mm512_srai_epi32(v, static_cast<unsigned>(by));
+  }
+  // `then` where a > b, else 0.
+  static inline Int if_above(Int a, Int b, Int then) {
+    return _mm512_maskz_mov_epi32(_mm512_cmpgt_epi32_mask(a, b), then);
   }
   static inline Float load(const float* p) { return _mm512_loadu_ps(p); }
   static inline void store(float* p, Float v) { _mm512_storeu_ps(p, v); }

@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernels/cpu/bf16_tables.h"
 #include "kernels/cpu/lowbit_segments.h"
 #include "kernels/linear_lowbit_float_args.h"
 
@@ -35,7 +34,8 @@ constexpr float base(int place) {
 }
 
 /// How a code becomes a value: by the fma above, that rounded to bfloat16 or
-/// not, or in any other case; float8 by a table.
+/// not, or in any other case; float8 by its
+/// bits.
 enum class FloatWay { Exact, ExactBf16, Any, Float8 };
 
 /// Scale and offsets of one group of a vector of columns.
@@ -45,7 +45,7 @@ struct FloatGrid {
   typename V::Float low;   // b, or 2^(23-p) + zero, for kLowPlace
   typename V::Float high;  // for kHighPlace
   LowbitScale values;      // what Any and Float8 round to
-  const float* table;      // of Float8
+  LowbitCode code;         // of Float8
 };
 
 template <class V, FloatWay kWay>
@@ -54,7 +54,7 @@ template <class V, FloatWay kWay>
   FloatGrid<V> out;
   const typename V::Float zero = V::zeros(args.w, at);
   out.scale = V::scales(args.w, at);
-  out.table = float8_values(args.w.code);
+  out.code = args.w.code;
   out.low = V::add(zero, V::splat(base(kLowPlace)));
   out.high = V::add(zero, V::splat(base(kHighPlace)));
   out.values = args.values;
@@ -151,6 +151,25 @@ template <class V, FloatWay kWay, int kPlace>
   }
 }
 
+// The value of the float8 code in the highest byte of each lane: its exponent
+// and mantissa moved to those of a float, which is 2^-120 (e5m2: 2^-112) of it;
+// what is no number gets the exponent of such.
+template <class V>
+[[gnu::always_inline]] inline typename V::Float float8_value(typename V::Int v,
+                                                             LowbitCode code) {
+  const bool e4m3 = code == LowbitCode::E4m3;
+  const auto magnitude = V::bit_and(v, V::ints(0x7f000000));
+  const auto moved =
+      V::bit_and(e4m3 ? V::right32_signed(v, 4) : V::right32_signed(v, 3),
+                 V::ints(INT32_MIN | (e4m3 ? 0x07f00000 : 0x0fe00000)));
+  const auto value =
+      V::multiply(V::as_float(moved), V::splat(e4m3 ? 0x1p120f : 0x1p112f));
+  const auto no_number = V::if_above(magnitude,
+                                     V::ints(e4m3 ? 0x7e000000 : 0x7b000000),
+                                     V::ints(e4m3 ? 0x7fc00000 : 0x7f800000));
+  return V::as_float(V::bit_or(V::as_ints(value), no_number));
+}
+
 /// Values `at` (a constant) of both units: w of the formula.
 template <class V, int kBits, FloatWay kWay>
 [[gnu::always_inline]] inline void two_values(const FloatCodes<V>& codes,
@@ -158,12 +177,10 @@ template <class V, int kBits, FloatWay kWay>
                                               int at,
                                               typename V::Float (&out)[2]) {
   if constexpr (kWay == FloatWay::Float8) {
-    const typename V::Int mask = V::ints(255);
     for (int u = 0; u < 2; ++u) {
-      const auto code =
-          V::bit_and(V::right32(u == 0 ? codes.even : codes.odd, 8 * at), mask);
-      out[u] = round_any<V>(
-          V::multiply(V::gather(grid.table, code), grid.scale), grid.values);
+      const auto number = float8_value<V>(
+          V::left32(u == 0 ? codes.even : codes.odd, 24 - 8 * at), grid.code);
+      out[u] = round_any<V>(V::multiply(number, grid.scale), grid.values);
     }
     return;
   }
