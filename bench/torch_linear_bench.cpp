@@ -2,9 +2,10 @@
 // thread: plain, and quantized in each way. Each case checks its result first.
 // `above` is what it takes beyond the plain module of the same run.
 //
-// And packed weights [2048, 2048] with float32 activations beside the product
-// of the decoded weight, one thread, in turns: `of_decoded` is the speed of the
-// packed one in parts of the decoded one's.
+// And packed weights [2048, 2048] with float32 and bfloat16 activations beside
+// torch's product of the decoded weight in the same dtype, one thread, in
+// turns: `of_decoded` is the speed of the packed one in parts of the decoded
+// one's.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -95,20 +96,21 @@ double seconds_of(const std::function<void()>& call) {
 
 void run_packed(benchmark::State& state,
                 const std::string& config,
+                c10::ScalarType dtype,
                 std::int64_t rows) {
   const torch::NoGradGuard no_grad;
   constexpr std::int64_t kWide = 2048;
   torch::manual_seed(1);
   torch::nn::Linear packed(torch::nn::LinearOptions(kWide, kWide).bias(false));
   quantize_(*packed, parse_config_words(config));
-  const at::Tensor decoded = mantissa::dequantize(packed->weight);
+  const at::Tensor decoded = mantissa::dequantize(packed->weight).to(dtype);
   pack_lowbit_(*packed, Int8Compute::Float);
-  const at::Tensor x = torch::randn({rows, kWide});
-  const at::Tensor truth = at::linear(x, decoded);
-  // Two orders of 2048 sums.
-  const at::Tensor bound =
-      at::linear(x.abs(), decoded.abs()) * (2 * kWide * 0x1p-24);
-  if (!((packed(x) - truth).abs() <= bound).all().item<bool>()) {
+  const at::Tensor x = torch::randn({rows, kWide}).to(dtype);
+  const at::Tensor truth = at::linear(x, decoded).to(at::kFloat);
+  // Two orders of 2048 sums; in bfloat16 the rounding of values and results.
+  const at::Tensor bound = at::linear(x.abs(), decoded.abs()).to(at::kFloat) *
+                           (dtype == at::kFloat ? 2 * kWide * 0x1p-24 : 0x1p-7);
+  if (!((packed(x).to(at::kFloat) - truth).abs() <= bound).all().item<bool>()) {
     state.SkipWithError("wrong result");
     return;
   }
@@ -128,16 +130,20 @@ void register_packed() {
   const std::pair<std::string, std::string> configs[] = {
       {"int4_g32",
        "intx_weight_only:weight_dtype=int4,granularity=per_group(32)"},
-      {"int8", "int8_weight_only"}};
+      {"int8", "int8_weight_only"},
+      {"float8", "float8_weight_only"}};
   for (const auto& [name, config] : configs) {
-    for (const std::int64_t rows : {1, 4, 16, 128, 512}) {
-      benchmark::RegisterBenchmark(
-          ("torch_linear/packed_" + name + "/m" + std::to_string(rows) +
-           "_n2048_k2048")
-              .c_str(),
-          [config = config, rows](benchmark::State& state) {
-            run_packed(state, config, rows);
-          });
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      for (const std::int64_t rows : {1, 4, 16, 128, 512}) {
+        benchmark::RegisterBenchmark(
+            ("torch_linear/packed_" + name +
+             (dtype == at::kFloat ? "_f32" : "_bf16") + "/m" +
+             std::to_string(rows) + "_n2048_k2048")
+                .c_str(),
+            [config = config, dtype, rows](benchmark::State& state) {
+              run_packed(state, config, dtype, rows);
+            });
+      }
     }
   }
 }

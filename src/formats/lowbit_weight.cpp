@@ -8,21 +8,24 @@
 
 #include <mantissa/core/error.h>
 #include <mantissa/primitives/convert.h>
+#include <mantissa/primitives/float_casts.h>
 
 #include "formats/affine_encoding.h"
 #include "formats/compressed_tensor.h"
 #include "formats/fields.h"
+#include "formats/float8_tensor.h"
 
 namespace mantissa {
 namespace {
 
 using fields::copied;
+using kernels::LowbitCode;
 using kernels::LowbitLayout;
 using kernels::LowbitScale;
 
 // Codes, scales and zero points of a weight, each in its stored dtype.
 struct Grid {
-  HostTensor codes;  // int8 [N, K]
+  HostTensor codes;  // int8 [N, K]: float8 with the sign bit flipped
   HostTensor scale;  // [N, G]
   HostTensor zero;   // int8 [N, G]; empty: there is none
 };
@@ -54,11 +57,24 @@ std::string compressed_layout(const CompressedEncoding& encoding,
                               LowbitLayout& out) {
   const CompressedSpec& spec = encoding.spec();
   if (encoding.shape().size() != 2) return "it is not a matrix";
-  if (spec.floating) return "its codes are not integers";
-  if (encoding.scale_rows() != 1) return "rows share a scale";
+  if (!spec.floating && encoding.scale_rows() != 1) return "rows share a scale";
   if (spec.layout != CodeLayout::Dense) return "its codes are padded";
   out.bits = spec.num_bits;
   out.group = encoding.scale_columns();
+  return {};
+}
+
+std::string float8_layout(const Float8Parameters& float8, LowbitLayout& out) {
+  if (float8.spec.act_quant_kwargs) {
+    return "its config names float8 activations";
+  }
+  if (float8.grid.shape.size() != 2) return "it is not a matrix";
+  const DType dtype = float8.spec.float8_dtype;
+  if (dtype != DType::Float8E4M3FN && dtype != DType::Float8E5M2) {
+    return "its float8 dtype is not float8_e4m3fn or float8_e5m2";
+  }
+  out.bits = 8;
+  out.group = float8.grid.run;
   return {};
 }
 
@@ -70,12 +86,14 @@ std::string layout_of(const Encoding& encoding, LowbitLayout& out) {
   }
   out.n = shape.size() == 3 ? shape[0] * shape[1] : shape[0];
   out.k = shape.back();
-  std::string refusal = "its format has no integer codes with scales";
+  std::string refusal = "its format has no integer or float8 codes with scales";
   if (const auto* affine = dynamic_cast<const AffineEncoding*>(&encoding)) {
     refusal = affine_layout(*affine, out);
   } else if (const auto* compressed =
                  dynamic_cast<const CompressedEncoding*>(&encoding)) {
     refusal = compressed_layout(*compressed, out);
+  } else if (const Float8Parameters* float8 = float8_parameters(encoding)) {
+    refusal = float8_layout(*float8, out);
   }
   if (!refusal.empty()) return refusal;
   if (out.k == 0) return "it has no columns";
@@ -83,8 +101,80 @@ std::string layout_of(const Encoding& encoding, LowbitLayout& out) {
   return error == nullptr ? std::string() : std::string(error);
 }
 
+LowbitCode code_of(const Encoding& encoding) {
+  if (const Float8Parameters* float8 = float8_parameters(encoding)) {
+    return float8->spec.float8_dtype == DType::Float8E5M2 ? LowbitCode::E5m2
+                                                          : LowbitCode::E4m3;
+  }
+  const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
+  return compressed != nullptr && compressed->spec().floating
+             ? LowbitCode::E4m3
+             : LowbitCode::Integer;
+}
+
+// Rows of a weight [N, K] that share a row of scales.
+std::int64_t rows_of_scale(const Encoding& encoding) {
+  if (const Float8Parameters* float8 = float8_parameters(encoding)) {
+    return float8->grid.block[0];
+  }
+  const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
+  return compressed == nullptr ? 1 : compressed->scale_rows();
+}
+
+// Codes of 8 bits, the sign bit of each flipped: float8 as int8 and back.
+HostTensor with_flipped_signs(const HostTensor& codes, DType dtype) {
+  HostTensor out(dtype, codes.shape());
+  const auto* from = reinterpret_cast<const std::uint8_t*>(codes.data());
+  auto* to = reinterpret_cast<std::uint8_t*>(out.data());
+  for (std::int64_t i = 0; i < codes.numel(); ++i) to[i] = from[i] ^ 0x80;
+  return out;
+}
+
+// Each row `each` times; and the first of each `each` rows.
+HostTensor repeated_rows(const HostTensor& rows,
+                         std::int64_t each,
+                         Shape shape) {
+  HostTensor out(rows.dtype(), std::move(shape));
+  const std::int64_t bytes = out.shape().back() * bit_width(out.dtype()) / 8;
+  for (std::int64_t i = 0; i < out.shape()[0]; ++i) {
+    std::memcpy(out.data() + i * bytes,
+                rows.data() + i / each * bytes,
+                static_cast<std::size_t>(bytes));
+  }
+  return out;
+}
+
+HostTensor first_rows(const HostTensor& rows, std::int64_t each, Shape shape) {
+  HostTensor out(rows.dtype(), std::move(shape));
+  const std::int64_t bytes = rows.shape().back() * bit_width(out.dtype()) / 8;
+  for (std::int64_t i = 0; i * each < rows.shape()[0]; ++i) {
+    std::memcpy(out.data() + i * bytes,
+                rows.data() + i * each * bytes,
+                static_cast<std::size_t>(bytes));
+  }
+  return out;
+}
+
+Grid float8_grid(const Encoding& encoding,
+                 const LowbitLayout& layout,
+                 std::span<const ConstTensorView> fields) {
+  const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
+  const HostTensor codes =
+      compressed == nullptr ? copied(fields[0]) : compressed->codes(fields);
+  // A row of scales for each row of codes.
+  return {with_flipped_signs(codes, DType::Int8),
+          repeated_rows(copied(fields[1]),
+                        rows_of_scale(encoding),
+                        {layout.n, layout.groups()}),
+          HostTensor()};
+}
+
 Grid grid_of(const Encoding& encoding,
+             const LowbitLayout& layout,
              std::span<const ConstTensorView> fields) {
+  if (code_of(encoding) != LowbitCode::Integer) {
+    return float8_grid(encoding, layout, fields);
+  }
   if (const auto* compressed =
           dynamic_cast<const CompressedEncoding*>(&encoding)) {
     return {compressed->codes(fields),
@@ -129,6 +219,13 @@ std::pair<HostTensor, LowbitScale> narrowest(HostTensor scale) {
   return {std::move(scale), LowbitScale::F32};
 }
 
+float number(LowbitCode kind, std::int8_t code, int zero) {
+  if (kind == LowbitCode::Integer) return static_cast<float>(code - zero);
+  const auto bits = static_cast<std::uint8_t>(code ^ 0x80);
+  return kind == LowbitCode::E4m3 ? Float8E4M3FN::decode(bits)
+                                  : Float8E5M2::decode(bits);
+}
+
 std::int64_t scale_bytes(LowbitScale type) {
   return type == LowbitScale::F32 ? 4 : 2;
 }
@@ -164,7 +261,7 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
                 std::string(encoding_->format_name()) +
                     ": no runtime layout: " + refused);
   }
-  Grid grid = grid_of(*encoding_, fields);
+  Grid grid = grid_of(*encoding_, layout_, fields);
   // A file may hold codes that its width does not have.
   if (!fit(grid.codes, layout_.bits)) layout_.bits = 8;
   if (const auto* compressed =
@@ -192,7 +289,8 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
            type,
            scales_.data(),
            zeros ? zeros_.as<std::int8_t>() : nullptr,
-           sums_.as<float>()};
+           sums_.as<float>(),
+           code_of(*encoding_)};
   parallel(layout_.tiles(), [&](std::int64_t begin, std::int64_t end) {
     const auto* codes = grid.codes.as<std::int8_t>();
     const auto* zero = zeros ? grid.zero.as<std::int8_t>() : nullptr;
@@ -204,6 +302,7 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
       kernels::pack_lowbit_metadata(
           layout_, grid.zero.data(), 1, begin, end, zeros_.data());
     }
+    if (view_.code != LowbitCode::Integer) return;
     kernels::lowbit_sums(layout_, codes, view_, begin, end, sums_.as<float>());
   });
 }
@@ -232,6 +331,10 @@ std::vector<HostTensor> LowbitWeight::fields() const {
   const std::vector<FieldLayout> layouts = encoding_->fields();
   const DType stored = layouts[1].dtype;
   if (stored != scale.dtype()) scale = converted(scale.view(), stored);
+  if (view_.code != LowbitCode::Integer) {
+    codes = with_flipped_signs(codes, layouts[0].dtype);
+    scale = first_rows(scale, rows_of_scale(*encoding_), layouts[1].shape);
+  }
   if (compressed != nullptr) {
     auto out = compressed->assemble(codes.view(), scale.view(), zero.view());
     // What the runtime layout has no place for stands at the end.
@@ -260,8 +363,8 @@ void LowbitWeight::decode_row(std::int64_t row, float* values) const {
         kernels::lowbit_scale(view_.scale_type, view_.scales, at);
     const std::int64_t end = (g + 1) * layout_.group;
     for (std::int64_t k = g * layout_.group; k < end; ++k) {
-      values[k] =
-          static_cast<float>(codes[static_cast<std::size_t>(k)] - zero) * scale;
+      const std::int8_t code = codes[static_cast<std::size_t>(k)];
+      values[k] = number(view_.code, code, zero) * scale;
     }
   }
 }

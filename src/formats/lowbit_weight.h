@@ -16,7 +16,8 @@ namespace mantissa {
 
 /// A quantized weight [N, K] in the runtime layout of linear_lowbit
 /// (kernels/lowbit_layout.h), in place of its fields: b bits a code, scales of
-/// 16 bits where that is exact, zero points where one is not 0.
+/// 16 bits where that is exact, zero points where one is not 0. Float8 codes
+/// have a scale of each row, whatever rows shared it.
 class LowbitWeight {
  public:
   /// run(begin, end) for parts of [0, count), from several threads if it likes.

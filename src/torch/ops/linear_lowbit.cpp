@@ -8,6 +8,7 @@
 
 #include "core/aligned_bytes.h"
 #include "kernels/linear_lowbit.h"
+#include "kernels/linear_lowbit_bf16.h"
 #include "kernels/linear_lowbit_float.h"
 #include "kernels/lowbit_activations.h"
 #include "torch/ops/checks.h"
@@ -19,8 +20,10 @@ namespace {
 
 using at::Tensor;
 using kernels::LinearLowbitArgs;
+using kernels::LinearLowbitBf16Args;
 using kernels::LinearLowbitFloatArgs;
 using kernels::LowbitActivationBuffer;
+using kernels::LowbitBf16Buffer;
 using kernels::LowbitFloatBuffer;
 
 constexpr const char* kLinearLowbit = "linear_lowbit";
@@ -96,6 +99,27 @@ void multiply_floats(const Tensor& x,
             args);
 }
 
+void multiply_bf16s(const Tensor& x,
+                    const LowbitWeight& weight,
+                    const Tensor& bias,
+                    Tensor& y) {
+  LowbitBf16Buffer values;
+  values.resize(x.size(0), x.size(1));
+  const auto* from =
+      reinterpret_cast<const std::uint16_t*>(x.const_data_ptr<at::BFloat16>());
+  at::parallel_for(0,
+                   values.panels(),
+                   kGrainPanels,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     values.fill(from, x.size(1), begin, end);
+                   });
+  auto args = make_args<LinearLowbitBf16Args>(weight, bias, y);
+  args.x = values.view();
+  run_tiles(kernels::select_linear_lowbit_bf16(
+                {args.w.bits, args.x.m, args.w.n, args.w.k}),
+            args);
+}
+
 void multiply_codes(const Tensor& x,
                     const LowbitWeight& weight,
                     const Tensor& bias,
@@ -136,7 +160,10 @@ Tensor linear_lowbit(const Tensor& x,
       at::empty({rows.size(0), layout.n}, rows.options().dtype(at::kFloat));
   if (y.numel() > 0) {
     const Tensor b = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
-    if (activation == Int8Compute::Float) {
+    if (activation == Int8Compute::Float && x.scalar_type() == at::kBFloat16 &&
+        kernels::host_caps().avx512bf16) {
+      multiply_bf16s(rows, weight, b, y);
+    } else if (activation == Int8Compute::Float) {
       multiply_floats(rows, weight, b, y);
     } else {
       multiply_codes(rows, weight, b, activation, y);

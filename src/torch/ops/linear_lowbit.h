@@ -14,7 +14,9 @@ namespace mantissa {
 /// codes are exact, the scales are applied in float32
 /// (kernels/linear_lowbit_args.h), and a row with NaN or infinity gives a row
 /// of NaN. Int8Compute::Float multiplies x in float32 with the values
-/// that the format decodes to (kernels/linear_lowbit_float_args.h). Throws
+/// that the format decodes to (kernels/linear_lowbit_float_args.h); bfloat16 x,
+/// where this machine has AVX-512 BF16, with the codes, scaled afterwards
+/// (kernels/linear_lowbit_bf16_args.h). Throws
 /// c10::ValueError, c10::TypeError naming the argument.
 at::Tensor linear_lowbit(const at::Tensor& x,
                          const LowbitWeight& weight,

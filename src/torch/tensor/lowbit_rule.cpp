@@ -134,9 +134,13 @@ at::Tensor packed_weight(const at::Tensor& weight, Int8Compute compute) {
     state.rule =
         std::make_shared<FakeQuantizedLowbitRule>(state, *input, state.fields);
   } else {
+    // int8 codes do not multiply float8.
+    const bool integer =
+        state.packed->view().code == kernels::LowbitCode::Integer;
     state.packed_for = is_intx_with_activations(*state.encoding)
                            ? Int8Compute::Token
-                           : compute;
+                       : integer ? compute
+                                 : Int8Compute::Float;
     state.rule = std::make_shared<LowbitRule>(
         *state.encoding, state.packed, state.packed_for);
   }

@@ -8,6 +8,7 @@
 #include <torch/torch.h>
 
 #include <mantissa/formats/compressed_tensor.h>
+#include <mantissa/formats/float8_tensor.h>
 #include <mantissa/formats/int4_tensor.h>
 #include <mantissa/formats/int8_tensor.h>
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
@@ -65,6 +66,55 @@ std::vector<NamedEncoding> encodings(DType dtype) {
   return out;
 }
 
+// The same of float8 codes.
+std::vector<NamedEncoding> float8_encodings(DType dtype) {
+  const Shape shape = {48, 192};
+  std::vector<NamedEncoding> out;
+  for (const DType float8 : {DType::Float8E4M3FN, DType::Float8E5M2}) {
+    const std::string name = float8 == DType::Float8E5M2 ? "e5m2" : "e4m3";
+    for (const Granularity& granularity : std::initializer_list<Granularity>{
+             PerTensor{}, PerRow{}, PerGroup{64}, PerBlock{{8, 64}}}) {
+      out.push_back({name + std::to_string(granularity.index()),
+                     make_float8_encoding(shape,
+                                          dtype,
+                                          {.float8_dtype = float8,
+                                           .granularity = granularity})});
+    }
+  }
+  for (const auto strategy : {CompressedStrategy::Tensor,
+                              CompressedStrategy::Channel,
+                              CompressedStrategy::Group,
+                              CompressedStrategy::Block}) {
+    CompressedSpec spec;
+    spec.format = CompressedFormat::NaiveQuantized;
+    spec.num_bits = 8;
+    spec.floating = true;
+    spec.strategy = strategy;
+    spec.group_size = 64;
+    spec.block_rows = 8;
+    spec.block_columns = 64;
+    out.push_back({"naive-quantized " + std::string(mantissa::name(strategy)),
+                   make_compressed_encoding(shape, dtype, spec)});
+  }
+  return out;
+}
+
+std::vector<NamedEncoding> all_encodings(DType dtype) {
+  auto out = encodings(dtype);
+  for (NamedEncoding& each : float8_encodings(dtype)) {
+    out.push_back(std::move(each));
+  }
+  return out;
+}
+
+// The scale of every element.
+at::Tensor scales_of(const at::Tensor& w) {
+  at::Tensor scale = fields_of(w)[1].to(at::kDouble);
+  scale = scale.reshape({-1, scale.dim() == 1 ? 1 : scale.size(-1)});
+  return scale.repeat_interleave(w.size(0) / scale.size(0), 0)
+      .repeat_interleave(w.size(1) / scale.size(1), 1);
+}
+
 std::shared_ptr<torch::nn::LinearImpl> linear_of(const at::Tensor& weight) {
   auto linear = std::make_shared<torch::nn::LinearImpl>(
       torch::nn::LinearOptions(weight.size(1), weight.size(0)));
@@ -81,7 +131,7 @@ TEST(PackLowbitTest, StoredFieldsComeBackBitForBit) {
   torch::manual_seed(1);
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     const DType ours = dtype == at::kFloat ? DType::Float32 : DType::BFloat16;
-    for (const NamedEncoding& each : encodings(ours)) {
+    for (const NamedEncoding& each : all_encodings(ours)) {
       const at::Tensor w =
           to_quantized_tensor(torch::randn({48, 192}).to(dtype), each.encoding);
       const auto linear = linear_of(w);
@@ -161,13 +211,15 @@ TEST(PackLowbitTest, ProductsAreThoseOfTheQuantizedActivations) {
 }
 
 // Activations stay floats: the product of the values, within the rounding of
-// 192 fmas and of what leaves in x's dtype.
+// 192 fmas and of what leaves in x's dtype; for bfloat16 of sums of codes plus
+// up to 3 * 256.
 TEST(PackLowbitTest, FloatProductsAreThoseOfTheValues) {
   torch::manual_seed(7);
-  for (const NamedEncoding& each : encodings(DType::Float32)) {
+  for (const NamedEncoding& each : all_encodings(DType::Float32)) {
     const at::Tensor w =
         to_quantized_tensor(torch::randn({48, 192}), each.encoding);
     const at::Tensor values = mantissa::dequantize(w).to(at::kDouble);
+    const at::Tensor scales = scales_of(w).abs();
     const auto linear = linear_of(w);
     ASSERT_EQ(pack_lowbit_(*linear, Int8Compute::Float)[0].refusal, "");
     for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
@@ -176,7 +228,10 @@ TEST(PackLowbitTest, FloatProductsAreThoseOfTheValues) {
         const at::Tensor wide = x.to(at::kDouble);
         const at::Tensor bias = linear->bias.to(at::kDouble);
         const at::Tensor expected = wide.mm(values.t()) + bias;
-        const at::Tensor terms = wide.abs().mm(values.abs().t()) + bias.abs();
+        at::Tensor terms = wide.abs().mm(values.abs().t()) + bias.abs();
+        if (dtype == at::kBFloat16) {
+          terms = terms + wide.abs().mm(scales.t()) * (3 * 256);
+        }
         const double out = dtype == at::kFloat  ? 0.0
                            : dtype == at::kHalf ? 0x1p-11
                                                 : 0x1p-8;
@@ -325,6 +380,38 @@ TEST(PackLowbitTest, ReasonsForWhatStays) {
   EXPECT_EQ(refusal(dynamic), "");
   EXPECT_EQ(refusal(dynamic, Int8Compute::Float),
             "its config names int8 activations");
+  EXPECT_EQ(refusal(to_quantized_tensor(
+                plain,
+                make_float8_encoding(
+                    shape,
+                    DType::Float32,
+                    {.act_quant_kwargs = QuantizeTensorToFloat8Kwargs{}}))),
+            "its config names float8 activations");
+  EXPECT_EQ(
+      refusal(to_quantized_tensor(
+          plain,
+          make_float8_encoding(
+              shape, DType::Float32, {.float8_dtype = DType::Float8E4M3FNUZ}))),
+      "its float8 dtype is not float8_e4m3fn or float8_e5m2");
+}
+
+// int8 activations do not multiply them: floats do, whatever is asked for.
+TEST(PackLowbitTest, Float8CodesMultiplyFloats) {
+  torch::manual_seed(9);
+  for (const NamedEncoding& each : float8_encodings(DType::Float32)) {
+    const at::Tensor w =
+        to_quantized_tensor(torch::randn({48, 192}), each.encoding);
+    const at::Tensor x = torch::randn({5, 192});
+    std::vector<at::Tensor> results;
+    for (const auto compute :
+         {Int8Compute::Float, Int8Compute::Token, Int8Compute::Group32}) {
+      const auto linear = linear_of(w);
+      torch::nn::init::zeros_(linear->bias);
+      ASSERT_EQ(pack_lowbit_(*linear, compute)[0].refusal, "") << each.name;
+      results.push_back(linear->forward(x));
+      EXPECT_TRUE(torch::equal(results.front(), results.back())) << each.name;
+    }
+  }
 }
 
 TEST(PackLowbitTest, EmbeddingsNameTheIndexThatIsOutside) {
