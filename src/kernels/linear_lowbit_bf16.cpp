@@ -22,10 +22,32 @@ constexpr LinearLowbitBf16Kernel kCpu[] = {
      run_linear_lowbit_bf16_ref},
 };
 
+constexpr std::int64_t kUnits = kLowbitChunk / 4;
+
 // The values of a unit in the order 0, 2, 1, 3.
 std::uint64_t unit_order(std::uint64_t unit) {
   return (unit & 0xffff00000000ffff) | (unit & 0x0000ffff00000000) >> 16 |
          (unit & 0x00000000ffff0000) << 16;
+}
+
+// Units of a chunk, `step` units apart.
+void put_units(const std::uint16_t* chunk,
+               std::int64_t step,
+               std::uint64_t* out) {
+  std::uint64_t units[kUnits];
+  std::memcpy(units, chunk, sizeof(units));
+  for (std::uint64_t& unit : units) unit = unit_order(unit);
+  for (std::int64_t u = 0; u < kUnits; ++u) out[u * step] = units[u];
+}
+
+float sum_of(const std::uint16_t* chunk) {
+  float sum[4] = {};
+  for (std::int64_t u = 0; u < kUnits; ++u) {
+    for (std::int64_t j = 0; j < 4; ++j) {
+      sum[j] += bfloat16_to_float(chunk[4 * u + j]);
+    }
+  }
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 }  // namespace
@@ -66,30 +88,24 @@ void LowbitBf16Buffer::fill(const std::uint16_t* x,
                             std::int64_t stride,
                             std::int64_t begin,
                             std::int64_t end) {
-  constexpr std::int64_t kUnits = kLowbitChunk / 4;
   for (std::int64_t i = begin * panel_; i < end * panel_; ++i) {
     const std::int64_t at = i / panel_ * chunks() * panel_ + i % panel_;
     auto* out = values_.as<std::uint64_t>() +
                 i / panel_ * chunks() * kUnits * panel_ + i % panel_;
     float* sums = sums_.as<float>() + at;
     for (std::int64_t c = 0; c < chunks(); ++c) {
-      std::uint16_t chunk[kLowbitChunk] = {};
-      const std::int64_t count = std::min(kLowbitChunk, k_ - c * kLowbitChunk);
-      if (i < m_) {
-        std::memcpy(chunk,
-                    x + i * stride + c * kLowbitChunk,
-                    static_cast<std::size_t>(count) * sizeof(chunk[0]));
+      const std::int64_t first = c * kLowbitChunk;
+      const std::int64_t count =
+          i < m_ ? std::min(kLowbitChunk, k_ - first) : 0;
+      std::uint16_t part[kLowbitChunk] = {};
+      const std::uint16_t* from = part;
+      if (count == kLowbitChunk) {
+        from = x + i * stride + first;
+      } else if (count > 0) {
+        std::copy_n(x + i * stride + first, count, part);
       }
-      float sum[4] = {};
-      for (std::int64_t k = 0; k < kLowbitChunk; ++k) {
-        sum[k % 4] += bfloat16_to_float(chunk[k]);
-      }
-      sums[c * panel_] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-      for (std::int64_t u = 0; u < kUnits; ++u) {
-        std::uint64_t unit;
-        std::memcpy(&unit, chunk + 4 * u, sizeof(unit));
-        out[(c * kUnits + u) * panel_] = unit_order(unit);
-      }
+      sums[c * panel_] = sum_of(from);
+      put_units(from, panel_, out + c * kUnits * panel_);
     }
   }
 }

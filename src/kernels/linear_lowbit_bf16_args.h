@@ -29,7 +29,8 @@ struct LinearLowbitBf16Args {
   LowbitBf16s x;
   const float* bias = nullptr;  ///< [n], or null
   float* y = nullptr;           ///< [m, n]
-  int64_t y_stride = 0;         ///< floats from one row to the next
+  uint16_t* narrow = nullptr;   ///< y rounded to bfloat16, in its place
+  int64_t y_stride = 0;         ///< elements from one row to the next
 };
 
 /// Tiles as in linear_lowbit; the workspace is not used.

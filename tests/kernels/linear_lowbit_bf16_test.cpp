@@ -56,24 +56,15 @@ class Problem {
   }
   LowbitCaseWeight& weight() { return weight_; }
 
-  // Rows [first, first + rows), the tiles in two parts, the first of them odd.
+  // Rows [first, first + rows).
   std::vector<float> result(const LinearLowbitBf16Kernel& kernel,
                             std::int64_t first,
                             std::int64_t rows) {
-    buffer_.resize(rows, case_.k);
-    buffer_.fill(x_.data() + first * case_.k, case_.k, 0, buffer_.panels());
     // Floats need no alignment.
     std::vector<float> y(static_cast<std::size_t>(rows * case_.n) + 1, -77.0f);
     LinearLowbitBf16Args args;
-    args.w = weight_.view();
-    args.x = buffer_.view();
-    args.bias = case_.bias ? bias_.data() : nullptr;
     args.y = y.data() + 1;
-    args.y_stride = case_.n;
-    const std::int64_t tiles = weight_.layout().tiles();
-    const std::int64_t half = std::min(tiles, tiles / 4 * 2 + 1);
-    kernel.run(args, {0, half, nullptr});
-    if (half < tiles) kernel.run(args, {half, tiles, nullptr});
+    run(kernel, first, rows, args);
     EXPECT_EQ(y[0], -77.0f);
     y.erase(y.begin());
     return y;
@@ -107,7 +98,33 @@ class Problem {
     bound *= steps * 0x1p-24;
   }
 
+  std::vector<std::uint16_t> narrow_result(
+      const LinearLowbitBf16Kernel& kernel) {
+    std::vector<std::uint16_t> y(static_cast<std::size_t>(case_.m * case_.n));
+    LinearLowbitBf16Args args;
+    args.narrow = y.data();
+    run(kernel, 0, case_.m, args);
+    return y;
+  }
+
  private:
+  // The tiles in two parts, the first of them odd.
+  void run(const LinearLowbitBf16Kernel& kernel,
+           std::int64_t first,
+           std::int64_t rows,
+           LinearLowbitBf16Args& args) {
+    buffer_.resize(rows, case_.k);
+    buffer_.fill(x_.data() + first * case_.k, case_.k, 0, buffer_.panels());
+    args.w = weight_.view();
+    args.x = buffer_.view();
+    args.bias = case_.bias ? bias_.data() : nullptr;
+    args.y_stride = case_.n;
+    const std::int64_t tiles = weight_.layout().tiles();
+    const std::int64_t half = std::min(tiles, tiles / 4 * 2 + 1);
+    kernel.run(args, {0, half, nullptr});
+    if (half < tiles) kernel.run(args, {half, tiles, nullptr});
+  }
+
   Case case_;
   std::mt19937 random_;
   LowbitCaseWeight weight_;
@@ -246,6 +263,19 @@ TEST(LinearLowbitBf16Test, EveryFloat8CodeIsItsValue) {
               << kernel.name << " code " << j << ": " << found << ", "
               << expected;
         }
+      }
+    }
+  });
+}
+
+TEST(LinearLowbitBf16Test, NarrowResultsAreTheRoundedOnes) {
+  for_each_kernel([](const LinearLowbitBf16Kernel& kernel) {
+    for (const std::int64_t m : {1, 4, 9}) {
+      Problem problem({4, m, 75, 96, 32, true, true, LowbitScale::F16});
+      const auto wide = problem.result(kernel);
+      const auto narrow = problem.narrow_result(kernel);
+      for (std::size_t i = 0; i < wide.size(); ++i) {
+        ASSERT_EQ(narrow[i], float_to_bfloat16(wide[i])) << kernel.name;
       }
     }
   });

@@ -9,23 +9,32 @@ namespace {
 
 // vdpbf16ps adds two products to each of 16 columns: a unit of codes becomes
 // two vectors of pairs, values 0 and 2 and values 1 and 3. A code u of up to 7
-// bits becomes 128 + u by or-ing it into the mantissa of 128. A code of 8 bits
-// is looked up by its magnitude: integers as u - 127.5, float8 as they are.
-// What is too much, `base` and the zero points, is the start of a sum, times
-// the negative sum of x.
+// bits becomes 128 + u by or-ing it into the mantissa of 128, which costs few
+// rows the least; for many, codes of up to 5 bits are looked up. A code of 8
+// bits is looked up by its magnitude: integers as u - 127.5, float8 as they
+// are. What is too much, `base` and the zero points, is the start of a sum,
+// times the negative sum of x.
 
 constexpr int kMagic = 0x4300;  // 128
 
-template <LowbitCode kCode, int kBits>
+/// Whether codes are looked up in Tables::codes.
+enum class Way { Magic, Table };
+
+template <int kBits>
+constexpr Way way_of_panels() {
+  return kBits <= 5 ? Way::Table : Way::Magic;
+}
+
+template <LowbitCode kCode, int kBits, Way kWay>
 constexpr float base() {
-  if (kCode != LowbitCode::Integer) return 0.0f;
+  if (kCode != LowbitCode::Integer || kWay == Way::Table) return 0.0f;
   return kBits == 8 ? 0.5f : static_cast<float>(128 + (1 << (kBits - 1)));
 }
 
-/// The high and low bytes of bfloat16 for 7 bits of magnitude.
-struct Halves {
-  __m512i high[2];
+struct Tables {
+  __m512i high[2];  // bytes of bfloat16 for 7 bits of magnitude
   __m512i low[2];
+  __m512i codes;  // u - 2^(bits-1) as bfloat16, again and again
 };
 
 struct Pairs {
@@ -33,9 +42,18 @@ struct Pairs {
   __m512i odd;   // values 1 and 3
 };
 
-inline Halves halves_of(const Bf16Table& table) {
-  return {{load(table.high), load(table.high + 64)},
-          {load(table.low), load(table.low + 64)}};
+template <LowbitCode kCode, int kBits>
+inline Tables make_tables() {
+  const Bf16Table& bytes = bf16_table(kCode);
+  uint16_t codes[32] = {};
+  for (int i = 0; kBits <= 5 && i < 32; ++i) {
+    const int code = i % (1 << kBits) - (1 << (kBits - 1));
+    codes[i] = static_cast<uint16_t>(code < 0 ? 0x8000 | bf16_of(-code, 0)
+                                              : bf16_of(code, 0));
+  }
+  return {{load(bytes.high), load(bytes.high + 64)},
+          {load(bytes.low), load(bytes.low + 64)},
+          load(codes)};
 }
 
 // (v & mask) | 128 of 16-bit lanes.
@@ -55,9 +73,15 @@ inline Pairs joined(__m512i low, __m512i high) {
 }
 
 // Unit `u` of a chunk.
-template <LowbitCode kCode, int kBits>
-inline Pairs pairs(const uint8_t* chunk, int u, const Halves& halves) {
-  if constexpr (kBits == 8) {
+template <LowbitCode kCode, int kBits, Way kWay>
+inline Pairs pairs(const uint8_t* chunk, int u, const Tables& tables) {
+  if constexpr (kWay == Way::Table) {
+    // The low 5 bits of 16-bit lanes are looked at.
+    const __m512i codes = unit<kBits>(chunk, u);
+    return {
+        _mm512_permutexvar_epi16(codes, tables.codes),
+        _mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 8), tables.codes)};
+  } else if constexpr (kBits == 8) {
     __m512i v = load(chunk + u * kUnitBytes);
     if constexpr (kCode == LowbitCode::Integer) {
       // Bits below the sign flipped where it is set, and the sign of u - 127.5:
@@ -68,9 +92,9 @@ inline Pairs pairs(const uint8_t* chunk, int u, const Halves& halves) {
           0xff);
     }
     const __m512i high =
-        _mm512_permutex2var_epi8(halves.high[0], v, halves.high[1]);
+        _mm512_permutex2var_epi8(tables.high[0], v, tables.high[1]);
     const __m512i low =
-        _mm512_permutex2var_epi8(halves.low[0], v, halves.low[1]);
+        _mm512_permutex2var_epi8(tables.low[0], v, tables.low[1]);
     return joined(
         low, _mm512_ternarylogic_epi32(v, _mm512_set1_epi8(-128), high, 0xea));
   } else if constexpr ((kBits & (kBits - 1)) == 0) {  // one plane
@@ -97,9 +121,9 @@ inline __m512 dot(__m512 sum, const uint16_t* two, __m512i codes) {
 }
 
 // base + zero of 16 columns.
-template <LowbitCode kCode, int kBits>
+template <LowbitCode kCode, int kBits, Way kWay>
 inline __m512 offset_of(const LowbitWeightView& w, int64_t at) {
-  const __m512 offset = _mm512_set1_ps(base<kCode, kBits>());
+  const __m512 offset = _mm512_set1_ps(base<kCode, kBits, kWay>());
   if (w.zeros == nullptr) return offset;
   const __m128i zero =
       _mm_loadu_si128(reinterpret_cast<const __m128i*>(w.zeros + at));
@@ -116,7 +140,15 @@ inline void finish(const LinearLowbitBf16Args& args,
   if (args.bias != nullptr) {
     acc = _mm512_add_ps(acc, _mm512_maskz_loadu_ps(mask, args.bias + j));
   }
-  _mm512_mask_storeu_ps(args.y + i * args.y_stride + j, mask, acc);
+  const int64_t at = i * args.y_stride + j;
+  if (args.narrow != nullptr) {
+    _mm256_mask_storeu_epi16(
+        args.narrow + at,
+        mask,
+        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(acc)));
+  } else {
+    _mm512_mask_storeu_ps(args.y + at, mask, acc);
+  }
 }
 
 /// Groups of K: powers of two, or all of it.
@@ -145,10 +177,10 @@ inline float minus_sum(const float* sums,
 template <LowbitCode kCode, int kBits, int kRows>
 void rows_by_tile(const LinearLowbitBf16Args& args,
                   const Groups& groups,
-                  const Halves& shared,
+                  const Tables& shared,
                   int64_t tile) {
   constexpr int kChains = 4;
-  const Halves halves = shared;
+  const Tables tables = shared;
   const LowbitWeightView w = args.w;
   const uint8_t* chunk =
       w.codes + tile * (w.k / kLowbitChunk) * kBits * kUnitBytes;
@@ -164,7 +196,7 @@ void rows_by_tile(const LinearLowbitBf16Args& args,
       for (int c = 0; c < kChains; ++c) sum[r][c] = _mm512_setzero_ps();
       if constexpr (kCode == LowbitCode::Integer) {
         sum[r][0] = _mm512_mul_ps(
-            offset_of<kCode, kBits>(w, at),
+            offset_of<kCode, kBits, Way::Magic>(w, at),
             _mm512_set1_ps(minus_sum<kRows>(
                 args.x.sums, r, g * groups.chunks, groups.chunks)));
       }
@@ -173,7 +205,7 @@ void rows_by_tile(const LinearLowbitBf16Args& args,
       fetch_ahead<kBits>(chunk);
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
-        const Pairs codes = pairs<kCode, kBits>(chunk, u, halves);
+        const Pairs codes = pairs<kCode, kBits, Way::Magic>(chunk, u, tables);
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
           const uint16_t* four = x + (u * kRows + r) * 4;
@@ -198,13 +230,14 @@ void rows_by_tile(const LinearLowbitBf16Args& args,
 }
 
 // What the sums of a group of 8 rows begin with.
-template <LowbitCode kCode, int kBits>
+template <LowbitCode kCode, int kBits, Way kWay>
 inline void start_panel(const LowbitWeightView& w,
                         int64_t at,
                         const float* sums,
                         int64_t chunks,
                         __m512 (&sum)[8]) {
-  if constexpr (kCode != LowbitCode::Integer) {
+  if (kCode != LowbitCode::Integer ||
+      (kWay == Way::Table && w.zeros == nullptr)) {
 #pragma GCC unroll 8
     for (int r = 0; r < 8; ++r) sum[r] = _mm512_setzero_ps();
   } else {
@@ -214,7 +247,7 @@ inline void start_panel(const LowbitWeightView& w,
       total = _mm256_sub_ps(total, _mm256_loadu_ps(sums + c * 8));
     }
     _mm256_store_ps(from, total);
-    const __m512 offset = offset_of<kCode, kBits>(w, at);
+    const __m512 offset = offset_of<kCode, kBits, kWay>(w, at);
 #pragma GCC unroll 8
     for (int r = 0; r < 8; ++r) {
       sum[r] = _mm512_mul_ps(offset, _mm512_set1_ps(from[r]));
@@ -228,12 +261,13 @@ inline void start_panel(const LowbitWeightView& w,
 template <LowbitCode kCode, int kBits, int kPanels>
 [[gnu::noinline]] void panels_by_tile(const LinearLowbitBf16Args& args,
                                       const Groups& shared_groups,
-                                      const Halves& shared,
+                                      const Tables& shared,
                                       int64_t tile,
                                       int64_t panel) {
+  constexpr Way kWay = way_of_panels<kBits>();
   // Copies: the stores below could change what a reference names.
   const Groups groups = shared_groups;
-  const Halves halves = shared;
+  const Tables tables = shared;
   const LowbitWeightView w = args.w;
   const int64_t stride = args.x.k * 8;  // values of a panel
   const int64_t chunks = args.x.k / kLowbitChunk;
@@ -245,17 +279,18 @@ template <LowbitCode kCode, int kBits, int kPanels>
   const float* sums = args.x.sums + panel * chunks * 8;
   alignas(64) float acc[kPanels][8][kLowbitTile] = {};
   const uint8_t* stop = chunk + chunks * kBits * kUnitBytes;
-  Pairs codes = pairs<kCode, kBits>(chunk, 0, halves);
+  Pairs codes = pairs<kCode, kBits, kWay>(chunk, 0, tables);
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t at = (tile * groups.count + g) * kLowbitTile;
     __m512 sum[kPanels][8];
 #pragma GCC unroll 2
     for (int p = 0; p < kPanels; ++p) {
-      start_panel<kCode, kBits>(w,
-                                at,
-                                sums + (p * chunks + g * groups.chunks) * 8,
-                                groups.chunks,
-                                sum[p]);
+      start_panel<kCode, kBits, kWay>(
+          w,
+          at,
+          sums + (p * chunks + g * groups.chunks) * 8,
+          groups.chunks,
+          sum[p]);
     }
     for (int64_t c = groups.chunks; c > 0; --c) {
       fetch_ahead<kBits>(chunk);
@@ -263,8 +298,9 @@ template <LowbitCode kCode, int kBits, int kPanels>
       if (after == stop) after = chunk;
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
-        Pairs next = u + 1 < kUnits ? pairs<kCode, kBits>(chunk, u + 1, halves)
-                                    : pairs<kCode, kBits>(after, 0, halves);
+        Pairs next = u + 1 < kUnits
+                         ? pairs<kCode, kBits, kWay>(chunk, u + 1, tables)
+                         : pairs<kCode, kBits, kWay>(after, 0, tables);
         __asm__ volatile("" : "+v"(next.even), "+v"(next.odd));
 #pragma GCC unroll 2
         for (int p = 0; p < kPanels; ++p) {
@@ -310,27 +346,27 @@ template <LowbitCode kCode, int kBits, int kPanels>
 template <LowbitCode kCode, int kBits>
 void run(const LinearLowbitBf16Args& args, const LinearLowbitTiles& tiles) {
   const Groups groups(args.w);
-  const Halves halves = halves_of(bf16_table(kCode));
+  const Tables tables = make_tables<kCode, kBits>();
   const int64_t panels = (args.x.m + 7) / 8;
   for (int64_t tile = tiles.begin; tile < tiles.end;) {
     switch (args.x.panel) {
       case 1:
-        rows_by_tile<kCode, kBits, 1>(args, groups, halves, tile++);
+        rows_by_tile<kCode, kBits, 1>(args, groups, tables, tile++);
         break;
       case 2:
-        rows_by_tile<kCode, kBits, 2>(args, groups, halves, tile++);
+        rows_by_tile<kCode, kBits, 2>(args, groups, tables, tile++);
         break;
       case 4:
-        rows_by_tile<kCode, kBits, 4>(args, groups, halves, tile++);
+        rows_by_tile<kCode, kBits, 4>(args, groups, tables, tile++);
         break;
       default: {
         const int64_t end = least(tile + kTilesAtOnce, tiles.end);
         for (int64_t p = 0; p < panels; p += 2) {
           for (int64_t t = tile; t < end; ++t) {
             if (p + 1 < panels) {
-              panels_by_tile<kCode, kBits, 2>(args, groups, halves, t, p);
+              panels_by_tile<kCode, kBits, 2>(args, groups, tables, t, p);
             } else {
-              panels_by_tile<kCode, kBits, 1>(args, groups, halves, t, p);
+              panels_by_tile<kCode, kBits, 1>(args, groups, tables, t, p);
             }
           }
         }

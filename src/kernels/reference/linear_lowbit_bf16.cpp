@@ -45,7 +45,13 @@ void run_linear_lowbit_bf16_ref(const LinearLowbitBf16Args& args,
   const std::int64_t end = std::min(tiles.end * kLowbitTile, args.w.n);
   for (std::int64_t j = tiles.begin * kLowbitTile; j < end; ++j) {
     for (std::int64_t i = 0; i < args.x.m; ++i) {
-      args.y[i * args.y_stride + j] = column(args, i, j);
+      const float y = column(args, i, j);
+      const std::int64_t at = i * args.y_stride + j;
+      if (args.narrow != nullptr) {
+        args.narrow[at] = float_to_bfloat16(y);
+      } else {
+        args.y[at] = y;
+      }
     }
   }
 }

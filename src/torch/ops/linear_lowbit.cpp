@@ -77,9 +77,15 @@ Args make_args(const LowbitWeight& weight, const Tensor& bias, Tensor& y) {
   Args args;
   args.w = weight.view();
   args.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
-  args.y = y.mutable_data_ptr<float>();
+  if (y.scalar_type() == at::kFloat) args.y = y.mutable_data_ptr<float>();
   args.y_stride = weight.layout().n;
   return args;
+}
+
+// Whether bfloat16 is multiplied, and written, as it is.
+bool takes_bf16(const Tensor& x, Int8Compute activation) {
+  return activation == Int8Compute::Float && x.scalar_type() == at::kBFloat16 &&
+         kernels::host_caps().avx512bf16;
 }
 
 void multiply_floats(const Tensor& x,
@@ -114,6 +120,8 @@ void multiply_bf16s(const Tensor& x,
                      values.fill(from, x.size(1), begin, end);
                    });
   auto args = make_args<LinearLowbitBf16Args>(weight, bias, y);
+  args.narrow =
+      reinterpret_cast<std::uint16_t*>(y.mutable_data_ptr<at::BFloat16>());
   args.x = values.view();
   run_tiles(kernels::select_linear_lowbit_bf16(
                 {args.w.bits, args.x.m, args.w.n, args.w.k}),
@@ -156,12 +164,13 @@ Tensor linear_lowbit(const Tensor& x,
   const Tensor rows = x.reshape({-1, layout.k}).contiguous();
   Shape sizes = x.sizes().vec();
   sizes.back() = layout.n;
+  const bool narrow = takes_bf16(x, activation);
   Tensor y =
-      at::empty({rows.size(0), layout.n}, rows.options().dtype(at::kFloat));
+      at::empty({rows.size(0), layout.n},
+                rows.options().dtype(narrow ? at::kBFloat16 : at::kFloat));
   if (y.numel() > 0) {
     const Tensor b = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
-    if (activation == Int8Compute::Float && x.scalar_type() == at::kBFloat16 &&
-        kernels::host_caps().avx512bf16) {
+    if (narrow) {
       multiply_bf16s(rows, weight, b, y);
     } else if (activation == Int8Compute::Float) {
       multiply_floats(rows, weight, b, y);
