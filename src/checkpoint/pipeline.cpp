@@ -29,7 +29,7 @@
 #include "checkpoint/manifest.h"
 #include "checkpoint/unit_writer.h"
 #include "core/crash_point.h"
-#include "core/peak_memory.h"
+#include "core/process_memory.h"
 #include "core/stopwatch.h"
 
 namespace mantissa {

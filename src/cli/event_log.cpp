@@ -14,7 +14,7 @@
 #include "checkpoint/plan_totals.h"
 #include "checkpoint/report/facts.h"
 #include "cli/progress_text.h"
-#include "core/peak_memory.h"
+#include "core/process_memory.h"
 
 namespace mantissa::cli {
 namespace {

@@ -8,7 +8,7 @@
 #include "checkpoint/report/facts.h"
 #include "cli/color.h"
 #include "cli/progress_text.h"
-#include "core/peak_memory.h"
+#include "core/process_memory.h"
 
 namespace mantissa::cli {
 namespace {

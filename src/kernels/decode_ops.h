@@ -19,6 +19,7 @@ struct DecodeOpsKernel {
   const char* name;
   const char* (*refuses)(const DecodeOpsProblem&, const Caps&);
   void (*rms_norm)(const RmsNormArgs&);
+  void (*rotate)(const RotateArgs&);
   void (*store_cached)(const StoreCachedArgs&);
   void (*attend_one)(const AttendOneArgs&);
   void (*merge_parts)(const MergePartsArgs&);

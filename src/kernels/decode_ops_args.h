@@ -20,6 +20,16 @@ struct RmsNormArgs {
   bool one_plus = false;
 };
 
+/// Rotary position embedding of one head in place, with h = size / 2:
+/// x[i] = x[i] * cos[i] - x[i + h] * sin[i] and
+/// x[i + h] = x[i + h] * cos[i + h] + x[i] * sin[i + h].
+struct RotateArgs {
+  float* x = nullptr;          ///< [size]
+  const float* cos = nullptr;  ///< [size]
+  const float* sin = nullptr;  ///< [size]
+  int64_t size = 0;            ///< even
+};
+
 /// How a cache holds a key or a value of one head and position: its values in
 /// float32 or bfloat16, or int8 codes with one float32 scale (symmetric).
 enum class CacheType : uint8_t { F32, Bf16, I8 };
@@ -105,6 +115,7 @@ struct RowsByVectorArgs {
 };
 
 void rms_norm_ref(const RmsNormArgs& args);
+void rotate_ref(const RotateArgs& args);
 void store_cached_ref(const StoreCachedArgs& args);
 void attend_one_ref(const AttendOneArgs& args);
 void merge_parts_ref(const MergePartsArgs& args);
@@ -112,6 +123,7 @@ void gate_ref(const GateArgs& args);
 void rows_by_vector_ref(const RowsByVectorArgs& args);
 
 void rms_norm_avx2(const RmsNormArgs& args);
+void rotate_avx2(const RotateArgs& args);
 void store_cached_avx2(const StoreCachedArgs& args);
 void attend_one_avx2(const AttendOneArgs& args);
 void merge_parts_avx2(const MergePartsArgs& args);
@@ -119,6 +131,7 @@ void gate_avx2(const GateArgs& args);
 void rows_by_vector_avx2(const RowsByVectorArgs& args);
 
 void rms_norm_avx512(const RmsNormArgs& args);
+void rotate_avx512(const RotateArgs& args);
 void store_cached_avx512(const StoreCachedArgs& args);
 void attend_one_avx512(const AttendOneArgs& args);
 void merge_parts_avx512(const MergePartsArgs& args);

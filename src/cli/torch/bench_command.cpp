@@ -16,7 +16,7 @@
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "cli/torch/running.h"
-#include "core/peak_memory.h"
+#include "core/process_memory.h"
 #include "core/stopwatch.h"
 
 namespace mantissa::cli {
@@ -63,6 +63,7 @@ class Bench {
     }
     const auto start = Clock::now();
     model_ = checkpoint_.load();
+    keep_free_memory();
     load_seconds_ = seconds_since(start);
     cache_ = std::make_unique<KvCache>(
         model_->make_cache(1, loading_.context, loading_.cache_dtype));

@@ -14,6 +14,7 @@
 #include "cli/terminal.h"
 #include "cli/torch/model_text.h"
 #include "cli/torch/running.h"
+#include "core/process_memory.h"
 #include "core/quoted.h"
 
 namespace mantissa::cli {
@@ -70,6 +71,7 @@ int run_embed(const EmbedOptions& options) {
   const Tokenizer tokenizer = model_tokenizer(*source);
   const auto model =
       load_sentence_encoder(options.model.model, model_options(options.model));
+  keep_free_memory();
   std::vector<std::vector<std::int64_t>> ids;
   for (const std::string& sentence : sentences) {
     ids.push_back(ids_of(tokenizer, sentence, model->sentence().max_length));

@@ -15,6 +15,7 @@
 #include "cli/terminal.h"
 #include "cli/torch/model_text.h"
 #include "cli/torch/running.h"
+#include "core/process_memory.h"
 #include "core/stopwatch.h"
 
 namespace mantissa::cli {
@@ -112,6 +113,7 @@ int run_eval(const EvalOptions& options) {
   catch_signals();
   const std::shared_ptr<Decoder> model = checkpoint.load();
   const std::shared_ptr<Decoder> reference = beside ? beside->load() : nullptr;
+  keep_free_memory();
   PerplexityOptions how;
   how.context = options.context;
   how.windows = options.windows;

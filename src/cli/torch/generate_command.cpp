@@ -19,6 +19,7 @@
 #include "cli/torch/chat.h"
 #include "cli/torch/model_text.h"
 #include "cli/torch/running.h"
+#include "core/process_memory.h"
 
 namespace mantissa::cli {
 namespace {
@@ -92,6 +93,7 @@ class Session {
 
   void load() {
     model_ = checkpoint_.load();
+    keep_free_memory();
     cache_.emplace(
         model_->make_cache(1, loading_.context, loading_.cache_dtype));
   }

@@ -4,6 +4,7 @@
 namespace mantissa::kernels {
 
 void rms_norm_avx2(const RmsNormArgs& args) { rms_norm_loop(args); }
+void rotate_avx2(const RotateArgs& args) { rotate_loop(args); }
 void store_cached_avx2(const StoreCachedArgs& args) { store_cached_loop(args); }
 void attend_one_avx2(const AttendOneArgs& args) { attend_one_loop(args); }
 void merge_parts_avx2(const MergePartsArgs& args) { merge_parts_loop(args); }

@@ -4,6 +4,7 @@
 namespace mantissa::kernels {
 
 void rms_norm_avx512(const RmsNormArgs& args) { rms_norm_loop(args); }
+void rotate_avx512(const RotateArgs& args) { rotate_loop(args); }
 void store_cached_avx512(const StoreCachedArgs& args) {
   store_cached_loop(args);
 }

@@ -32,6 +32,26 @@ inline void rms_norm_loop(const RmsNormArgs& args) {
   }
 }
 
+inline void rotate_loop(const RotateArgs& args) {
+  const int64_t half = args.size / 2;
+  float* low = args.x;
+  float* high = args.x + half;
+  int64_t i = 0;
+  for (; i + kLanes <= half; i += kLanes) {
+    const Floats a = load(low + i);
+    const Floats b = load(high + i);
+    store(low + i, a * load(args.cos + i) - b * load(args.sin + i));
+    store(high + i,
+          b * load(args.cos + half + i) + a * load(args.sin + half + i));
+  }
+  for (; i < half; ++i) {
+    const float a = low[i];
+    const float b = high[i];
+    low[i] = a * args.cos[i] - b * args.sin[i];
+    high[i] = b * args.cos[half + i] + a * args.sin[half + i];
+  }
+}
+
 inline float gelu(float x) {
   return 0.5f * x * (1.0f + erff(x * 0.707106781f));
 }

@@ -13,6 +13,7 @@
 
 #include "torch/models/block_sizes.h"
 #include "torch/models/cache_rows.h"
+#include "torch/models/row_ops.h"
 
 namespace mantissa {
 Attention::Attention(const DecoderConfig& config,
@@ -40,21 +41,32 @@ Attention::Attention(const DecoderConfig& config,
 }
 
 at::Tensor Attention::heads(const LinearPtr& projection,
-                            const std::shared_ptr<RmsNorm>& norm,
                             const at::Tensor& x) const {
-  at::Tensor y =
-      projection->forward(x).view({x.size(0), x.size(1), -1, head_dim_});
+  return projection->forward(x).view({x.size(0), x.size(1), -1, head_dim_});
+}
+
+at::Tensor Attention::turned_heads(const LinearPtr& projection,
+                                   const std::shared_ptr<RmsNorm>& norm,
+                                   const at::Tensor& x,
+                                   const RopeAngles& angles) const {
+  at::Tensor y = heads(projection, x);
   if (norm != nullptr) y = norm->forward(y);
-  return y.transpose(1, 2);  // [B, heads, T, head_dim]
+  // In place where nobody keeps the product.
+  if (!takes_row_ops(y) || !takes_row_ops(angles.cos) ||
+      !takes_row_ops(angles.sin)) {
+    return rotate(y.transpose(1, 2), angles);
+  }
+  rotate_rows(y, angles.cos, angles.sin);
+  return y.transpose(1, 2);
 }
 
 at::Tensor Attention::forward(const at::Tensor& x,
                               const RopeAngles& angles,
                               const KvCache::Layer* cache,
                               std::int64_t past) {
-  const at::Tensor q = rotate(heads(q_, q_norm_, x), angles);
-  at::Tensor k = rotate(heads(k_, k_norm_, x), angles);
-  at::Tensor v = heads(v_, nullptr, x);
+  const at::Tensor q = turned_heads(q_, q_norm_, x, angles);
+  at::Tensor k = turned_heads(k_, k_norm_, x, angles);
+  at::Tensor v = heads(v_, x).transpose(1, 2);
   if (cache != nullptr) {
     const std::int64_t fresh = x.size(1);
     append_positions(*cache, past, k, v);

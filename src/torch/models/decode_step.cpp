@@ -237,7 +237,6 @@ class Step {
             const StepNorm& norm,
             const RopeAngles& angles) const {
     const std::int64_t dim = config_.head_dim;
-    const std::int64_t half = dim / 2;
     const auto* cos = angles.cos.const_data_ptr<float>();
     const auto* sin = angles.sin.const_data_ptr<float>();
     float* x = data(heads);
@@ -246,12 +245,7 @@ class Step {
         ops_.rms_norm(
             {x, norm.weight, x, dim, norm.eps, config_.one_plus_norm});
       }
-      for (std::int64_t i = 0; i < half; ++i) {
-        const float low = x[i];
-        const float high = x[i + half];
-        x[i] = low * cos[i] - high * sin[i];
-        x[i + half] = high * cos[i + half] + low * sin[i + half];
-      }
+      ops_.rotate({x, cos, sin, dim});
     }
   }
 

@@ -12,7 +12,7 @@
 #include <mantissa/core/tensor_view.h>
 #include <mantissa/torch/quantized_tensor.h>
 
-#include "core/peak_memory.h"
+#include "core/process_memory.h"
 #include "core/quoted.h"
 #include "torch/quantize/module_parameters.h"
 #include "torch/tensor/host_tensors.h"

@@ -50,6 +50,34 @@ at::Tensor rms_norm_rows(const at::Tensor& x,
   return y;
 }
 
+void rotate_rows(const at::Tensor& x,
+                 const at::Tensor& cos,
+                 const at::Tensor& sin) {
+  const std::int64_t tokens = x.size(1);
+  const std::int64_t heads = x.size(2);
+  const std::int64_t size = x.size(3);
+  float* rows = x.mutable_data_ptr<float>();
+  const float* of_cos = cos.const_data_ptr<float>();
+  const float* of_sin = sin.const_data_ptr<float>();
+  const kernels::DecodeOpsKernel& kernel = ops();
+  at::parallel_for(
+      0,
+      x.size(0) * tokens,
+      std::max<std::int64_t>(
+          1, kGrainValues / std::max<std::int64_t>(1, heads * size)),
+      [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const std::int64_t angle = i % tokens * size;
+          for (std::int64_t h = 0; h < heads; ++h) {
+            kernel.rotate({rows + (i * heads + h) * size,
+                           of_cos + angle,
+                           of_sin + angle,
+                           size});
+          }
+        }
+      });
+}
+
 void silu_rows(const at::Tensor& gate, const at::Tensor& up) {
   float* to = gate.mutable_data_ptr<float>();
   const float* from = up.const_data_ptr<float>();

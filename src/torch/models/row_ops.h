@@ -17,6 +17,12 @@ at::Tensor rms_norm_rows(const at::Tensor& x,
                          double eps,
                          bool one_plus);
 
+/// x [B, T, heads, size], which takes row ops, turned in place by the angles of
+/// its T positions, `cos` and `sin` [T, size] (rotate() of models/rope.h).
+void rotate_rows(const at::Tensor& x,
+                 const at::Tensor& cos,
+                 const at::Tensor& sin);
+
 /// silu(gate) * up, written into gate; both take row ops.
 void silu_rows(const at::Tensor& gate, const at::Tensor& up);
 

@@ -148,6 +148,18 @@ TEST(RowOpsTest, NormsAndGatesAreTheFormulas) {
   }
 }
 
+TEST(RowOpsTest, HeadsTurnAsByAten) {
+  torch::manual_seed(8);
+  for (const std::int64_t size : {2, 6, 16, 20, 64, 128}) {
+    const at::Tensor x = torch::randn({2, 9, 3, size});
+    const RopeAngles angles = {torch::randn({9, size}),
+                               torch::randn({9, size})};
+    const at::Tensor want = rotate(x.transpose(1, 2), angles).transpose(1, 2);
+    rotate_rows(x, angles.cos, angles.sin);
+    EXPECT_TRUE(torch::equal(x, want)) << size;
+  }
+}
+
 TEST(RowOpsTest, ARowThatIsNotFiniteSpoilsItselfAlone) {
   at::Tensor x = torch::ones({4, 16});
   x[1][3] = std::numeric_limits<float>::quiet_NaN();

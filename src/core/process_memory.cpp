@@ -1,4 +1,4 @@
-#include "core/peak_memory.h"
+#include "core/process_memory.h"
 
 #include <fstream>
 #include <string>
@@ -21,6 +21,14 @@ std::int64_t peak_memory() {
 void give_back_free_memory() {
 #if defined(__GLIBC__)
   ::malloc_trim(0);
+#endif
+}
+
+void keep_free_memory() {
+#if defined(__GLIBC__)
+  constexpr int kBytes = 512 << 20;
+  ::mallopt(M_MMAP_THRESHOLD, kBytes);
+  ::mallopt(M_TRIM_THRESHOLD, kBytes);
 #endif
 }
 

@@ -14,4 +14,9 @@ std::int64_t peak_memory();
 /// millisecond: for after something large.
 void give_back_free_memory();
 
+/// From now on the C library keeps what is freed for what comes next, up to
+/// half a gigabyte: glibc otherwise maps each tensor of a prompt anew, page by
+/// page. For a program that runs a model; what it has loaded stays where it is.
+void keep_free_memory();
+
 }  // namespace mantissa
