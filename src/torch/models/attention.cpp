@@ -40,17 +40,16 @@ Attention::Attention(const DecoderConfig& config,
   k_norm_ = register_module("k_norm", norm());
 }
 
-at::Tensor Attention::heads(const LinearPtr& projection,
-                            const at::Tensor& x) const {
-  return projection->forward(x).view({x.size(0), x.size(1), -1, head_dim_});
+// [B, T, heads, head_dim]
+at::Tensor Attention::heads(const at::Tensor& y) const {
+  return y.view({y.size(0), y.size(1), -1, head_dim_});
 }
 
-at::Tensor Attention::turned_heads(const LinearPtr& projection,
-                                   const std::shared_ptr<RmsNorm>& norm,
-                                   const at::Tensor& x,
-                                   const RopeAngles& angles) const {
-  at::Tensor y = heads(projection, x);
-  if (norm != nullptr) y = norm->forward(y);
+// [B, heads, T, head_dim]
+at::Tensor Attention::turned(const at::Tensor& heads,
+                             const std::shared_ptr<RmsNorm>& norm,
+                             const RopeAngles& angles) const {
+  const at::Tensor y = norm != nullptr ? norm->forward(heads) : heads;
   // In place where nobody keeps the product.
   if (!takes_row_ops(y) || !takes_row_ops(angles.cos) ||
       !takes_row_ops(angles.sin)) {
@@ -64,9 +63,10 @@ at::Tensor Attention::forward(const at::Tensor& x,
                               const RopeAngles& angles,
                               const KvCache::Layer* cache,
                               std::int64_t past) {
-  const at::Tensor q = turned_heads(q_, q_norm_, x, angles);
-  at::Tensor k = turned_heads(k_, k_norm_, x, angles);
-  at::Tensor v = heads(v_, x).transpose(1, 2);
+  const auto qkv = forward_each(x, {&q_, &k_, &v_});
+  const at::Tensor q = turned(heads(qkv[0]), q_norm_, angles);
+  at::Tensor k = turned(heads(qkv[1]), k_norm_, angles);
+  at::Tensor v = heads(qkv[2]).transpose(1, 2);
   if (cache != nullptr) {
     const std::int64_t fresh = x.size(1);
     append_positions(*cache, past, k, v);

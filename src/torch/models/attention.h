@@ -35,13 +35,10 @@ class Attention : public torch::nn::Module {
   std::int64_t window() const { return window_; }
 
  private:
-  // [B, T, heads, head_dim]
-  at::Tensor heads(const LinearPtr& projection, const at::Tensor& x) const;
-  // [B, heads, T, head_dim]
-  at::Tensor turned_heads(const LinearPtr& projection,
-                          const std::shared_ptr<RmsNorm>& norm,
-                          const at::Tensor& x,
-                          const RopeAngles& angles) const;
+  at::Tensor heads(const at::Tensor& y) const;
+  at::Tensor turned(const at::Tensor& heads,
+                    const std::shared_ptr<RmsNorm>& norm,
+                    const RopeAngles& angles) const;
   at::Tensor attend(const at::Tensor& q,
                     const at::Tensor& k,
                     const at::Tensor& v) const;

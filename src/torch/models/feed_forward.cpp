@@ -49,8 +49,9 @@ GatedMlp::GatedMlp(const DecoderConfig& config, c10::ScalarType dtype)
 }
 
 at::Tensor GatedMlp::forward(const at::Tensor& x) {
-  const at::Tensor gate = gate_->forward(x);
-  const at::Tensor up = up_->forward(x);
+  const auto both = forward_each(x, {&gate_, &up_});
+  const at::Tensor& gate = both[0];
+  const at::Tensor& up = both[1];
   // Gates by gelu are scalar in the kernels.
   if (activation_ != Activation::Silu || !takes_row_ops(gate) ||
       !takes_row_ops(up)) {

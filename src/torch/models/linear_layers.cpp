@@ -1,14 +1,45 @@
 #include "torch/models/linear_layers.h"
 
-#include <ATen/ops/empty.h>
+#include <algorithm>
 
+#include <ATen/autocast_mode.h>
+#include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
+
+#include "torch/ops/linear_lowbit.h"
+#include "torch/ops/lowbit_rows.h"
 #include "torch/quantize/module_parameters.h"
+#include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
 namespace {
 
 void put(torch::nn::Module& module, const char* key, const at::Tensor& value) {
   ParameterPlace{&module, "", key}.put(value);
+}
+
+// What a linear takes its codes for; Int8Compute::None where it takes none.
+Int8Compute int8_compute(const LinearPtr& linear) {
+  const QuantizedTensorImpl* impl = quantized_impl(linear->weight);
+  if (impl == nullptr || impl->training()) return Int8Compute::None;
+  const WeightState& state = impl->state();
+  return takes_int8(state.packed_for) && !state.transposed ? state.packed_for
+                                                           : Int8Compute::None;
+}
+
+bool share_codes(const at::Tensor& x,
+                 std::initializer_list<const LinearPtr*> linears) {
+  if ((c10::GradMode::is_enabled() && x.requires_grad()) ||
+      at::autocast::is_autocast_enabled(at::kCPU)) {
+    return false;
+  }
+  const Int8Compute first = int8_compute(**linears.begin());
+  return first != Int8Compute::None &&
+         std::ranges::all_of(linears, [first](const LinearPtr* one) {
+           return int8_compute(*one) == first &&
+                  !(c10::GradMode::is_enabled() && (*one)->bias.defined() &&
+                    (*one)->bias.requires_grad());
+         });
 }
 
 }  // namespace
@@ -28,6 +59,21 @@ LinearPtr make_linear(std::int64_t in,
   put(*linear, "weight", meta_parameter({out, in}, dtype));
   if (bias) put(*linear, "bias", meta_parameter({out}, dtype));
   return linear;
+}
+
+std::vector<at::Tensor> forward_each(
+    const at::Tensor& x, std::initializer_list<const LinearPtr*> linears) {
+  std::vector<at::Tensor> out;
+  if (!share_codes(x, linears)) {
+    for (const LinearPtr* one : linears) out.push_back((*one)->forward(x));
+    return out;
+  }
+  const LowbitInput codes(x, int8_compute(**linears.begin()));
+  for (const LinearPtr* one : linears) {
+    const WeightState& state = quantized_impl((*one)->weight)->state();
+    out.push_back(codes.linear(*state.packed, (*one)->bias));
+  }
+  return out;
 }
 
 EmbeddingPtr make_embedding(std::int64_t rows,

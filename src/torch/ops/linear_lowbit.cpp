@@ -1,7 +1,7 @@
 #include "torch/ops/linear_lowbit.h"
 
 #include <algorithm>
-#include <cstring>
+#include <variant>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -32,9 +32,6 @@ constexpr std::int64_t kGrainProducts = 1 << 16;
 void check_arguments(const Tensor& x,
                      const LowbitWeight& weight,
                      const Tensor& bias) {
-  check_dtype(kLinearLowbit, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
-  TORCH_CHECK_VALUE(
-      x.is_cpu(), kLinearLowbit, ": x: expected the CPU, got ", x.device());
   check_last_dim(kLinearLowbit, "x", x, weight.layout().k, "in_features");
   if (!bias.defined()) return;
   check_sizes(kLinearLowbit, "bias", bias, {weight.layout().n});
@@ -44,13 +41,13 @@ void check_arguments(const Tensor& x,
                     bias.device());
 }
 
-void arrange_floats(const Tensor& x, LowbitFloatBuffer& out) {
-  const Tensor wide = x.to(at::kFloat);
+// Panels of `out` from rows x, by the threads of ATen's pool.
+template <class Value, class Buffer>
+void arrange(const Tensor& x, const Value* values, Buffer& out) {
   out.resize(x.size(0), x.size(1));
-  const auto* from = wide.const_data_ptr<float>();
   at::parallel_for(
       0, out.panels(), kGrainPanels, [&](std::int64_t begin, std::int64_t end) {
-        out.fill(from, x.size(1), begin, end);
+        out.fill(values, x.size(1), begin, end);
       });
 }
 
@@ -71,72 +68,50 @@ void run_tiles(const Kernel& kernel, const Args& args) {
       });
 }
 
-// What Args of every kernel have but the activations.
-template <class Args>
-Args make_args(const LowbitWeight& weight, const Tensor& bias, Tensor& y) {
+// What Args of every kernel have but the results.
+template <class Args, class Input>
+Args make_args(const LowbitWeight& weight, const Tensor& bias, Input x) {
   Args args;
   args.w = weight.view();
+  args.x = x;
   args.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
-  if (y.scalar_type() == at::kFloat) args.y = y.mutable_data_ptr<float>();
   args.y_stride = weight.layout().n;
   return args;
 }
 
-// Whether bfloat16 is multiplied, and written, as it is.
-bool takes_bf16(const Tensor& x, Int8Compute activation) {
-  return activation == Int8Compute::Float && x.scalar_type() == at::kBFloat16 &&
-         kernels::host_caps().avx512bf16;
-}
-
-void multiply_floats(const Tensor& x,
-                     const LowbitWeight& weight,
-                     const Tensor& bias,
-                     Tensor& y) {
-  LowbitFloatBuffer floats;
-  arrange_floats(x, floats);
-  auto args = make_args<LinearLowbitFloatArgs>(weight, bias, y);
+void multiply(const LowbitFloatBuffer& x,
+              const LowbitWeight& weight,
+              const Tensor& bias,
+              Tensor& y) {
+  auto args = make_args<LinearLowbitFloatArgs>(weight, bias, x.view());
+  args.y = y.mutable_data_ptr<float>();
   const DType decoded = weight.encoding()->dtype();
   args.values = decoded == DType::BFloat16  ? kernels::LowbitScale::Bf16
                 : decoded == DType::Float16 ? kernels::LowbitScale::F16
                                             : kernels::LowbitScale::F32;
-  args.x = floats.view();
   run_tiles(kernels::select_linear_lowbit_float(
                 {args.w.bits, args.x.m, args.w.n, args.w.k}),
             args);
 }
 
-void multiply_bf16s(const Tensor& x,
-                    const LowbitWeight& weight,
-                    const Tensor& bias,
-                    Tensor& y) {
-  LowbitBf16Buffer values;
-  values.resize(x.size(0), x.size(1));
-  const auto* from =
-      reinterpret_cast<const std::uint16_t*>(x.const_data_ptr<at::BFloat16>());
-  at::parallel_for(0,
-                   values.panels(),
-                   kGrainPanels,
-                   [&](std::int64_t begin, std::int64_t end) {
-                     values.fill(from, x.size(1), begin, end);
-                   });
-  auto args = make_args<LinearLowbitBf16Args>(weight, bias, y);
+void multiply(const LowbitBf16Buffer& x,
+              const LowbitWeight& weight,
+              const Tensor& bias,
+              Tensor& y) {
+  auto args = make_args<LinearLowbitBf16Args>(weight, bias, x.view());
   args.narrow =
       reinterpret_cast<std::uint16_t*>(y.mutable_data_ptr<at::BFloat16>());
-  args.x = values.view();
   run_tiles(kernels::select_linear_lowbit_bf16(
                 {args.w.bits, args.x.m, args.w.n, args.w.k}),
             args);
 }
 
-void multiply_codes(const Tensor& x,
-                    const LowbitWeight& weight,
-                    const Tensor& bias,
-                    Int8Compute activation,
-                    Tensor& y) {
-  LowbitActivationBuffer codes;
-  quantize_lowbit_rows(x, activation, codes);
-  auto args = make_args<LinearLowbitArgs>(weight, bias, y);
-  args.x = codes.view();
+void multiply(const LowbitActivationBuffer& x,
+              const LowbitWeight& weight,
+              const Tensor& bias,
+              Tensor& y) {
+  auto args = make_args<LinearLowbitArgs>(weight, bias, x.view());
+  args.y = y.mutable_data_ptr<float>();
   run_tiles(
       kernels::select_linear_lowbit(
           {args.w.bits,
@@ -155,30 +130,48 @@ void* lowbit_workspace() {
   return bytes.data();
 }
 
+LowbitInput::LowbitInput(const Tensor& x, Int8Compute activation) : x_(x) {
+  check_dtype(kLinearLowbit, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
+  TORCH_CHECK_VALUE(
+      x.is_cpu(), kLinearLowbit, ": x: expected the CPU, got ", x.device());
+  if (x.numel() == 0) return;
+  const Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
+  if (activation != Int8Compute::Float) {
+    quantize_lowbit_rows(
+        rows, activation, rows_.emplace<LowbitActivationBuffer>());
+  } else if (x.scalar_type() == at::kBFloat16 &&
+             kernels::host_caps().avx512bf16) {
+    arrange(rows,
+            reinterpret_cast<const std::uint16_t*>(
+                rows.const_data_ptr<at::BFloat16>()),
+            rows_.emplace<LowbitBf16Buffer>());
+  } else {
+    const Tensor wide = rows.to(at::kFloat);
+    arrange(
+        wide, wide.const_data_ptr<float>(), rows_.emplace<LowbitFloatBuffer>());
+  }
+}
+
+Tensor LowbitInput::linear(const LowbitWeight& weight,
+                           const Tensor& bias) const {
+  check_arguments(x_, weight, bias);
+  const bool narrow = std::holds_alternative<LowbitBf16Buffer>(rows_);
+  Shape sizes = x_.sizes().vec();
+  sizes.back() = weight.layout().n;
+  Tensor y =
+      at::empty(sizes, x_.options().dtype(narrow ? at::kBFloat16 : at::kFloat));
+  if (x_.numel() > 0 && y.numel() > 0) {
+    const Tensor b = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
+    std::visit([&](const auto& rows) { multiply(rows, weight, b, y); }, rows_);
+  }
+  return y.to(x_.scalar_type());
+}
+
 Tensor linear_lowbit(const Tensor& x,
                      const LowbitWeight& weight,
                      const Tensor& bias,
                      Int8Compute activation) {
-  check_arguments(x, weight, bias);
-  const kernels::LowbitLayout& layout = weight.layout();
-  const Tensor rows = x.reshape({-1, layout.k}).contiguous();
-  Shape sizes = x.sizes().vec();
-  sizes.back() = layout.n;
-  const bool narrow = takes_bf16(x, activation);
-  Tensor y =
-      at::empty({rows.size(0), layout.n},
-                rows.options().dtype(narrow ? at::kBFloat16 : at::kFloat));
-  if (y.numel() > 0) {
-    const Tensor b = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
-    if (narrow) {
-      multiply_bf16s(rows, weight, b, y);
-    } else if (activation == Int8Compute::Float) {
-      multiply_floats(rows, weight, b, y);
-    } else {
-      multiply_codes(rows, weight, b, activation, y);
-    }
-  }
-  return y.to(x.scalar_type()).reshape(sizes);
+  return LowbitInput(x, activation).linear(weight, bias);
 }
 
 std::shared_ptr<const LowbitWeight> pack_lowbit_weight(

@@ -1,10 +1,15 @@
 #pragma once
 
+#include <variant>
+
 #include <ATen/core/Tensor.h>
 
 #include <mantissa/torch/int8_compute.h>
 
 #include "formats/lowbit_weight.h"
+#include "kernels/linear_lowbit_bf16.h"
+#include "kernels/linear_lowbit_float.h"
+#include "kernels/lowbit_activations.h"
 
 namespace mantissa {
 
@@ -22,6 +27,23 @@ at::Tensor linear_lowbit(const at::Tensor& x,
                          const LowbitWeight& weight,
                          const at::Tensor& bias,
                          Int8Compute activation);
+
+/// x of linear_lowbit, quantized or arranged once for products with several
+/// weights, which give the same bits as linear_lowbit for each.
+class LowbitInput {
+ public:
+  /// Throws c10::ValueError, c10::TypeError as linear_lowbit.
+  LowbitInput(const at::Tensor& x, Int8Compute activation);
+
+  at::Tensor linear(const LowbitWeight& weight, const at::Tensor& bias) const;
+
+ private:
+  at::Tensor x_;
+  std::variant<kernels::LowbitActivationBuffer,
+               kernels::LowbitFloatBuffer,
+               kernels::LowbitBf16Buffer>
+      rows_;
+};
 
 /// A weight's fields on the CPU in the runtime layout, packed by the threads of
 /// ATen's pool.

@@ -14,6 +14,7 @@
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/torch/quantized_tensor.h>
 
+#include "torch/models/linear_layers.h"
 #include "torch/quantize/module_parameters.h"
 
 namespace mantissa {
@@ -454,6 +455,44 @@ TEST(PackLowbitTest, CodesOutsideTheirWidthKeepTheirValues) {
                               x.mm(mantissa::dequantize(w).t()),
                               1e-4,
                               1e-4));
+}
+
+// Codes made once give what each product makes for itself; what does not take
+// them, or is differentiated, goes its own way.
+TEST(PackLowbitTest, LinearsShareTheCodesOfTheirInput) {
+  torch::manual_seed(11);
+  const auto made = [](Int8Compute compute) {
+    const auto linear = linear_of(to_quantized_tensor(
+        torch::randn({48, 192}),
+        make_intx_encoding(
+            {48, 192},
+            DType::Float32,
+            {.target_dtype = DType::Int4, .granularity = PerGroup{32}})));
+    pack_lowbit_(*linear, compute);
+    return linear;
+  };
+  for (const auto compute :
+       {Int8Compute::Token, Int8Compute::Group32, Int8Compute::Group64}) {
+    for (const auto last : {compute, Int8Compute::Float, Int8Compute::None}) {
+      const LinearPtr a = made(compute);
+      const LinearPtr b = made(compute);
+      const LinearPtr c = made(last);
+      for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+        // A decoded weight wants its own dtype.
+        if (last == Int8Compute::None && dtype != at::kFloat) continue;
+        const at::Tensor x = torch::randn({10, 192}).to(dtype);
+        const torch::NoGradGuard no_grad;
+        const auto all = forward_each(x, {&a, &b, &c});
+        EXPECT_TRUE(torch::equal(all[0], a->forward(x)));
+        EXPECT_TRUE(torch::equal(all[1], b->forward(x)));
+        EXPECT_TRUE(torch::equal(all[2], c->forward(x)));
+      }
+    }
+  }
+  const LinearPtr a = made(Int8Compute::Group32);
+  const at::Tensor x = torch::randn({3, 192}).requires_grad_();
+  forward_each(x, {&a, &a})[1].sum().backward();
+  EXPECT_TRUE(x.grad().defined());
 }
 
 TEST(PackLowbitTest, EmptyInputsGiveEmptyOutputs) {
