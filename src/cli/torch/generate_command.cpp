@@ -20,6 +20,7 @@
 #include "cli/torch/model_text.h"
 #include "cli/torch/running.h"
 #include "core/process_memory.h"
+#include "torch/models/companion_files.h"
 
 namespace mantissa::cli {
 namespace {
@@ -60,9 +61,11 @@ ModelOptions loading_options(const GenerateOptions& options) {
   loading.cache_dtype = cache_dtype(loading);
   loading.context = options.context;
   if (loading.context == 0) {
-    const auto source = open_checkpoint(options.model.model);
+    const std::string& model = options.model.model;
+    const auto source = open_checkpoint(model);
     loading.context = std::min(
-        kUsualContext, read_decoder_config(source->config_json()).positions);
+        kUsualContext,
+        read_decoder_config(config_text(*source, model)).positions);
   }
   return loading;
 }

@@ -14,4 +14,9 @@ namespace mantissa {
 std::optional<std::string> companion_text(const CheckpointSource& source,
                                           std::string_view name);
 
+/// config.json of the model at `label`. Throws Error(Usage) with the remedy if
+/// there is none.
+const std::string& config_text(const CheckpointSource& source,
+                               const std::string& label);
+
 }  // namespace mantissa

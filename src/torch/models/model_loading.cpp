@@ -1,7 +1,6 @@
 #include <mantissa/torch/model_loading.h>
 
-#include <mantissa/core/error.h>
-
+#include "torch/models/companion_files.h"
 #include "torch/models/memory_plan.h"
 #include "torch/models/model_weights.h"
 
@@ -15,14 +14,7 @@ DecoderCheckpoint::DecoderCheckpoint(const std::filesystem::path& path,
                                      const ModelOptions& options)
     : options_(options),
       files_(new Files{open_weights(path, options.compute_dtype)}) {
-  const std::string& text = source().config_json();
-  if (text.empty()) {
-    throw Error(ErrorKind::Usage,
-                path.string() +
-                    ": no config.json beside the weights; a model is built "
-                    "from it");
-  }
-  config_ = read_decoder_config(text);
+  config_ = read_decoder_config(config_text(source(), path.string()));
   plan_ = make_memory_plan(files_->weights, config_, options_);
   plan_.require(options_.max_memory);
   Decoder shapes(config_, options_.compute_dtype);

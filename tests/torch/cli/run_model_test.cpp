@@ -363,7 +363,30 @@ TEST_F(RunModelTest, RefusesWhatCannotWork) {
   expect({"embed", kGguf, "a"}, 2, "supported: BertModel");
 }
 
-// The words are the tool's own: help needs no libtorch, and the tool has none.
+TEST_F(RunModelTest, SaysThatThereIsNoConfig) {
+  const TempDir dir;
+  for (const char* name :
+       {"model.safetensors", "tokenizer.json", "tokenizer_config.json"}) {
+    fs::create_symlink(fs::path(kMiniLm) / name, dir.path() / name);
+  }
+  const std::string model = dir.path().string();
+  for (std::vector<std::string> words :
+       {std::vector<std::string>{"generate", model, "--prompt", "a"},
+        {"generate", model, "--prompt", "a", "--context", "64"},
+        {"generate", model, "--chat", "--prompt", "a"},
+        {"eval", model, "--text", kText},
+        {"embed", model, "a"},
+        {"bench", "model", model}}) {
+    const ToolResult result = run_tool(words);
+    EXPECT_EQ(result.exit_code, 2) << words[0];
+    EXPECT_THAT(result.err,
+                HasSubstr("mantissa: " + model +
+                          ": no config.json beside the weights"))
+        << words[0];
+    EXPECT_EQ(result.out, "") << words[0];
+  }
+}
+
 TEST_F(RunModelTest, AMalformedQuantizedTensorIsTheInputsFault) {
   const TempDir temp;
   const fs::path model = temp.path() / "int8";
@@ -388,6 +411,7 @@ TEST_F(RunModelTest, AMalformedQuantizedTensorIsTheInputsFault) {
   EXPECT_THAT(result.err, HasSubstr("block_size"));
 }
 
+// The words are the tool's own: help needs no libtorch, and the tool has none.
 TEST(TorchlessTool, KnowsTheWords) {
   const ToolResult help = run_tool({"eval", "--help"});
   EXPECT_EQ(help.exit_code, 0);
