@@ -14,12 +14,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kMaxCount = std::int64_t{1} << 31;
-
 }  // namespace
 
-ConfigFields::ConfigFields(const Json& object, std::string path)
-    : object_(object), path_(std::move(path)) {}
+ConfigFields::ConfigFields(const Json& object,
+                           std::string path,
+                           std::string file)
+    : object_(object), path_(std::move(path)), file_(std::move(file)) {}
 
 const Json* ConfigFields::find(const char* key) const {
   const auto it = object_.find(key);
@@ -31,7 +31,9 @@ bool ConfigFields::is_null(const char* key) const {
   return it != object_.end() && it->is_null();
 }
 
-void ConfigFields::refuse(const char* key, const char* expected) const {
+void ConfigFields::refuse(const char* key,
+                          std::string_view expected,
+                          std::string_view remedy) const {
   const Json* value = find(key);
   // A short excerpt: the value may be anything.
   std::string found = "nothing";
@@ -40,11 +42,14 @@ void ConfigFields::refuse(const char* key, const char* expected) const {
     found = printable(found.substr(0, 60));
   }
   throw Error(ErrorKind::Input,
-              fmt::format("config.json: {}{}: expected {}, got {}",
+              fmt::format("{}: {}{}: expected {}, got {}{}{}",
+                          file_,
                           path_,
                           key,
                           expected,
-                          found));
+                          found,
+                          remedy.empty() ? "" : "; ",
+                          remedy));
 }
 
 const Json& ConfigFields::require(const char* key, const char* expected) const {
@@ -53,18 +58,25 @@ const Json& ConfigFields::require(const char* key, const char* expected) const {
   return *value;
 }
 
-std::int64_t ConfigFields::count(const char* key) const {
+std::int64_t ConfigFields::count(const char* key, std::int64_t most) const {
   constexpr const char* kExpected = "a positive integer";
   const Json& value = require(key, kExpected);
   if (!value.is_number_integer()) refuse(key, kExpected);
-  const auto out = value.get<std::int64_t>();
-  if (out < 1 || out > kMaxCount) refuse(key, kExpected);
-  return out;
+  if (!value.is_number_unsigned() && value.get<std::int64_t>() < 1) {
+    refuse(key, kExpected);
+  }
+  const auto out = value.get<std::uint64_t>();
+  if (out < 1) refuse(key, kExpected);
+  if (std::cmp_greater(out, most)) {
+    refuse(key, fmt::format("at most {}", most), kOtherConfig);
+  }
+  return static_cast<std::int64_t>(out);
 }
 
 std::int64_t ConfigFields::count_or(const char* key,
-                                    std::int64_t fallback) const {
-  return has(key) ? count(key) : fallback;
+                                    std::int64_t fallback,
+                                    std::int64_t most) const {
+  return has(key) ? count(key, most) : fallback;
 }
 
 double ConfigFields::number(const char* key) const {
@@ -127,7 +139,7 @@ std::optional<ConfigFields> ConfigFields::object(const char* key) const {
   const Json* value = find(key);
   if (value == nullptr) return std::nullopt;
   if (!value->is_object()) refuse(key, "an object");
-  return ConfigFields(*value, path_ + key + ".");
+  return ConfigFields(*value, path_ + key + ".", file_);
 }
 
 }  // namespace mantissa

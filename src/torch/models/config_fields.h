@@ -3,27 +3,45 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 namespace mantissa {
 
-/// Reads typed keys of a config.json; a key that is null counts as absent.
-/// Throws Error(Input) "config.json: KEY: expected ..., got ...".
+/// More than any model has. What is made of these sizes has bytes that an int64
+/// counts, and a hostile config.json is refused before memory is taken for it.
+inline constexpr std::int64_t kMaxCount = std::int64_t{1} << 31;
+inline constexpr std::int64_t kMaxHidden = std::int64_t{1} << 20;
+inline constexpr std::int64_t kMaxIntermediate = std::int64_t{1} << 22;
+inline constexpr std::int64_t kMaxHeads = std::int64_t{1} << 16;
+inline constexpr std::int64_t kMaxHeadDim = std::int64_t{1} << 16;
+inline constexpr std::int64_t kMaxExperts = std::int64_t{1} << 16;
+
+/// The remedy where config.json and weights do not belong together.
+inline constexpr const char* kOtherConfig =
+    "use the config.json that was saved with the weights";
+
+/// Reads typed keys of a config.json, or of a file like it; a key that is null
+/// counts as absent. Throws Error(Input) "config.json: KEY: expected ..., got
+/// ...".
 class ConfigFields {
  public:
   /// `object` outlives the reader; `path` stands before the keys in messages
-  /// ("rope_parameters.").
+  /// ("rope_parameters."), and `file` before that.
   explicit ConfigFields(const nlohmann::ordered_json& object,
-                        std::string path = "");
+                        std::string path = "",
+                        std::string file = "config.json");
 
   bool has(const char* key) const { return find(key) != nullptr; }
   /// True for a key that says null: no default stands in for it.
   bool is_null(const char* key) const;
-  /// An integer in [1, 2^31].
-  std::int64_t count(const char* key) const;
-  std::int64_t count_or(const char* key, std::int64_t fallback) const;
+  /// An integer in [1, most].
+  std::int64_t count(const char* key, std::int64_t most = kMaxCount) const;
+  std::int64_t count_or(const char* key,
+                        std::int64_t fallback,
+                        std::int64_t most = kMaxCount) const;
   /// A finite number.
   double number(const char* key) const;
   double number_or(const char* key, double fallback) const;
@@ -39,10 +57,13 @@ class ConfigFields {
   const nlohmann::ordered_json* find(const char* key) const;
   const nlohmann::ordered_json& require(const char* key,
                                         const char* expected) const;
-  [[noreturn]] void refuse(const char* key, const char* expected) const;
+  [[noreturn]] void refuse(const char* key,
+                           std::string_view expected,
+                           std::string_view remedy = {}) const;
 
   const nlohmann::ordered_json& object_;
   std::string path_;
+  std::string file_;
 };
 
 }  // namespace mantissa

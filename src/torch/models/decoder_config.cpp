@@ -87,16 +87,18 @@ void read_sizes(const ConfigFields& fields,
                 const DecoderFamily& family,
                 DecoderConfig& out) {
   out.vocabulary = fields.count("vocab_size");
-  out.hidden = fields.count("hidden_size");
-  out.intermediate = fields.count("intermediate_size");
-  out.heads = fields.count("num_attention_heads");
+  out.hidden = fields.count("hidden_size", kMaxHidden);
+  out.intermediate = fields.count("intermediate_size", kMaxIntermediate);
+  out.heads = fields.count("num_attention_heads", kMaxHeads);
   const bool as_heads =
       family.kv_heads == 0 || fields.is_null("num_key_value_heads");
   out.kv_heads = fields.count_or("num_key_value_heads",
                                  as_heads ? out.heads : family.kv_heads);
   const bool derived = family.head_dim == 0 || fields.is_null("head_dim");
-  out.head_dim = fields.count_or(
-      "head_dim", derived ? out.hidden / out.heads : family.head_dim);
+  out.head_dim =
+      fields.count_or("head_dim",
+                      derived ? out.hidden / out.heads : family.head_dim,
+                      kMaxHeadDim);
   out.positions = fields.count_or("max_position_embeddings", family.positions);
   if (out.heads % out.kv_heads != 0) {
     throw Error(ErrorKind::Input,
@@ -104,6 +106,17 @@ void read_sizes(const ConfigFields& fields,
                             "multiple of num_key_value_heads {}",
                             out.heads,
                             out.kv_heads));
+  }
+  if (out.head_dim > kMaxHeadDim) {
+    throw Error(ErrorKind::Input,
+                fmt::format("config.json: hidden_size {} / num_attention_heads "
+                            "{} makes heads of {} values: expected at most {}; "
+                            "{}",
+                            out.hidden,
+                            out.heads,
+                            out.head_dim,
+                            kMaxHeadDim,
+                            kOtherConfig));
   }
   if (out.head_dim < 2 || out.head_dim % 2 != 0) {
     throw Error(ErrorKind::Input,
@@ -225,11 +238,12 @@ void read_experts(const ConfigFields& fields,
   const char* key = fields.has("num_local_experts") || !qwen
                         ? "num_local_experts"
                         : "num_experts";
-  out.experts.experts = fields.count(key);
+  out.experts.experts = fields.count(key, kMaxExperts);
   out.experts.experts_per_token =
       fields.count_or("num_experts_per_tok", qwen ? 8 : 2);
   out.experts.intermediate =
-      qwen ? fields.count("moe_intermediate_size") : out.intermediate;
+      qwen ? fields.count("moe_intermediate_size", kMaxIntermediate)
+           : out.intermediate;
   out.experts.normalize = !qwen || fields.flag_or("norm_topk_prob", false);
   if (out.experts.experts_per_token > out.experts.experts) {
     throw Error(ErrorKind::Input,

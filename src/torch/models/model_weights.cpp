@@ -14,6 +14,7 @@
 
 #include "core/process_memory.h"
 #include "core/quoted.h"
+#include "torch/models/config_fields.h"
 #include "torch/quantize/module_parameters.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/lowbit_rule.h"
@@ -53,11 +54,12 @@ void check_weight(const CheckpointWeight& weight,
   if (weight.shape != shape_of(parameter)) {
     throw Error(ErrorKind::Input,
                 fmt::format("{}: tensor {}: config.json asks for shape {}, the "
-                            "file has {}",
+                            "file has {}; {}",
                             label,
                             quoted_name(weight.name),
                             to_string(shape_of(parameter)),
-                            to_string(weight.shape)));
+                            to_string(weight.shape),
+                            kOtherConfig));
   }
   if (is_high_precision(weight.dtype)) return;
   throw Error(ErrorKind::Usage,

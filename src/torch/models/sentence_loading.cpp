@@ -159,9 +159,9 @@ BertConfig read_bert_config(std::string_view config_json) {
   }
   BertConfig out;
   out.vocabulary = fields.count("vocab_size");
-  out.hidden = fields.count("hidden_size");
-  out.intermediate = fields.count("intermediate_size");
-  out.heads = fields.count("num_attention_heads");
+  out.hidden = fields.count("hidden_size", kMaxHidden);
+  out.intermediate = fields.count("intermediate_size", kMaxIntermediate);
+  out.heads = fields.count("num_attention_heads", kMaxHeads);
   out.layers = fields.count("num_hidden_layers");
   out.positions = fields.count_or("max_position_embeddings", 512);
   out.types = fields.count_or("type_vocab_size", 2);
@@ -191,11 +191,8 @@ std::shared_ptr<SentenceEncoder> load_sentence_encoder(
     const std::filesystem::path& path, const ModelOptions& options) {
   const CheckpointWeights weights = open_weights(path, options.compute_dtype);
   const CheckpointSource& source = weights.source();
-  if (source.config_json().empty()) {
-    refuse(path.string() +
-           ": no config.json beside the weights; a model is built from it");
-  }
-  const BertConfig bert = read_bert_config(source.config_json());
+  const BertConfig bert =
+      read_bert_config(config_text(source, path.string()));
   check_memory(weights, options);
   auto model = std::make_shared<SentenceEncoder>(
       bert, read_sentence(source, bert), options.compute_dtype);

@@ -1,5 +1,7 @@
 #include <mantissa/torch/decoder_config.h>
 
+#include <map>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -11,6 +13,7 @@
 namespace mantissa {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 using tests::refusal;
@@ -108,6 +111,52 @@ TEST(DecoderConfigTest, NamesTheMalformedKey) {
                      {{"num_local_experts", 2}, {"num_experts_per_tok", 3}})),
       HasSubstr("num_experts_per_tok 3 is more than "
                 "num_local_experts 2"));
+}
+
+// A size beyond any model is refused by its key, before anything of its size
+// is made.
+TEST(DecoderConfigTest, BoundsSizes) {
+  constexpr std::int64_t kHuge = std::int64_t{1} << 31;
+  const std::map<std::string, std::int64_t> most = {
+      {"hidden_size", 1 << 20},
+      {"intermediate_size", 1 << 22},
+      {"num_attention_heads", 1 << 16},
+      {"head_dim", 1 << 16},
+      {"vocab_size", kHuge},
+      {"max_position_embeddings", kHuge},
+  };
+  for (const auto& [key, limit] : most) {
+    SCOPED_TRACE(key);
+    // All heads have keys of their own, so that any number of them divides.
+    const Json own = with(
+        base("llama"), {{"num_key_value_heads", nullptr}, {"head_dim", 16}});
+    EXPECT_NO_THROW(read(with(own, {{key, limit}})));
+    for (const std::int64_t size : {limit + 2, 4 * limit}) {
+      EXPECT_THAT(
+          malformed(with(own, {{key, size}})),
+          AllOf(HasSubstr("config.json: " + key + ": expected at most " +
+                          std::to_string(limit) + ", got " +
+                          std::to_string(size)),
+                HasSubstr("use the config.json that was saved with the "
+                          "weights")));
+    }
+  }
+  const Json moe = with(base("qwen3_moe"),
+                        {{"num_experts", 8}, {"moe_intermediate_size", 32}});
+  EXPECT_NO_THROW(read(moe));
+  EXPECT_THAT(malformed(with(moe, {{"num_experts", kHuge}})),
+              HasSubstr("num_experts: expected at most 65536, got 2147483648"));
+  EXPECT_THAT(malformed(with(moe, {{"moe_intermediate_size", kHuge}})),
+              HasSubstr("moe_intermediate_size: expected at most 4194304"));
+}
+
+TEST(DecoderConfigTest, BoundsAHeadThatFollowsFromTheSizes) {
+  EXPECT_THAT(malformed(with(base("llama"),
+                             {{"hidden_size", 1 << 20},
+                              {"num_attention_heads", 1},
+                              {"num_key_value_heads", 1}})),
+              HasSubstr("hidden_size 1048576 / num_attention_heads 1 makes "
+                        "heads of 1048576 values: expected at most 65536"));
 }
 
 // Absent takes the default of the class; null means none.

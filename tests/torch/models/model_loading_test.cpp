@@ -13,7 +13,9 @@
 #include <mantissa/core/tensor_view.h>
 #include <mantissa/torch/generation.h>
 #include <mantissa/torch/perplexity.h>
+#include <mantissa/torch/sentence_encoder.h>
 
+#include "core/peak_memory.h"
 #include "support/exchange.h"
 #include "support/temp_dir.h"
 #include "torch/refusal.h"
@@ -216,7 +218,34 @@ TEST_F(ModelLoadingTest, NamesATensorOfAnotherShape) {
   const std::string message = refused(ErrorKind::Input);
   EXPECT_THAT(message,
               HasSubstr("config.json asks for shape [64, 16], the "
-                        "file has [32, 16]"));
+                        "file has [32, 16]; use the config.json that was saved "
+                        "with the weights"));
+}
+
+// Frequencies of 2^31 values took 8 GB before shapes were compared.
+TEST_F(ModelLoadingTest, RefusesHugeHeadsInLittleMemory) {
+  config_["head_dim"] = std::int64_t{1} << 31;
+  const auto path = save();
+  const std::int64_t before = peak_memory();
+  EXPECT_THAT(thrown(ErrorKind::Input, [&] { load_decoder(path); }),
+              HasSubstr("head_dim: expected at most 65536, got 2147483648"));
+  config_["head_dim"] = 65536;
+  EXPECT_THAT(refused(ErrorKind::Input),
+              HasSubstr("config.json asks for shape [131072, 16]"));
+  EXPECT_LT(peak_memory() - before, 32 << 20);
+}
+
+// generate, eval, bench and embed all say it in these words.
+TEST_F(ModelLoadingTest, SaysThatThereIsNoConfig) {
+  const auto path = save();
+  std::filesystem::remove(path / "config.json");
+  const std::string expected =
+      "no config.json beside the weights; a model is built from it: copy the "
+      "one that was saved with them";
+  EXPECT_THAT(thrown(ErrorKind::Usage, [&] { load_decoder(path); }),
+              HasSubstr(path.string() + ": " + expected));
+  EXPECT_THAT(thrown(ErrorKind::Usage, [&] { load_sentence_encoder(path); }),
+              HasSubstr(expected));
 }
 
 TEST_F(ModelLoadingTest, RefusesATieOfDifferentValues) {
