@@ -193,7 +193,11 @@ CLI::App& add_embed_words(CLI::App& app, EmbedOptions& options) {
   CLI::App& command = *app.add_subcommand(
       "embed", "Vectors of sentences by a BERT-type model, a JSON list each");
   add_model_words(command, options.model);
-  command.add_option("SENTENCE", options.sentences, "Sentences");
+  command.add_option(
+      "SENTENCE",
+      options.sentences,
+      "Sentences, read as sentence-transformers does: special tokens in them, "
+      "such as [MASK], are tokens, and the model's default prompt goes before");
   command.add_option(
       "--file", options.file, "A text file with a sentence a line");
   expect_integer(

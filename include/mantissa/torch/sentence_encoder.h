@@ -44,6 +44,10 @@ struct SentenceConfig {
   Pooling pooling = Pooling::Mean;
   bool normalize = false;       ///< divided by the L2 norm
   std::int64_t max_length = 0;  ///< tokens of a sentence, special ones included
+  /// Stands before every sentence: the default prompt, mostly empty.
+  std::string prompt;
+  /// Whether sentences are put in lower case before the tokenizer has them.
+  bool lower_case = false;
 };
 
 class BertStack;

@@ -46,12 +46,16 @@ std::vector<std::string> sentences_of(const EmbedOptions& options) {
   return sentences;
 }
 
-// Token ids with the special ones around, cut to what the model takes.
+// Token ids with the special ones around, cut to what the model takes. Special
+// tokens in the sentence are read as such: sentence-transformers does, and
+// vectors are to be compared with its own.
 std::vector<std::int64_t> ids_of(const Tokenizer& tokenizer,
                                  const std::string& sentence,
-                                 std::int64_t most) {
-  std::vector<std::int64_t> ids = wide_ids(tokenizer.encode(
-      sentence, {.add_special = true, .parse_special = false}));
+                                 const SentenceConfig& config) {
+  const std::int64_t most = config.max_length;
+  std::vector<std::int64_t> ids =
+      wide_ids(tokenizer.encode(config.prompt + sentence,
+                                {.add_special = true, .parse_special = true}));
   const auto size = static_cast<std::int64_t>(ids.size());
   if (most <= 0 || size <= most) return ids;
   print_error(
@@ -65,6 +69,17 @@ std::vector<std::int64_t> ids_of(const Tokenizer& tokenizer,
   return ids;
 }
 
+// Where sentences are to be put in lower case, the tokenizer must do it.
+void require_case(const Tokenizer& tokenizer, const SentenceConfig& config) {
+  if (!config.lower_case || tokenizer.encode("A") == tokenizer.encode("a")) {
+    return;
+  }
+  throw Error(ErrorKind::Usage,
+              "sentence_bert_config.json: do_lower_case with a tokenizer that "
+              "tells A from a is not supported. Remedy: set it to false, and "
+              "give sentences in lower case");
+}
+
 int run_embed(const EmbedOptions& options) {
   const std::vector<std::string> sentences = sentences_of(options);
   const auto source = open_checkpoint(options.model.model);
@@ -72,9 +87,10 @@ int run_embed(const EmbedOptions& options) {
   const auto model =
       load_sentence_encoder(options.model.model, model_options(options.model));
   keep_free_memory();
+  require_case(tokenizer, model->sentence());
   std::vector<std::vector<std::int64_t>> ids;
   for (const std::string& sentence : sentences) {
-    ids.push_back(ids_of(tokenizer, sentence, model->sentence().max_length));
+    ids.push_back(ids_of(tokenizer, sentence, model->sentence()));
   }
   const at::Tensor vectors = model->embed(ids, options.batch).contiguous();
   const auto width = static_cast<std::size_t>(vectors.size(1));

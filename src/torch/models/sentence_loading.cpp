@@ -26,39 +26,59 @@ using Json = nlohmann::ordered_json;
 }
 
 struct PoolingRow {
-  std::string_view key;
+  std::string_view key;   // a flag of files before version 6
+  std::string_view word;  // of pooling_mode since then
   Pooling pooling;
 };
 constexpr PoolingRow kPoolings[] = {
-    {"pooling_mode_mean_tokens", Pooling::Mean},
-    {"pooling_mode_cls_token", Pooling::Cls},
-    {"pooling_mode_max_tokens", Pooling::Max},
-    {"pooling_mode_mean_sqrt_len_tokens", Pooling::MeanSqrt},
+    {"pooling_mode_mean_tokens", "mean", Pooling::Mean},
+    {"pooling_mode_cls_token", "cls", Pooling::Cls},
+    {"pooling_mode_max_tokens", "max", Pooling::Max},
+    {"pooling_mode_mean_sqrt_len_tokens",
+     "mean_sqrt_len_tokens",
+     Pooling::MeanSqrt},
 };
 
-// 1_Pooling/config.json: one mode that we know, and no other.
-Pooling read_pooling(const std::string& text, const std::string& label) {
-  const Json json = parse_config_object(text, label);
-  std::optional<Pooling> found;
+// The modes that 1_Pooling/config.json has on, as the file spells them. The
+// word wins over flags, as in the wheel.
+std::vector<std::string> pooling_modes(const Json& json) {
+  std::vector<std::string> out;
+  if (const auto mode = json.find("pooling_mode"); mode != json.end()) {
+    const Json listed = mode->is_array() ? *mode : Json::array({*mode});
+    for (const Json& word : listed) {
+      out.push_back(word.is_string() ? word.get<std::string>()
+                                     : std::string(word.type_name()));
+    }
+    return out;
+  }
   for (const auto& [key, value] : json.items()) {
     if (!key.starts_with("pooling_mode_")) continue;
-    if (!value.is_boolean() || !value.get<bool>()) continue;
-    const auto* row = std::ranges::find_if(
-        kPoolings, [&](const PoolingRow& each) { return each.key == key; });
+    if (value.is_boolean() && value.get<bool>()) out.push_back(key);
+  }
+  return out;
+}
+
+// 1_Pooling/config.json: one mode that we know, and no other.
+Pooling read_pooling(const Json& json, const std::string& label) {
+  constexpr const char* kSupported =
+      "supported: one of mean, cls, max and mean_sqrt_len tokens";
+  std::optional<Pooling> found;
+  for (const std::string& mode : pooling_modes(json)) {
+    const auto* row =
+        std::ranges::find_if(kPoolings, [&](const PoolingRow& each) {
+          return each.key == mode || each.word == mode;
+        });
     if (row == std::end(kPoolings) || found) {
-      refuse(
-          fmt::format("{}: {} is not supported{}; supported: one of mean, cls, "
-                      "max and mean_sqrt_len tokens",
-                      label,
-                      printable(key),
-                      found ? " beside another pooling" : ""));
+      refuse(fmt::format("{}: {} is not supported{}; {}",
+                         label,
+                         printable(mode),
+                         found ? " beside another pooling" : "",
+                         kSupported));
     }
     found = row->pooling;
   }
   if (!found) {
-    refuse(label +
-           ": no pooling mode is on; supported: mean, cls, max and "
-           "mean_sqrt_len tokens");
+    refuse(fmt::format("{}: no pooling mode is on; {}", label, kSupported));
   }
   return *found;
 }
@@ -93,7 +113,14 @@ void read_module(const Json& module,
         ErrorKind::Input,
         fmt::format("modules.json: {} is not there", quoted_name(path)));
   }
-  out.pooling = read_pooling(*text, printable(path));
+  const std::string label = printable(path);
+  const Json json = parse_config_object(*text, label);
+  out.pooling = read_pooling(json, label);
+  if (!out.prompt.empty() && json.value("include_prompt", Json()) == false) {
+    refuse(label +
+           ": include_prompt false beside a default prompt is not supported; "
+           "supported: pooling over the tokens of the prompt too");
+  }
 }
 
 void read_modules(const std::string& text,
@@ -111,16 +138,61 @@ void read_modules(const std::string& text,
   }
 }
 
+// The tokens that sentences are cut to: max_seq_length, else what the
+// tokenizer's files say, and no more than there are positions. Files without a
+// length have 1e30.
+std::int64_t read_length(const CheckpointSource& source,
+                         const std::optional<Json>& transformer,
+                         std::int64_t positions) {
+  const auto take = [&](const ConfigFields& fields, const char* key) {
+    const double length = fields.number(key);
+    if (length >= static_cast<double>(positions)) return positions;
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(length));
+  };
+  constexpr const char* kTokenizer = "tokenizer_config.json";
+  if (transformer) {
+    const ConfigFields fields(*transformer, "", "sentence_bert_config.json");
+    if (fields.has("max_seq_length")) return take(fields, "max_seq_length");
+  }
+  if (const auto text = companion_text(source, kTokenizer)) {
+    const Json json = parse_config_object(*text, kTokenizer);
+    const ConfigFields fields(json, "", kTokenizer);
+    if (fields.has("model_max_length")) return take(fields, "model_max_length");
+  }
+  return positions;
+}
+
+// What stands before every sentence unless the caller says otherwise.
+std::string default_prompt(const CheckpointSource& source) {
+  constexpr const char* kName = "config_sentence_transformers.json";
+  const auto text = companion_text(source, kName);
+  if (!text) return {};
+  const Json json = parse_config_object(*text, kName);
+  const ConfigFields fields(json, "", kName);
+  const std::string name = fields.text_or("default_prompt_name", "");
+  const auto prompts = fields.object("prompts");
+  if (name.empty()) return {};
+  if (!prompts || !prompts->has(name.c_str())) {
+    throw Error(ErrorKind::Input,
+                fmt::format("{}: default_prompt_name {} is none of its prompts",
+                            kName,
+                            quoted_name(name)));
+  }
+  return prompts->text_or(name.c_str(), "");
+}
+
 SentenceConfig read_sentence(const CheckpointSource& source,
                              const BertConfig& bert) {
+  constexpr const char* kName = "sentence_bert_config.json";
   SentenceConfig out;
-  out.max_length = bert.positions;
-  if (const auto text = companion_text(source, "sentence_bert_config.json")) {
-    const Json json = parse_config_object(*text, "sentence_bert_config.json");
-    const ConfigFields fields(json);
-    out.max_length = std::min(
-        out.max_length, fields.count_or("max_seq_length", bert.positions));
+  std::optional<Json> transformer;
+  if (const auto text = companion_text(source, kName)) {
+    transformer = parse_config_object(*text, kName);
+    out.lower_case =
+        ConfigFields(*transformer, "", kName).flag_or("do_lower_case", false);
   }
+  out.max_length = read_length(source, transformer, bert.positions);
+  out.prompt = default_prompt(source);
   if (const auto text = companion_text(source, "modules.json")) {
     read_modules(*text, source, out);
   }
@@ -191,8 +263,7 @@ std::shared_ptr<SentenceEncoder> load_sentence_encoder(
     const std::filesystem::path& path, const ModelOptions& options) {
   const CheckpointWeights weights = open_weights(path, options.compute_dtype);
   const CheckpointSource& source = weights.source();
-  const BertConfig bert =
-      read_bert_config(config_text(source, path.string()));
+  const BertConfig bert = read_bert_config(config_text(source, path.string()));
   check_memory(weights, options);
   auto model = std::make_shared<SentenceEncoder>(
       bert, read_sentence(source, bert), options.compute_dtype);
