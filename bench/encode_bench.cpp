@@ -176,14 +176,14 @@ void add_float_kernels() {
               kernel.run(convert, {x, out, kBlock * kColumns});
             });
   const std::int64_t runs = kBlock;
-  add_table(absmax_runs_kernels(),
-            AbsmaxRunsProblem{},
-            kColumns,
-            runs * sizeof(float),
-            [=](const auto& kernel, const std::byte* x, std::byte* out) {
-              kernel.run({},
-                         {x, kColumns, runs, reinterpret_cast<float*>(out)});
-            });
+  add_table(
+      absmax_runs_kernels(),
+      AbsmaxRunsProblem{},
+      kColumns,
+      runs * sizeof(float),
+      [=](const auto& kernel, const std::byte* x, std::byte* out) {
+        kernel.run({}, {x, kColumns, runs, reinterpret_cast<float*>(out)});
+      });
   const std::vector<float> scale(kBlock, 0.1f / 448.0f);
   add_table(quantize_float8_kernels(),
             QuantizeFloat8Problem{},
@@ -339,22 +339,21 @@ void add_solver(const std::string& name,
 
 void add_solvers() {
   const Shape shape = {kRows, kColumns};
-  add_solver(
-      "hqq_scale_only_int4_g32/n4096_k4096",
-      make_intx_encoding(shape,
-                         DType::BFloat16,
-                         {.target_dtype = DType::Int4,
-                          .granularity = PerGroup{32},
-                          .algorithm =
-                              IntxChooseQParamsAlgorithm::HqqScaleOnly}),
-      17.0);
-  add_solver("hqq_int4_g64/n4096_k4096",
-             make_int4_tile_packed_encoding(
+  add_solver("hqq_scale_only_int4_g32/n4096_k4096",
+             make_intx_encoding(
                  shape,
                  DType::BFloat16,
-                 {.group_size = 64,
-                  .algorithm = Int4ChooseQParamsAlgorithm::Hqq}),
+                 {.target_dtype = DType::Int4,
+                  .granularity = PerGroup{32},
+                  .algorithm = IntxChooseQParamsAlgorithm::HqqScaleOnly}),
              17.0);
+  add_solver(
+      "hqq_int4_g64/n4096_k4096",
+      make_int4_tile_packed_encoding(
+          shape,
+          DType::BFloat16,
+          {.group_size = 64, .algorithm = Int4ChooseQParamsAlgorithm::Hqq}),
+      17.0);
 }
 
 }  // namespace

@@ -1,49 +1,34 @@
 // linear_lowbit against what the machine can do: the read bandwidth of weights
 // that rotate through more memory than the last-level cache, and the peak rate
 // of int8 products. Both are probed before and after each repetition; where the
-// probes differ by more than 10 % the repetition is dropped. Threads split the
-// columns, as in the torch half.
+// probes differ by more than 10 % the repetition is dropped.
 //   bench_linear_lowbit [--repeats N] [--threads 1,2] [--filter TEXT]
+//                       [--pages huge|both]
+// both: each repetition runs with weights in small pages too, and the line says
+// what the huge ones gain.
+//
+//   bench_linear_lowbit --serve 1
+// answers questions, so that another program can alternate: a line
+// "4096x4096 int4 asym g32 x32 M=1 2T 100" (a case, threads, milliseconds)
+// gives a line "NANOSECONDS BYTES", of a call and of a weight. The calls take
+// at least so long, and quantize their activations.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <random>
+#include <functional>
+#include <iostream>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 
-#include "machine_probes.h"
-
-#include "core/aligned_bytes.h"
-#include "core/huge_page_bytes.h"
-#include "kernels/linear_lowbit.h"
-#include "kernels/linear_lowbit_bf16.h"
-#include "kernels/linear_lowbit_float.h"
-#include "kernels/lowbit_activations.h"
-#include "kernels/quantize_panels.h"
-
-#include <mantissa/primitives/float_casts.h>
+#include "lowbit_product.h"
 
 namespace mantissa::kernels {
 namespace {
-
-struct Case {
-  std::string name;
-  int bits;
-  std::int64_t group;  // 0: a scale each row
-  bool zeros;
-  std::int64_t m;
-  std::int64_t n;
-  std::int64_t k;
-  std::int64_t x_group;  // 0: a scale each row; kFloats, kBf16s
-  LowbitCode code = LowbitCode::Integer;
-};
-
-constexpr std::int64_t kFloats = -1;
-constexpr std::int64_t kBf16s = -2;
 
 // Of the instruction that the case is made of.
 double peak_rate(const Case& c, Team& team) {
@@ -52,208 +37,101 @@ double peak_rate(const Case& c, Team& team) {
                                : product_rate(team);
 }
 
-std::string activation_word(std::int64_t x_group) {
-  return x_group == 0         ? "row"
-         : x_group == kFloats ? "f32"
-         : x_group == kBf16s  ? "bf16"
-                              : std::to_string(x_group);
-}
-
-// Weights of one shape, many times, with random bytes.
-struct Weights {
-  explicit Weights(const Case& c) {
-    const std::int64_t group = c.group == 0 ? c.k : c.group;
-    const std::int64_t tiles = (c.n + 15) / 16;
-    codes = tiles * c.k * c.bits * 2;
-    const std::int64_t values = tiles * 16 * (c.k / group);
-    scales = values * 2;
-    zeros = c.zeros ? values : 0;
-    bytes = (codes + scales + zeros + 63) / 64 * 64;
-    count = std::max<std::int64_t>(1, kRotation / bytes);
-    memory = HugePageBytes(static_cast<std::size_t>(count * bytes + 8192));
-    std::mt19937 random(1);
-    auto* words = memory.as<std::uint32_t>();
-    for (std::int64_t i = 0; i < count * bytes / 4; ++i) words[i] = random();
-    for (std::int64_t i = 0; i < count; ++i) {
-      auto* s =
-          memory.as<std::uint16_t>(static_cast<std::size_t>(i * bytes + codes));
-      for (std::int64_t j = 0; j < values; ++j) s[j] = 0x3c00;
-    }
-    view.bits = c.bits;
-    view.n = c.n;
-    view.k = c.k;
-    view.group = group;
-    view.code = c.code;
-  }
-  LowbitWeightView at(std::int64_t i) const {
-    LowbitWeightView out = view;
-    out.codes =
-        memory.as<std::uint8_t>(static_cast<std::size_t>(i % count * bytes));
-    out.scales = out.codes + codes;
-    out.zeros =
-        zeros == 0
-            ? nullptr
-            : reinterpret_cast<const std::int8_t*>(out.codes + codes + scales);
-    return out;
-  }
-  std::int64_t codes, scales, zeros, bytes, count;
-  HugePageBytes memory;
-  LowbitWeightView view;
-};
-
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
 }
 
+// Seconds a call.
+double time_calls(Product& product, const Weights& weights, int calls) {
+  const auto start = Clock::now();
+  for (int i = 0; i < calls; ++i) product.call(weights);
+  return seconds_since(start) / calls;
+}
+
 class Bench {
  public:
-  explicit Bench(int repeats) : repeats_(repeats) {}
+  Bench(int repeats, bool both_pages)
+      : repeats_(repeats), both_pages_(both_pages) {}
 
   void run(const Case& c, Team& team) {
     const Weights weights(c);
-    std::vector<float> x(static_cast<std::size_t>(c.m * c.k));
-    std::mt19937 random(2);
-    std::normal_distribution<float> normal;
-    for (float& v : x) v = normal(random);
-    std::vector<float> y(static_cast<std::size_t>(c.m * c.n));
-    const auto call = c.x_group == kFloats ? floats_call(c, team, weights, x, y)
-                      : c.x_group == kBf16s
-                          ? bf16s_call(c, team, weights, x, y)
-                          : codes_call(c, team, weights, x, y);
-    call();
-    const double ops = 2.0 * static_cast<double>(c.m * c.n * c.k);
+    std::unique_ptr<Weights> small;
+    if (both_pages_) small = std::make_unique<Weights>(c, Pages::Small);
+    Product product(c, team, Tokens::Before);
+    product.call(weights);
+    const double ops = operations(c);
     const int calls = static_cast<int>(std::clamp(4e9 / ops, 1.0, 40.0));
-    std::vector<double> times, reads, peaks;
+    Samples found;
     for (int i = 0;
-         i < 4 * repeats_ && static_cast<int>(times.size()) < repeats_;
+         i < 4 * repeats_ && static_cast<int>(found.times.size()) < repeats_;
          ++i) {
-      const double read =
-          read_rate(team,
-                    weights.memory.size() >= static_cast<std::size_t>(kRotation)
-                        ? weights.memory
-                        : spare());
-      const double peak = peak_rate(c, team);
-      const auto start = Clock::now();
-      for (int j = 0; j < calls; ++j) call();
-      const double time = seconds_since(start) / calls;
-      const double read2 =
-          read_rate(team,
-                    weights.memory.size() >= static_cast<std::size_t>(kRotation)
-                        ? weights.memory
-                        : spare());
-      const double peak2 = peak_rate(c, team);
-      if (std::fabs(read / read2 - 1) > 0.1 ||
-          std::fabs(peak / peak2 - 1) > 0.1) {
-        continue;
-      }
-      times.push_back(time);
-      reads.push_back((read + read2) / 2);
-      peaks.push_back((peak + peak2) / 2);
+      const double in_small =
+          small == nullptr ? 0 : time_calls(product, *small, calls);
+      const auto before = probe(c, team, weights);
+      const double time = time_calls(product, weights, calls);
+      const auto after = probe(c, team, weights);
+      if (before.differs(after)) continue;
+      found.times.push_back(time);
+      found.reads.push_back((before.read + after.read) / 2);
+      found.peaks.push_back((before.peak + after.peak) / 2);
+      found.gains.push_back(in_small / time);
     }
-    if (times.empty()) {
-      fmt::print("{:34} {}T  no quiet repetition\n", c.name, team.size());
-      return;
-    }
-    const double time = median(times);
-    const double bytes =
-        static_cast<double>(weights.codes + weights.scales + weights.zeros);
-    fmt::print(
-        "{:34} {}T {:9.1f} us {:6.1f} GB/s = {:4.2f} of {:5.1f}   {:7.1f} "
-        "GOP/s "
-        "= {:4.2f} of {:6.1f}\n",
-        c.name,
-        team.size(),
-        time * 1e6,
-        bytes / time * 1e-9,
-        bytes / time / median(reads),
-        median(reads) * 1e-9,
-        ops / time * 1e-9,
-        ops / time / median(peaks),
-        median(peaks) * 1e-9);
-    std::fflush(stdout);
+    print(c, team.size(), weights.bytes(), found);
   }
 
  private:
-  // run(args of a call, tiles) on every thread.
-  template <class Args, class Kernel>
-  void on_tiles(Team& team, const Args& args, const Kernel& kernel) {
-    while (static_cast<int>(workspaces_.size()) < team.size()) {
-      workspaces_.emplace_back(static_cast<std::size_t>(kLowbitWorkspace));
+  struct Probe {
+    double read;
+    double peak;
+    bool differs(const Probe& other) const {
+      return std::fabs(read / other.read - 1) > 0.1 ||
+             std::fabs(peak / other.peak - 1) > 0.1;
     }
-    const std::int64_t tiles = (args.w.n + 15) / 16;
-    const std::int64_t pairs = (tiles + 1) / 2;
-    team.run([&](int t) {
-      const std::int64_t begin = pairs * t / team.size() * 2;
-      const std::int64_t end =
-          std::min(tiles, pairs * (t + 1) / team.size() * 2);
-      kernel.run(args,
-                 {begin, end, workspaces_[static_cast<std::size_t>(t)].data()});
-    });
+  };
+  struct Samples {
+    std::vector<double> times, reads, peaks;
+    std::vector<double> gains;  // of huge pages
+  };
+
+  static double operations(const Case& c) {
+    return 2.0 * static_cast<double>(c.m * c.n * c.k);
   }
 
-  std::function<void()> codes_call(const Case& c,
-                                   Team& team,
-                                   const Weights& weights,
-                                   const std::vector<float>& x,
-                                   std::vector<float>& y) {
-    codes_.resize(c.m, c.k, c.x_group, false);
-    if (c.x_group == 0) {
-      const std::vector<std::int8_t> codes(x.size(), 3);
-      const std::vector<float> scales(static_cast<std::size_t>(c.m), 0.1f);
-      codes_.take_rows(
-          codes.data(), scales.data(), nullptr, 0, codes_.panels());
+  Probe probe(const Case& c, Team& team, const Weights& weights) {
+    const bool enough =
+        weights.memory.size() >= static_cast<std::size_t>(kRotation);
+    return {read_rate(team, enough ? weights.memory : spare()),
+            peak_rate(c, team)};
+  }
+
+  void print(const Case& c,
+             int threads,
+             std::int64_t bytes,
+             const Samples& found) const {
+    if (found.times.empty()) {
+      fmt::print("{:34} {}T  no quiet repetition\n", c.name(), threads);
+      return;
     }
-    return [&, turn = std::int64_t{0}]() mutable {
-      LinearLowbitArgs args;
-      args.w = weights.at(turn++);
-      if (c.x_group != 0) {
-        const auto& quantize = select_quantize_panels({c.m, c.k, 32});
-        quantize.run(codes_.fill_from(x.data(), c.k), 0, codes_.panels());
-      }
-      args.x = codes_.view();
-      args.y = y.data();
-      args.y_stride = c.n;
-      const std::int64_t segment = lowbit_segment(c.group, c.x_group, c.k);
-      on_tiles(
-          team, args, select_linear_lowbit({c.bits, c.m, c.n, c.k, segment}));
-    };
-  }
-
-  std::function<void()> floats_call(const Case& c,
-                                    Team& team,
-                                    const Weights& weights,
-                                    const std::vector<float>& x,
-                                    std::vector<float>& y) {
-    floats_.resize(c.m, c.k);
-    return [&, turn = std::int64_t{0}]() mutable {
-      LinearLowbitFloatArgs args;
-      args.w = weights.at(turn++);
-      floats_.fill(x.data(), c.k, 0, floats_.panels());
-      args.x = floats_.view();
-      args.y = y.data();
-      args.y_stride = c.n;
-      on_tiles(team, args, select_linear_lowbit_float({c.bits, c.m, c.n, c.k}));
-    };
-  }
-
-  std::function<void()> bf16s_call(const Case& c,
-                                   Team& team,
-                                   const Weights& weights,
-                                   const std::vector<float>& x,
-                                   std::vector<float>& y) {
-    bf16s_.resize(c.m, c.k);
-    std::vector<std::uint16_t> narrow;
-    for (const float v : x) narrow.push_back(float_to_bfloat16(v));
-    return [&, narrow, turn = std::int64_t{0}]() mutable {
-      LinearLowbitBf16Args args;
-      args.w = weights.at(turn++);
-      bf16s_.fill(narrow.data(), c.k, 0, bf16s_.panels());
-      args.x = bf16s_.view();
-      args.y = y.data();
-      args.y_stride = c.n;
-      on_tiles(team, args, select_linear_lowbit_bf16({c.bits, c.m, c.n, c.k}));
-    };
+    const double time = median(found.times);
+    const double rate = static_cast<double>(bytes) / time;
+    const double ops = operations(c);
+    fmt::print(
+        "{:34} {}T {:9.1f} us {:6.1f} GB/s = {:4.2f} of {:5.1f}   {:7.1f} "
+        "GOP/s "
+        "= {:4.2f} of {:6.1f}",
+        c.name(),
+        threads,
+        time * 1e6,
+        rate * 1e-9,
+        rate / median(found.reads),
+        median(found.reads) * 1e-9,
+        ops / time * 1e-9,
+        ops / time / median(found.peaks),
+        median(found.peaks) * 1e-9);
+    if (both_pages_) fmt::print("   huge pages {:4.2f}x", median(found.gains));
+    fmt::print("\n");
+    std::fflush(stdout);
   }
 
   const HugePageBytes& spare() {
@@ -264,11 +142,8 @@ class Bench {
     return spare_;
   }
   int repeats_;
+  bool both_pages_;
   HugePageBytes spare_;
-  std::vector<AlignedBytes> workspaces_;
-  LowbitActivationBuffer codes_;
-  LowbitFloatBuffer floats_;
-  LowbitBf16Buffer bf16s_;
 };
 
 std::vector<Case> cases() {
@@ -280,22 +155,7 @@ std::vector<Case> cases() {
                        std::int64_t n,
                        std::int64_t k,
                        std::int64_t x_group) {
-    out.push_back({fmt::format("{}x{} int{} {} g{}{} x{} M={}",
-                               n,
-                               k,
-                               bits,
-                               zeros ? "asym" : "sym",
-                               group == 0 ? "row" : std::to_string(group),
-                               "",
-                               activation_word(x_group),
-                               m),
-                   bits,
-                   group,
-                   zeros,
-                   m,
-                   n,
-                   k,
-                   x_group});
+    out.push_back({bits, group, zeros, m, n, k, x_group});
   };
   for (const std::int64_t n : {4096, 14336}) {
     for (const std::int64_t g : {128, 64, 32}) add(4, g, false, 1, n, 4096, 0);
@@ -333,25 +193,88 @@ std::vector<Case> cases() {
     }
     add(8, 0, false, m, 4096, 4096, kBf16s);
     for (const std::int64_t x : {kFloats, kBf16s}) {
-      out.push_back(
-          {fmt::format("4096x4096 e4m3 grow x{} M={}", activation_word(x), m),
-           8,
-           0,
-           false,
-           m,
-           4096,
-           4096,
-           x,
-           LowbitCode::E4m3});
+      out.push_back({8, 0, false, m, 4096, 4096, x, LowbitCode::E4m3});
     }
   }
   for (const int bits : {1, 2, 3, 5, 6}) {
     add(bits, 32, false, 1, 4096, 4096, kBf16s);
   }
-  for (const std::int64_t m : {1, 512}) {
-    add(4, 32, true, m, 576, 576, kBf16s);
-  }
+  for (const std::int64_t m : {1, 512}) add(4, 32, true, m, 576, 576, kBf16s);
   return out;
+}
+
+// "row", "f32" and "bf16" are what Case says with numbers.
+std::int64_t group_of(const std::string& word) {
+  if (word == "row") return 0;
+  if (word == "bf16") return kBf16s;
+  return word == "f32" ? kFloats : std::atoll(word.c_str());
+}
+
+struct Question {
+  Case which;
+  int threads = 1;
+  int milliseconds = 0;
+};
+
+bool parse(const std::string& line, Question& out) {
+  long long n = 0, k = 0, m = 0;
+  char kind[8] = {}, group[8] = {}, x_group[8] = {};
+  Case& c = out.which;
+  if (std::sscanf(line.c_str(),
+                  "%lldx%lld int%d %7s g%7s x%7s M=%lld %dT %d",
+                  &n,
+                  &k,
+                  &c.bits,
+                  kind,
+                  group,
+                  x_group,
+                  &m,
+                  &out.threads,
+                  &out.milliseconds) != 9) {
+    return false;
+  }
+  c.n = n;
+  c.k = k;
+  c.m = m;
+  c.zeros = std::string(kind) == "asym";
+  c.group = group_of(group);
+  c.x_group = group_of(x_group);
+  return true;
+}
+
+// Threads live for one answer: they spin, which would slow down the others.
+double answer(const Question& question, const Weights& weights) {
+  Team team(question.threads);
+  Product product(question.which, team, Tokens::InTheCall);
+  product.call(weights);
+  std::int64_t calls = 0;
+  const auto start = Clock::now();
+  do {
+    product.call(weights);
+    ++calls;
+  } while (seconds_since(start) * 1e3 < question.milliseconds);
+  return seconds_since(start) / static_cast<double>(calls);
+}
+
+int serve() {
+  std::unique_ptr<Weights> weights;
+  Case made;
+  for (std::string line; std::getline(std::cin, line);) {
+    Question question;
+    if (!parse(line, question)) {
+      fmt::print(stderr, "bench_linear_lowbit: not a case: {}\n", line);
+      return 2;
+    }
+    if (weights == nullptr || !made.same_weights(question.which)) {
+      weights.reset();
+      weights = std::make_unique<Weights>(question.which);
+      made = question.which;
+    }
+    fmt::print(
+        "{:.0f} {}\n", answer(question, *weights) * 1e9, weights->bytes());
+    std::fflush(stdout);
+  }
+  return 0;
 }
 
 }  // namespace
@@ -362,23 +285,26 @@ int main(int argc, char** argv) {
   int repeats = 5;
   std::string threads = "1,2";
   std::string filter;
+  bool both_pages = false;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
+    if (option == "--serve") return serve();
     if (option == "--repeats") repeats = std::atoi(argv[i + 1]);
     if (option == "--threads") threads = argv[i + 1];
     if (option == "--filter") filter = argv[i + 1];
+    if (option == "--pages") both_pages = argv[i + 1] == std::string("both");
   }
   for (const KernelInfo& row : all_kernels(host_caps())) {
     if (row.op.starts_with("linear_lowbit") && row.refusal.empty()) {
       fmt::print("{}: {} runs here\n", row.op, row.name);
     }
   }
-  Bench bench(repeats);
+  Bench bench(repeats, both_pages);
   for (std::size_t at = 0; at < threads.size();) {
     const std::size_t comma = std::min(threads.find(',', at), threads.size());
     Team team(std::atoi(threads.substr(at, comma - at).c_str()));
     for (const Case& c : cases()) {
-      if (c.name.find(filter) != std::string::npos) bench.run(c, team);
+      if (c.name().find(filter) != std::string::npos) bench.run(c, team);
     }
     at = comma + 1;
   }

@@ -1,0 +1,296 @@
+#pragma once
+
+// One product of linear_lowbit as a benchmark calls it: weights that rotate
+// through more memory than the last-level cache, threads that split the columns
+// as the torch half does.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <mantissa/primitives/affine.h>
+#include <mantissa/primitives/float_casts.h>
+
+#include "machine_probes.h"
+
+#include "core/aligned_bytes.h"
+#include "core/huge_page_bytes.h"
+#include "kernels/group_minmax.h"
+#include "kernels/linear_lowbit.h"
+#include "kernels/linear_lowbit_bf16.h"
+#include "kernels/linear_lowbit_float.h"
+#include "kernels/lowbit_activations.h"
+#include "kernels/quantize_affine.h"
+#include "kernels/quantize_panels.h"
+
+namespace mantissa::kernels {
+
+constexpr std::int64_t kFloats = -1;
+constexpr std::int64_t kBf16s = -2;
+
+/// Of a product; its name says it all.
+struct Case {
+  int bits = 4;
+  std::int64_t group = 32;  ///< 0: a scale each row
+  bool zeros = false;
+  std::int64_t m = 1;
+  std::int64_t n = 0;
+  std::int64_t k = 0;
+  std::int64_t x_group = 32;  ///< 0: a scale each row; kFloats, kBf16s
+  LowbitCode code = LowbitCode::Integer;  ///< or E4m3
+
+  std::string name() const {
+    return fmt::format(
+        "{}x{} {} {} g{} x{} M={}",
+        n,
+        k,
+        code == LowbitCode::Integer ? fmt::format("int{}", bits) : "e4m3",
+        zeros ? "asym" : "sym",
+        group == 0 ? "row" : std::to_string(group),
+        x_group == 0         ? "row"
+        : x_group == kFloats ? "f32"
+        : x_group == kBf16s  ? "bf16"
+                             : std::to_string(x_group),
+        m);
+  }
+  bool same_weights(const Case& other) const {
+    return bits == other.bits && group == other.group && zeros == other.zeros &&
+           n == other.n && k == other.k && code == other.code;
+  }
+};
+
+enum class Pages { Huge, Small };
+
+/// Weights of one shape, many times, with random bytes.
+struct Weights {
+  explicit Weights(const Case& c, Pages pages = Pages::Huge) {
+    const std::int64_t group = c.group == 0 ? c.k : c.group;
+    const std::int64_t tiles = (c.n + 15) / 16;
+    codes = tiles * c.k * c.bits * 2;
+    const std::int64_t values = tiles * 16 * (c.k / group);
+    scales = values * 2;
+    zeros = c.zeros ? values : 0;
+    stride = (bytes() + 63) / 64 * 64;
+    count = std::max<std::int64_t>(1, kRotation / stride);
+    memory = HugePageBytes(static_cast<std::size_t>(count * stride + 8192));
+    if (pages == Pages::Small) {
+      // Nothing was touched yet; a block of this size begins its own pages.
+      ::madvise(memory.data(), memory.size(), MADV_NOHUGEPAGE);
+    }
+    std::mt19937 random(1);
+    auto* words = memory.as<std::uint32_t>();
+    for (std::int64_t i = 0; i < count * stride / 4; ++i) words[i] = random();
+    for (std::int64_t i = 0; i < count; ++i) {
+      auto* s = memory.as<std::uint16_t>(
+          static_cast<std::size_t>(i * stride + codes));
+      for (std::int64_t j = 0; j < values; ++j) s[j] = 0x3c00;
+    }
+    sums.resize(static_cast<std::size_t>(tiles * 16));
+    view.sums = sums.data();
+    view.bits = c.bits;
+    view.n = c.n;
+    view.k = c.k;
+    view.group = group;
+    view.code = c.code;
+  }
+  std::int64_t bytes() const { return codes + scales + zeros; }
+  LowbitWeightView at(std::int64_t i) const {
+    LowbitWeightView out = view;
+    out.codes =
+        memory.as<std::uint8_t>(static_cast<std::size_t>(i % count * stride));
+    out.scales = out.codes + codes;
+    out.zeros =
+        zeros == 0
+            ? nullptr
+            : reinterpret_cast<const std::int8_t*>(out.codes + codes + scales);
+    return out;
+  }
+  std::int64_t codes, scales, zeros, stride, count;
+  HugePageBytes memory;
+  std::vector<float> sums;  ///< any: what they are takes no time
+  LowbitWeightView view;
+};
+
+/// When the codes of activations with a scale each row are made.
+enum class Tokens { Before, InTheCall };
+
+/// Calls of one case, each with the next weight.
+class Product {
+ public:
+  Product(const Case& c, Team& team, Tokens tokens)
+      : case_(c),
+        team_(team),
+        tokens_(tokens),
+        x_(static_cast<std::size_t>(c.m * c.k)),
+        y_(static_cast<std::size_t>(c.m * c.n)) {
+    std::mt19937 random(2);
+    std::normal_distribution<float> normal;
+    for (float& v : x_) v = normal(random);
+    for (int i = 0; i < team.size(); ++i) {
+      workspaces_.emplace_back(static_cast<std::size_t>(kLowbitWorkspace));
+    }
+    if (c.x_group == kFloats) {
+      floats_.resize(c.m, c.k);
+    } else if (c.x_group == kBf16s) {
+      bf16s_.resize(c.m, c.k);
+      for (const float v : x_) narrow_x_.push_back(float_to_bfloat16(v));
+    } else {
+      codes_.resize(
+          c.m, c.k, c.x_group, c.x_group == 0 && tokens == Tokens::InTheCall);
+    }
+    if (c.x_group == 0 && tokens == Tokens::Before) take_any_tokens();
+  }
+
+  void call(const Weights& weights) {
+    const LowbitWeightView w = weights.at(turn_++);
+    if (case_.x_group == kFloats) return multiply_floats(w);
+    if (case_.x_group == kBf16s) return multiply_bf16s(w);
+    multiply_codes(w);
+  }
+
+ private:
+  void take_any_tokens() {
+    const std::vector<std::int8_t> codes(x_.size(), 3);
+    const std::vector<float> scales(static_cast<std::size_t>(case_.m), 0.1f);
+    codes_.take_rows(codes.data(), scales.data(), nullptr, 0, codes_.panels());
+  }
+
+  // fill(panels [begin, end)) on every thread; few rows are one thread's.
+  template <class Fill>
+  void on_panels(std::int64_t panels, const Fill& fill) {
+    if (case_.m <= 16) return fill(0, panels);
+    const std::int64_t n = team_.size();
+    team_.run([&](int t) { fill(panels * t / n, panels * (t + 1) / n); });
+  }
+
+  // As the torch half: per token, asymmetric.
+  void quantize_tokens() {
+    const auto m = static_cast<std::size_t>(case_.m);
+    min_.resize(m);
+    max_.resize(m);
+    scale_.resize(m);
+    factor_.resize(m);
+    zero_.resize(m);
+    row_codes_.resize(x_.size());
+    const std::int64_t rows = (case_.m + codes_.panels() - 1) / codes_.panels();
+    on_panels(codes_.panels(), [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t first = std::min(case_.m, begin * rows);
+      const std::int64_t count = std::min(case_.m, end * rows) - first;
+      if (count == 0) return;
+      quantize_rows(first, count);
+    });
+    on_panels(codes_.panels(), [&](std::int64_t begin, std::int64_t end) {
+      codes_.take_rows(
+          row_codes_.data(), scale_.data(), zero_.data(), begin, end);
+    });
+  }
+
+  void quantize_rows(std::int64_t first, std::int64_t count) {
+    const float* x = x_.data() + first * case_.k;
+    group_minmax(DType::Float32,
+                 {x, count, case_.k, min_.data() + first, max_.data() + first});
+    for (auto i = static_cast<std::size_t>(first);
+         i < static_cast<std::size_t>(first + count);
+         ++i) {
+      const AffineQParams found =
+          affine_qparams(min_[i],
+                         max_[i],
+                         MappingType::Asymmetric,
+                         {-128, 127},
+                         std::numeric_limits<float>::min(),
+                         DType::Float32);
+      scale_[i] = found.scale;
+      zero_[i] = static_cast<std::int32_t>(found.zero_point);
+      factor_[i] = affine_reciprocal(found.scale, DType::Float32);
+    }
+    quantize_affine(
+        DType::Float32,
+        DType::Float32,
+        {x,
+         count,
+         case_.k,
+         factor_.data() + first,
+         zero_.data() + first,
+         -128,
+         127,
+         reinterpret_cast<std::uint8_t*>(row_codes_.data()) + first * case_.k});
+  }
+
+  void multiply_codes(const LowbitWeightView& w) {
+    const Case& c = case_;
+    LinearLowbitArgs args;
+    args.w = w;
+    if (c.x_group != 0) {
+      const auto& quantize = select_quantize_panels({c.m, c.k, c.x_group});
+      const QuantizePanelsArgs to = codes_.fill_from(x_.data(), c.k);
+      on_panels(codes_.panels(), [&](std::int64_t begin, std::int64_t end) {
+        quantize.run(to, begin, end);
+      });
+    } else if (tokens_ == Tokens::InTheCall) {
+      quantize_tokens();
+    }
+    args.x = codes_.view();
+    const std::int64_t segment = lowbit_segment(c.group, c.x_group, c.k);
+    on_tiles(args, select_linear_lowbit({c.bits, c.m, c.n, c.k, segment}));
+  }
+
+  void multiply_floats(const LowbitWeightView& w) {
+    const Case& c = case_;
+    LinearLowbitFloatArgs args;
+    args.w = w;
+    on_panels(floats_.panels(), [&](std::int64_t begin, std::int64_t end) {
+      floats_.fill(x_.data(), c.k, begin, end);
+    });
+    args.x = floats_.view();
+    on_tiles(args, select_linear_lowbit_float({c.bits, c.m, c.n, c.k}));
+  }
+
+  void multiply_bf16s(const LowbitWeightView& w) {
+    const Case& c = case_;
+    LinearLowbitBf16Args args;
+    args.w = w;
+    on_panels(bf16s_.panels(), [&](std::int64_t begin, std::int64_t end) {
+      bf16s_.fill(narrow_x_.data(), c.k, begin, end);
+    });
+    args.x = bf16s_.view();
+    on_tiles(args, select_linear_lowbit_bf16({c.bits, c.m, c.n, c.k}));
+  }
+
+  template <class Args, class Kernel>
+  void on_tiles(Args args, const Kernel& kernel) {
+    args.y = y_.data();
+    args.y_stride = case_.n;
+    const std::int64_t tiles = (case_.n + 15) / 16;
+    const std::int64_t pairs = (tiles + 1) / 2;
+    team_.run([&](int t) {
+      const std::int64_t begin = pairs * t / team_.size() * 2;
+      const std::int64_t end =
+          std::min(tiles, pairs * (t + 1) / team_.size() * 2);
+      kernel.run(args,
+                 {begin, end, workspaces_[static_cast<std::size_t>(t)].data()});
+    });
+  }
+
+  Case case_;
+  Team& team_;
+  Tokens tokens_;
+  std::int64_t turn_ = 0;
+  std::vector<float> x_;
+  std::vector<float> y_;
+  std::vector<AlignedBytes> workspaces_;
+  LowbitActivationBuffer codes_;
+  LowbitFloatBuffer floats_;
+  LowbitBf16Buffer bf16s_;
+  std::vector<std::uint16_t> narrow_x_;
+  std::vector<float> min_, max_, scale_, factor_;
+  std::vector<std::int32_t> zero_;
+  std::vector<std::int8_t> row_codes_;
+};
+
+}  // namespace mantissa::kernels
