@@ -2,6 +2,7 @@
 #include "kernels/convert.h"
 #include "kernels/decode_ops.h"
 #include "kernels/dequantize_affine.h"
+#include "kernels/embedding_lowbit.h"
 #include "kernels/error_sums.h"
 #include "kernels/group_minmax.h"
 #include "kernels/hqq_scale.h"
@@ -26,6 +27,7 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   list_convert(caps, out);
   list_decode_ops(caps, out);
   list_dequantize_affine(caps, out);
+  list_embedding_lowbit(caps, out);
   list_error_sums(caps, out);
   list_find_nonfinite(caps, out);
   list_group_minmax(caps, out);

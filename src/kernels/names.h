@@ -11,11 +11,12 @@ namespace mantissa::kernels {
 
 /// Operators on weights in memory: encoders, decoders, conversions; and on
 /// activations of products.
-inline constexpr std::array<std::string_view, 17> kEncoderOps = {
+inline constexpr std::array<std::string_view, 18> kEncoderOps = {
     "absmax_runs",        // largest magnitude of each run of elements
     "convert",            // one floating dtype to another
     "decode_ops",         // what stands around the products of a token
     "dequantize_affine",  // values of integer codes
+    "embedding_lowbit",   // rows of 1 to 8 bit weights
     "error_sums",         // signal, noise and extremes of each row
     "find_nonfinite",     // first NaN or infinity
     "group_minmax",       // minimum and maximum of each group of columns

@@ -237,7 +237,9 @@ TEST(PackedLinearTest, FieldsThatDoNotFitAreRefused) {
     std::vector<std::byte> packed(weight.packed.size());
     return refused_usage([&] { pack_linear(weight.w, in, packed); });
   };
-  EXPECT_THAT(packing([](auto& in) { in.codes.shape = {8, 32}; }),
+  EXPECT_THAT(packing([](auto& in) {
+                in.codes.shape = {8, 32};
+              }),
               HasSubstr("codes: expected int8 [8, 64], got int8 [8, 32]"));
   EXPECT_THAT(packing([](auto& in) { in.scale.dtype = DType::BFloat16; }),
               HasSubstr("scale: expected float32 [8, 2]"));
@@ -407,6 +409,94 @@ TEST(PackedEmbeddingTest, HostileInputIsRefused) {
   EXPECT_THAT(
       refused_input([&] { (void)read_packed_embedding(packed, 4, 96); }),
       HasSubstr("bytes for these sizes"));
+}
+
+// torchao's formula, on codes as they went in.
+TEST(PackedEmbeddingTest, RowsAreLookedUpOneByOne) {
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const auto& [columns, groups] :
+         std::vector<std::pair<std::int64_t, std::int64_t>>{
+             {32, 1}, {96, 3}, {224, 1}, {576, 9}}) {
+      const PackedEmbedding e{67, columns, bits};
+      const HostTensor codes = random_codes({e.rows, columns}, bits, true);
+      std::vector<std::byte> packed(static_cast<std::size_t>(packed_bytes(e)));
+      pack_embedding(e, codes.view(), packed);
+      HostTensor scale(DType::Float32, {e.rows, groups});
+      for (std::int64_t i = 0; i < scale.numel(); ++i) {
+        scale.as<float>()[i] = 0.01f * static_cast<float>(i - 7);
+      }
+      const HostTensor zero = random_tensor(DType::Int8, {e.rows, groups}, 2);
+      HostTensor wide(DType::Int64, {5});
+      HostTensor narrow(DType::Int32, {5});
+      for (int i = 0; i < 5; ++i) {
+        wide.as<std::int64_t>()[i] = narrow.as<std::int32_t>()[i] = i * 29 % 67;
+      }
+      for (const HostTensor* indices : {&wide, &narrow}) {
+        HostTensor values(DType::Float32, {5, columns});
+        look_up_packed_embedding(e,
+                                 packed,
+                                 {scale.view(), zero.view()},
+                                 indices->view(),
+                                 values.mutable_view());
+        for (std::int64_t i = 0; i < 5 * columns; ++i) {
+          const std::int64_t row = i / columns * 29 % 67;
+          const std::int64_t column = i % columns;
+          const std::int64_t g = row * groups + column * groups / columns;
+          const float want =
+              (static_cast<float>(
+                   codes.as<std::int8_t>()[row * columns + column]) -
+               static_cast<float>(zero.as<std::int8_t>()[g])) *
+              scale.as<float>()[g];
+          ASSERT_EQ(values.as<float>()[i], want) << bits << " " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedEmbeddingTest, LookUpsThatDoNotFitAreRefused) {
+  const PackedEmbedding e{3, 96, 4};
+  const HostTensor codes = random_codes({3, 96}, 4, true);
+  std::vector<std::byte> packed(static_cast<std::size_t>(packed_bytes(e)));
+  pack_embedding(e, codes.view(), packed);
+  const auto refused = [&](const Shape& groups,
+                           std::int64_t index,
+                           DType index_dtype = DType::Int64) {
+    const HostTensor scale = random_tensor(DType::Float32, groups, 1);
+    const HostTensor zero = random_tensor(DType::Int8, groups, 2);
+    HostTensor indices(index_dtype, {2});
+    std::memset(indices.data(), 0, static_cast<std::size_t>(indices.nbytes()));
+    std::memcpy(indices.data() + indices.nbytes() / 2,
+                &index,
+                static_cast<std::size_t>(indices.nbytes() / 2));
+    HostTensor values(DType::Float32, {2, 96});
+    return refused_usage([&] {
+      look_up_packed_embedding(e,
+                               packed,
+                               {scale.view(), zero.view()},
+                               indices.view(),
+                               values.mutable_view());
+    });
+  };
+  EXPECT_THAT(refused({3, 1}, 3), HasSubstr("indices: 3 at [1] is outside"));
+  EXPECT_THAT(refused({3, 3}, -1), HasSubstr("-1 at [1] is outside [0, 3)"));
+  EXPECT_THAT(refused({3, 1}, 3, DType::Int32), HasSubstr("3 at [1]"));
+  EXPECT_THAT(refused({3, 1}, 0, DType::Int16), HasSubstr("indices"));
+  EXPECT_THAT(refused({3, 2}, 0), HasSubstr("multiple of 32 columns"));
+  EXPECT_THAT(refused({3, 6}, 0), HasSubstr("multiple of 32 columns"));
+  EXPECT_THAT(refused({4, 1}, 0), HasSubstr("scale"));
+  HostTensor short_values(DType::Float32, {1, 96});
+  const HostTensor scale = random_tensor(DType::Float32, {3, 1}, 1);
+  const HostTensor zero = random_tensor(DType::Int8, {3, 1}, 2);
+  const HostTensor indices(DType::Int64, {0});
+  EXPECT_THAT(refused_usage([&] {
+                look_up_packed_embedding(e,
+                                         packed,
+                                         {scale.view(), zero.view()},
+                                         indices.view(),
+                                         short_values.mutable_view());
+              }),
+              HasSubstr("values"));
 }
 
 TEST(PackedGroupwiseLutTest, RowsAndGroupsOfEveryKindComeBack) {

@@ -47,4 +47,23 @@ void unpack_embedding(const PackedEmbedding& embedding,
                       TensorView codes,
                       int workers = 1);
 
+/// What stands beside a packed table. Groups are runs of columns / groups
+/// columns, a multiple of 32.
+struct PackedEmbeddingGrid {
+  ConstTensorView scale;       ///< float32 [rows, groups]
+  ConstTensorView zero_point;  ///< int8 [rows, groups]
+};
+
+/// Rows of a packed table: values[i] = (code - zero point) * scale of row
+/// indices[i] in float32, as torchao's `_embedding_{b}bit`. Only these rows are
+/// unpacked. `indices` is int32 or int64 [M], `values` float32 [M, columns].
+/// Throws Error(Usage) when a shape or dtype is not that, Error(Input) when
+/// `packed` is not what read_packed_embedding() accepts, and Error(Usage) that
+/// names the first index outside [0, rows).
+void look_up_packed_embedding(const PackedEmbedding& embedding,
+                              std::span<const std::byte> packed,
+                              const PackedEmbeddingGrid& grid,
+                              ConstTensorView indices,
+                              TensorView values);
+
 }  // namespace mantissa

@@ -22,6 +22,7 @@
 #include <mantissa/torch/quantized_tensor.h>
 
 #include "kernels/grouped_lowbit.h"
+#include "torch/ops/embedding_lowbit.h"
 #include "torch/ops/grouped_linear_lowbit.h"
 #include "torch/ops/lowbit_rows.h"
 #include "torch/tensor/host_tensors.h"
@@ -206,9 +207,13 @@ Tensor rule_embedding(DispatchKeySet keys,
   }
   const WeightState& state = quantized_impl(w)->state();
   if (state.packed != nullptr && !state.transposed) {
-    return decode_packed_rows(*state.packed, indices)
-        .to(scalar_type_of(state.encoding->dtype()))
-        .to(w.scalar_type());
+    // Rounded to the stored dtype first, as dequantizing does; what is stored
+    // as float32 leaves in w's dtype at once.
+    const auto stored = scalar_type_of(state.encoding->dtype());
+    const bool half =
+        w.scalar_type() == at::kBFloat16 || w.scalar_type() == at::kHalf;
+    const auto type = stored == at::kFloat && half ? w.scalar_type() : stored;
+    return embedding_lowbit(*state.packed, indices, type).to(w.scalar_type());
   }
   // Rows of a table are decoded one by one, unless most of it is asked for.
   if (!state.training() && !state.transposed && w.device().is_cpu() &&

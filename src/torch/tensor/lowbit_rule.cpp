@@ -2,10 +2,6 @@
 
 #include <utility>
 
-#include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
-#include <c10/util/Exception.h>
-
 #include "formats/int8_tensor.h"
 #include "formats/intx_unpacked_to_int8_tensor.h"
 #include "torch/ops/compressed_activations.h"
@@ -17,8 +13,6 @@
 
 namespace mantissa {
 namespace {
-
-constexpr std::int64_t kGrainRows = 16;  // that a thread decodes
 
 class LowbitRule final : public ProductRule {
  public:
@@ -68,32 +62,6 @@ class FakeQuantizedLowbitRule final : public ProductRule {
 };
 
 }  // namespace
-
-at::Tensor decode_packed_rows(const LowbitWeight& weight,
-                              const at::Tensor& indices) {
-  const at::Tensor rows = indices.to(at::kLong).contiguous();
-  const auto* row = rows.const_data_ptr<std::int64_t>();
-  Shape sizes = indices.sizes().vec();
-  const std::int64_t k = weight.layout().k;
-  sizes.push_back(k);
-  for (std::int64_t i = 0; i < rows.numel(); ++i) {
-    TORCH_CHECK_INDEX(row[i] >= 0 && row[i] < weight.layout().n,
-                      "embedding: index ",
-                      row[i],
-                      " is outside [0, ",
-                      weight.layout().n,
-                      ")");
-  }
-  at::Tensor out = at::empty(sizes, at::TensorOptions(at::kFloat));
-  auto* values = out.mutable_data_ptr<float>();
-  at::parallel_for(
-      0, rows.numel(), kGrainRows, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          weight.decode_row(row[i], values + i * k);
-        }
-      });
-  return out;
-}
 
 at::Tensor unpacked_weight(const at::Tensor& weight) {
   const WeightState& state = quantized_impl(weight)->state();

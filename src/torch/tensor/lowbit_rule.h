@@ -11,11 +11,6 @@
 
 namespace mantissa {
 
-/// Rows of a packed weight, [indices, K] float32; `indices` is int64 or int32
-/// of any shape; throws c10::IndexError for one outside [0, N).
-at::Tensor decode_packed_rows(const LowbitWeight& weight,
-                              const at::Tensor& indices);
-
 /// A packed weight with its stored fields; any other as it is.
 at::Tensor unpacked_weight(const at::Tensor& weight);
 

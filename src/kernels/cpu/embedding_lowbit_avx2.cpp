@@ -1,0 +1,12 @@
+#include "kernels/cpu/embedding_lowbit_loops.h"
+#include "kernels/cpu/vector_avx2.h"
+
+namespace mantissa::kernels {
+
+void run_embedding_lowbit_avx2(const EmbeddingLowbitArgs& args,
+                               int64_t begin,
+                               int64_t end) {
+  run_embedding<Avx2>(args, begin, end);
+}
+
+}  // namespace mantissa::kernels

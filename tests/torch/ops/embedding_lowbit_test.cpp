@@ -1,0 +1,102 @@
+#include "torch/ops/embedding_lowbit.h"
+
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
+#include <mantissa/torch/lowbit.h>
+#include <mantissa/torch/quantized_tensor.h>
+
+#include "torch/ops/linear_lowbit.h"
+#include "torch/tensor/lowbit_rule.h"
+
+namespace mantissa {
+namespace {
+
+at::Tensor quantized(DType dtype, DType width, bool zeros) {
+  torch::manual_seed(1);
+  const auto type = dtype == DType::BFloat16 ? at::kBFloat16 : at::kFloat;
+  return to_quantized_tensor(
+      torch::randn({1000, 160}).to(type),
+      make_intx_encoding({1000, 160},
+                         dtype,
+                         {.target_dtype = width,
+                          .granularity = PerGroup{32},
+                          .mapping_type = zeros ? MappingType::Asymmetric
+                                                : MappingType::Symmetric}));
+}
+
+TEST(EmbeddingLowbitOpTest, RowsAreThoseOfTheWeightOnAnyNumberOfThreads) {
+  const int threads = at::get_num_threads();
+  for (const DType width : {DType::Int3, DType::Int4, DType::Int8}) {
+    for (const bool zeros : {false, true}) {
+      const at::Tensor w = quantized(DType::Float32, width, zeros);
+      const auto packed = pack_lowbit_weight(encoding_of(w), fields_of(w));
+      const at::Tensor indices = torch::randint(1000, {7, 311});
+      at::Tensor want = torch::empty({7, 311, 160});
+      for (std::int64_t i = 0; i < indices.numel(); ++i) {
+        packed->decode_row(indices.const_data_ptr<std::int64_t>()[i],
+                           want.mutable_data_ptr<float>() + i * 160);
+      }
+      for (const int count : {1, 2}) {
+        at::set_num_threads(count);
+        for (const auto type : {at::kLong, at::kInt}) {
+          const at::Tensor got =
+              embedding_lowbit(*packed, indices.to(type), at::kFloat);
+          EXPECT_TRUE(torch::equal(got, want));
+        }
+        EXPECT_TRUE(
+            torch::equal(embedding_lowbit(*packed, indices, at::kBFloat16),
+                         want.to(at::kBFloat16)));
+        // Strided indices.
+        EXPECT_TRUE(
+            torch::equal(embedding_lowbit(*packed, indices.t(), at::kFloat),
+                         want.transpose(0, 1)));
+      }
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+// Whatever the dtypes, the rows of the dequantized weight.
+TEST(EmbeddingLowbitOpTest, RowsOfConvertedWeightsAreRoundedAsDequantizing) {
+  const at::Tensor indices = torch::randint(1000, {50});
+  for (const DType stored : {DType::Float32, DType::BFloat16}) {
+    const at::Tensor w =
+        packed_weight(quantized(stored, DType::Int4, true), Int8Compute::Float);
+    for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+      const at::Tensor cast = w.to(type);
+      const at::Tensor got = torch::embedding(cast, indices);
+      EXPECT_EQ(got.scalar_type(), type);
+      EXPECT_TRUE(torch::equal(
+          got, mantissa::dequantize(cast).index_select(0, indices)));
+    }
+  }
+}
+
+TEST(EmbeddingLowbitOpTest, IndicesOutsideAreNamed) {
+  const at::Tensor w = quantized(DType::Float32, DType::Int4, false);
+  const auto packed = pack_lowbit_weight(encoding_of(w), fields_of(w));
+  for (const auto type : {at::kLong, at::kInt}) {
+    for (const std::int64_t bad : {1000, -1}) {
+      try {
+        embedding_lowbit(
+            *packed,
+            torch::tensor(std::vector<std::int64_t>{3, bad}).to(type),
+            at::kFloat);
+        FAIL() << bad;
+      } catch (const c10::IndexError& e) {
+        EXPECT_THAT(
+            e.what(),
+            ::testing::HasSubstr("embedding: index " + std::to_string(bad) +
+                                 " is outside [0, 1000)"));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mantissa
