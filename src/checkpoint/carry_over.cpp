@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include <mantissa/core/error.h>
+#include <mantissa/primitives/float_casts.h>
 
 #include "checkpoint/ggml_decode.h"
 #include "core/quoted.h"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr std::int64_t kGroup = 32;
 constexpr int kMiddle = 8;  // the code of a 4-bit block that becomes 0
+constexpr int kMiddleOfFive = 16;
 
 // A ggml block of 32: value = d * code, or d * (code + 8) + m for Q4_1.
 struct Block {
@@ -31,6 +33,7 @@ struct Block {
 
 struct StoredType {
   std::string_view name;
+  std::string_view width;  ///< of a signed integer that holds the codes
   std::int64_t bytes;
   void (*read)(const std::byte* in, Block& out);
 };
@@ -56,6 +59,16 @@ void read_q4_1(const std::byte* in, Block& out) {
   read_nibbles(in + 4, out);
 }
 
+void read_q5_0(const std::byte* in, Block& out) {
+  out.d = ggml::half_at(in);
+  read_nibbles(in + 6, out);
+  for (int i = 0; i < kGroup; ++i) {
+    const unsigned high = ggml::byte_at(in, 2 + i / 8) >> (i % 8) & 1u;
+    const int code = out.codes[i] + kMiddle + static_cast<int>(high << 4);
+    out.codes[i] = static_cast<std::int8_t>(code - kMiddleOfFive);
+  }
+}
+
 void read_q8_0(const std::byte* in, Block& out) {
   out.d = ggml::half_at(in);
   for (int i = 0; i < kGroup; ++i) {
@@ -63,18 +76,21 @@ void read_q8_0(const std::byte* in, Block& out) {
   }
 }
 
-constexpr StoredType kQ4_0 = {"Q4_0", 18, read_q4_0};
-constexpr StoredType kQ4_1 = {"Q4_1", 20, read_q4_1};
-constexpr StoredType kQ8_0 = {"Q8_0", 34, read_q8_0};
+constexpr StoredType kQ4_0 = {"Q4_0", "int4", 18, read_q4_0};
+constexpr StoredType kQ4_1 = {"Q4_1", "", 20, read_q4_1};
+constexpr StoredType kQ5_0 = {"Q5_0", "int5", 22, read_q5_0};
+constexpr StoredType kQ8_0 = {"Q8_0", "int8", 34, read_q8_0};
 
 // Where the fields of a target stand; missing ones are not written.
 struct Fields {
   std::size_t qdata = 0;
   std::size_t scale = 0;
+  DType scale_dtype = DType::Float32;
   std::optional<std::size_t> zero_point;
 };
 
-// The fields, if they are qdata, float32 scale and zero_point and nothing else.
+// The fields, if they are qdata, zero_point and a scale that holds every half
+// float, and nothing else.
 std::optional<Fields> find_fields(const Encoding& encoding, DType zero_point) {
   Fields found;
   int required = 0;
@@ -84,8 +100,10 @@ std::optional<Fields> find_fields(const Encoding& encoding, DType zero_point) {
     if (field.name == "qdata" && field.dtype == DType::Int8) {
       found.qdata = i;
       ++required;
-    } else if (field.name == "scale" && field.dtype == DType::Float32) {
+    } else if (field.name == "scale" && (field.dtype == DType::Float32 ||
+                                         field.dtype == DType::Float16)) {
       found.scale = i;
+      found.scale_dtype = field.dtype;
       ++required;
     } else if (field.name == "zero_point" && field.dtype == zero_point) {
       found.zero_point = i;
@@ -130,7 +148,9 @@ std::optional<Route> byte_route(const StoredType& type,
 std::optional<Route> packed_route(const StoredType& type,
                                   const Encoding& encoding) {
   const auto fields = find_fields(encoding, DType::Float32);
-  if (!fields || !fields->zero_point) return std::nullopt;
+  if (!fields || !fields->zero_point || fields->scale_dtype != DType::Float32) {
+    return std::nullopt;
+  }
   return Route{&type, *fields, true};
 }
 
@@ -149,9 +169,14 @@ std::optional<Route> find_route(const SourceTensor& tensor,
   if (target == "Int8Tensor" && stored == "Q4_0") {
     return byte_route(kQ4_0, encoding);
   }
-  if (target == "IntxUnpackedToInt8Tensor" && stored == "Q4_0" &&
-      dtype_attribute(data, "target_dtype") == "int4") {
-    return byte_route(kQ4_0, encoding);
+  if (target == "IntxUnpackedToInt8Tensor") {
+    const std::string width = dtype_attribute(data, "target_dtype");
+    for (const StoredType* type : {&kQ4_0, &kQ5_0, &kQ8_0}) {
+      if (stored == type->name && width == type->width) {
+        return byte_route(*type, encoding);
+      }
+    }
+    return std::nullopt;
   }
   // A missing attribute has bfloat16's meaning: asymmetric codes.
   const std::string activation = dtype_attribute(data, "activation_dtype");
@@ -245,7 +270,7 @@ class CarryEncoder final : public Encoder {
     });
     const std::int64_t first = block.matrix * shape_.rows + block.row;
     write(sink, route_.fields.qdata, first * shape_.columns, codes);
-    write(sink, route_.fields.scale, first * groups() * 4, scales);
+    write_scales(sink, first * groups(), scales);
     if (route_.fields.zero_point) {
       const std::vector<std::int8_t> zeros(scales.size());
       write(sink, *route_.fields.zero_point, first * groups(), zeros);
@@ -295,6 +320,19 @@ class CarryEncoder final : public Encoder {
                       shape_.rows * 4,
                       std::as_bytes(std::span(*values)));
     }
+  }
+
+  // Scales from index `first` on, in the dtype of the field: they are halves.
+  void write_scales(FieldSink& sink,
+                    std::int64_t first,
+                    const std::vector<float>& scales) const {
+    if (route_.fields.scale_dtype == DType::Float32) {
+      write(sink, route_.fields.scale, first * 4, scales);
+      return;
+    }
+    std::vector<std::uint16_t> halves(scales.size());
+    std::ranges::transform(scales, halves.begin(), float_to_float16);
+    write(sink, route_.fields.scale, first * 2, halves);
   }
 
   [[noreturn]] void fail(const RowBlock& block,

@@ -4,6 +4,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -130,6 +131,12 @@ std::vector<std::byte> every_code(GgmlType type,
     const int blocks = type == GgmlType::Q8_0 ? 8 : 1;
     for (int b = 0; b < blocks; ++b) {
       append_half(stored, d);
+      if (type == GgmlType::Q5_0) {
+        // Low nibbles 0 to 15 without the fifth bit, high ones 15 to 0 with it.
+        for (const int high : {0, 0, 0xff, 0xff}) {
+          stored.push_back(static_cast<std::byte>(high));
+        }
+      }
       for (int i = 0; i < (type == GgmlType::Q8_0 ? 32 : 16); ++i) {
         stored.push_back(static_cast<std::byte>(
             type == GgmlType::Q8_0 ? b * 32 + i : i | (15 - i) << 4));
@@ -175,6 +182,47 @@ TEST(CarryOver, Q4ToIntxIsExactForEveryScaleAndCode) {
   expect_every_scale_and_code(
       GgmlType::Q4_0,
       [](const Shape& shape, DType dtype) { return intx_of(shape, dtype); });
+}
+
+// What products with the codes of a GGUF file take: its own scales.
+TEST(CarryOver, EveryWidthToIntxWithHalfScalesIsExact) {
+  const std::tuple<GgmlType, DType, DType> cases[] = {
+      {GgmlType::Q4_0, DType::Int4, DType::Float16},
+      {GgmlType::Q5_0, DType::Int5, DType::Float16},
+      {GgmlType::Q5_0, DType::Int5, DType::Float32},
+      {GgmlType::Q8_0, DType::Int8, DType::Float16}};
+  for (const auto& [type, width, scale] : cases) {
+    expect_every_scale_and_code(
+        type, [width = width, scale = scale](const Shape& shape, DType dtype) {
+          return intx_of(shape, dtype, width, scale);
+        });
+  }
+}
+
+// Every bit of the 32 has its place.
+TEST(CarryOver, FifthBitsBelongToTheirCodes) {
+  const GgmlTypeInfo& type = type_of(GgmlType::Q5_0);
+  std::mt19937 random(7);
+  constexpr std::int64_t kRows = 300;
+  std::vector<std::byte> stored;
+  for (std::int64_t row = 0; row < kRows; ++row) {
+    append_half(stored, float_to_float16(0.5f));
+    const std::uint32_t one = row < 32 ? 1u << row : random();
+    for (int i = 0; i < 4; ++i) {
+      stored.push_back(static_cast<std::byte>(one >> 8 * i & 0xff));
+    }
+    for (int i = 0; i < 16; ++i) {
+      stored.push_back(static_cast<std::byte>(random() & 0xff));
+    }
+  }
+  const Shape shape = {kRows, kGroup};
+  const SourceTensor tensor = source_of(type, shape, DType::Float32);
+  expect_equal_values(
+      type,
+      stored,
+      carry(tensor,
+            intx_of(shape, DType::Float32, DType::Int5, DType::Float16),
+            stored));
 }
 
 std::vector<std::byte> q4_1_block(std::uint16_t d, std::uint16_t m) {
@@ -279,6 +327,17 @@ TEST(CarryOver, OnlyWhatTheTableNames) {
   EXPECT_TRUE(carries(GgmlType::Q4_0, int8_of(shape, kBf16)));
   EXPECT_TRUE(carries(GgmlType::Q4_0, intx_of(shape, kBf16)));
   EXPECT_TRUE(carries(GgmlType::Q4_1, int4_of(shape, kF32)));
+  EXPECT_TRUE(carries(GgmlType::Q5_0, intx_of(shape, kBf16, DType::Int5)));
+  EXPECT_TRUE(carries(GgmlType::Q8_0, intx_of(shape, kBf16, DType::Int8)));
+  EXPECT_TRUE(carries(GgmlType::Q8_0,
+                      intx_of(shape, kBf16, DType::Int8, DType::Float16)));
+
+  EXPECT_FALSE(carries(GgmlType::Q5_0, intx_of(shape, kBf16, DType::Int4)));
+  EXPECT_FALSE(carries(GgmlType::Q5_0, int8_of(shape, kBf16)));
+  EXPECT_FALSE(carries(GgmlType::Q5_1, intx_of(shape, kBf16, DType::Int5)));
+  EXPECT_FALSE(carries(GgmlType::Q4_0, intx_of(shape, kBf16, DType::Int5)));
+  EXPECT_FALSE(carries(GgmlType::Q5_0,
+                       intx_of(shape, kBf16, DType::Int5, DType::BFloat16)));
 
   EXPECT_FALSE(carries(GgmlType::Q8_0, int8_of(shape, kBf16, 64)));
   EXPECT_FALSE(carries(GgmlType::Q8_0, intx_of(shape, kBf16)));
