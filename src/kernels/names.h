@@ -13,6 +13,7 @@ namespace mantissa::kernels {
 /// activations of products.
 inline constexpr std::array<std::string_view, 18> kEncoderOps = {
     "absmax_runs",        // largest magnitude of each run of elements
+    "attention_int8",     // attention of uint8 codes
     "convert",            // one floating dtype to another
     "decode_ops",         // what stands around the products of a token
     "dequantize_affine",  // values of integer codes
