@@ -11,6 +11,7 @@
 #include <mantissa/torch/generation.h>
 #include <mantissa/torch/model_loading.h>
 #include <mantissa/torch/perplexity.h>
+#include <mantissa/torch/qscaled_dot_product.h>
 #include <mantissa/torch/quantize.h>
 #include <mantissa/torch/quantized_tensor.h>
 #include <mantissa/torch/sampling.h>

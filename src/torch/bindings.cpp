@@ -5,6 +5,7 @@
 
 #include "torch/ops/fake_quantize_rows.h"
 #include "torch/ops/linear_int8.h"
+#include "torch/ops/qscaled_dot_product.h"
 #include "torch/tensor/compute_rules.h"
 #include "torch/tensor/fallback.h"
 #include "torch/tensor/structural_rules.h"
@@ -12,6 +13,7 @@
 TORCH_LIBRARY(mantissa, library) {
   mantissa::define_fake_quantize_rows(library);
   mantissa::define_linear_int8(library);
+  mantissa::define_qscaled_dot_product(library);
 }
 
 TORCH_LIBRARY_IMPL(_, DeferredInit, library) {
