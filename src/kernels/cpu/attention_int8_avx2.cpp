@@ -179,14 +179,6 @@ struct Madd {
   static inline Ints load_int(const int32_t* p) {
     return {load8(p), load8(p + 8)};
   }
-  static inline Ints first_int(Ints v, int64_t count) {
-    const Ints there = lanes(count);
-    return {_mm256_and_si256(v.low, there.low),
-            _mm256_and_si256(v.high, there.high)};
-  }
-  static inline Ints add_int(Ints a, Ints b) {
-    return {_mm256_add_epi32(a.low, b.low), _mm256_add_epi32(a.high, b.high)};
-  }
   static inline Ints sub_int(Ints a, Ints b) {
     return {_mm256_sub_epi32(a.low, b.low), _mm256_sub_epi32(a.high, b.high)};
   }
@@ -201,24 +193,33 @@ struct Madd {
     for (const int32_t one : all) out = one > out ? one : out;
     return out;
   }
-  // Of products only, which have no use for it: codes come without zero points.
-  static inline int32_t sum_int(Ints) { return 0; }
   static inline Floats to_floats(Ints v) {
     return {_mm256_cvtepi32_ps(v.low), _mm256_cvtepi32_ps(v.high)};
   }
 
-  // min(rne(v) + zero, 255) - zero for v >= 0.
-  static inline Ints quantize(Floats v, Ints zero) {
+  // Of products only, which have no use for it: codes come without zero points.
+  struct CodeSum {};
+  static inline CodeSum no_codes() { return {}; }
+  static inline int32_t sum_codes(CodeSum) { return 0; }
+  // min(rne(v) + zero, 255) - zero for v >= 0, of `count` lanes unless all;
+  // others are 0.
+  template <bool kAll>
+  static inline void quantize(
+      Floats v, Ints zero, int64_t count, int16_t* to, CodeSum&) {
     const __m256 most = _mm256_set1_ps(255.0f);
     const auto half = [&](__m256 x, __m256i z) {
       return _mm256_min_epi32(_mm256_cvtps_epi32(_mm256_min_ps(x, most)),
                               _mm256_sub_epi32(_mm256_set1_epi32(255), z));
     };
-    return {half(v.low, zero.low), half(v.high, zero.high)};
-  }
-  static inline void store_codes(int16_t* p, Ints v) {
-    store8(p,
-           _mm256_permute4x64_epi64(_mm256_packs_epi32(v.low, v.high), 0xd8));
+    Ints codes = {half(v.low, zero.low), half(v.high, zero.high)};
+    if constexpr (!kAll) {
+      const Ints there = lanes(count);
+      codes = {_mm256_and_si256(codes.low, there.low),
+               _mm256_and_si256(codes.high, there.high)};
+    }
+    store8(to,
+           _mm256_permute4x64_epi64(
+               _mm256_packs_epi32(codes.low, codes.high), 0xd8));
   }
 
   // clamp(rne(v) + zero, 0, 255), below 0 and above 255 when it is stored.

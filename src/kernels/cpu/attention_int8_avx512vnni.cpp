@@ -149,25 +149,27 @@ struct Vnni {
   static inline Ints load_int(const int32_t* p) {
     return _mm512_loadu_si512(p);
   }
-  static inline Ints first_int(Ints v, int64_t count) {
-    return _mm512_maskz_mov_epi32(lanes(count), v);
-  }
-  static inline Ints add_int(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
   static inline Ints sub_int(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
   static inline Ints max_int(Ints a, Ints b) { return _mm512_max_epi32(a, b); }
   static inline int32_t most_int(Ints v) { return _mm512_reduce_max_epi32(v); }
-  static inline int32_t sum_int(Ints v) { return _mm512_reduce_add_epi32(v); }
   static inline Floats to_floats(Ints v) { return _mm512_cvtepi32_ps(v); }
 
-  // min(rne(v) + zero, 255) for v >= 0.
-  static inline Ints quantize(Floats v, Ints zero) {
-    const __m512 most = _mm512_set1_ps(255.0f);
-    return _mm512_min_epi32(
-        _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_min_ps(v, most)), zero),
-        _mm512_set1_epi32(255));
+  using CodeSum = __m128i;
+  static inline CodeSum no_codes() { return _mm_setzero_si128(); }
+  static inline int32_t sum_codes(CodeSum v) {
+    return static_cast<int32_t>(_mm_cvtsi128_si64(v) +
+                                _mm_extract_epi64(v, 1));
   }
-  static inline void store_codes(uint8_t* p, Ints v) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
+  // min(rne(v) + zero, 255) for v >= 0, of `count` lanes unless all; others are
+  // 0. What no int32 holds, and NaN, is 2^31 without a sign.
+  template <bool kAll>
+  static inline void quantize(
+      Floats v, Ints zero, int64_t count, uint8_t* to, CodeSum& total) {
+    __m128i codes = _mm512_cvtusepi32_epi8(
+        _mm512_add_epi32(_mm512_cvtps_epi32(v), zero));
+    if constexpr (!kAll) codes = _mm_maskz_mov_epi8(lanes(count), codes);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), codes);
+    total = _mm_add_epi64(total, _mm_sad_epu8(codes, _mm_setzero_si128()));
   }
 
   // clamp(rne(v) + zero, 0, 255).

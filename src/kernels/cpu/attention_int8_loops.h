@@ -48,6 +48,7 @@ struct AttentionLoops {
   using Ints = typename V::Ints;
 
   static constexpr int64_t kPanel = V::kVectors * kLanes;
+  static constexpr int64_t kAhead = 16;  // rows fetched before their turn
 
   /// The memory of a thread, and the sizes of what is in it.
   struct Room {
@@ -149,10 +150,18 @@ struct AttentionLoops {
 
   // ---- a head's keys and values
 
+  // A row that comes later: rows of a head may lie far from each other.
+  static inline void fetch(const uint8_t* row, int64_t head_dim) {
+    for (int64_t d = 0; d < head_dim; d += 64) __builtin_prefetch(row + d);
+  }
+
   static inline void pack_keys(const AttentionInt8Args& args,
                                const AttentionHead& head,
                                const Room& room) {
     for (int64_t j = 0; j < args.keys; ++j) {
+      if (j + kAhead < args.keys) {
+        fetch(row_of(args.k, args.k_strides, head, j + kAhead), args.head_dim);
+      }
       const int64_t panel = j / kPanel * kPanel;
       const int64_t left = room.key_columns - panel;
       const int64_t columns = left < kPanel ? left : kPanel;
@@ -190,6 +199,9 @@ struct AttentionLoops {
                          args.v_strides,
                          head,
                          segment.begin + (j < last ? j : last));
+        if (j + kAhead < segment.count) {
+          fetch(rows[g] + kAhead * args.v_strides.position, args.head_dim);
+        }
       }
       for (int64_t d = 0; d < room.dim_columns; d += kLanes) {
         const int64_t panel = d / kPanel * kPanel;
@@ -370,21 +382,20 @@ struct AttentionLoops {
     const Ints zero = V::set_int(args.a_zero);
     const float* from = e + segment.begin;
     Code* to = codes + segment.begin;
-    Ints total = V::set_int(0);
+    typename V::CodeSum total = V::no_codes();
     int64_t j = 0;
     for (; j + kLanes <= segment.count; j += kLanes) {
-      const Ints code = V::quantize(V::mul(V::load(from + j), by), zero);
-      total = V::add_int(total, code);
-      V::store_codes(to + j, code);
+      V::template quantize<true>(
+          V::mul(V::load(from + j), by), zero, kLanes, to + j, total);
     }
     if (j < segment.count) {
-      const Ints code =
-          V::first_int(V::quantize(V::mul(V::load(from + j), by), zero),
-                       segment.count - j);
-      total = V::add_int(total, code);
-      V::store_codes(to + j, code);
+      V::template quantize<false>(V::mul(V::load(from + j), by),
+                                  zero,
+                                  segment.count - j,
+                                  to + j,
+                                  total);
     }
-    return V::sum_int(total);
+    return V::sum_codes(total);
   }
 
   // Scores of a row become the codes of its probabilities. False: they are NaN.
