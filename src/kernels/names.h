@@ -11,7 +11,7 @@ namespace mantissa::kernels {
 
 /// Operators on weights in memory: encoders, decoders, conversions; and on
 /// activations of products.
-inline constexpr std::array<std::string_view, 18> kEncoderOps = {
+inline constexpr std::array<std::string_view, 19> kEncoderOps = {
     "absmax_runs",        // largest magnitude of each run of elements
     "attention_int8",     // attention of uint8 codes
     "convert",            // one floating dtype to another

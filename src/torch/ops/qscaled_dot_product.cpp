@@ -22,7 +22,9 @@ using Options = QScaledDotProductOptions;
 
 constexpr const char* kOp = "qscaled_dot_product";
 
-void check_tensors(const Tensor& query, const Tensor& key, const Tensor& value) {
+void check_tensors(const Tensor& query,
+                   const Tensor& key,
+                   const Tensor& value) {
   check_dtype(kOp, "query", query, {at::kByte, at::kFloat8_e4m3fn});
   check_dtype(kOp, "key", key, {query.scalar_type()});
   check_dtype(kOp, "value", value, {query.scalar_type()});
@@ -108,17 +110,16 @@ void check_zero_point(const char* name,
 }
 
 double scale_of(const Tensor& query, const Options& options) {
-  return options.scale.value_or(
-      1.0 / std::sqrt(static_cast<double>(query.size(3))));
+  return options.scale.value_or(1.0 /
+                                std::sqrt(static_cast<double>(query.size(3))));
 }
 
 void check_options(const Tensor& query, const Options& options) {
-  TORCH_CHECK_NOT_IMPLEMENTED(
-      options.dropout_p == 0.0,
-      kOp,
-      ": dropout_p: expected 0, got ",
-      options.dropout_p,
-      "; quantized attention is for inference");
+  TORCH_CHECK_NOT_IMPLEMENTED(options.dropout_p == 0.0,
+                              kOp,
+                              ": dropout_p: expected 0, got ",
+                              options.dropout_p,
+                              "; quantized attention is for inference");
   TORCH_CHECK_NOT_IMPLEMENTED(
       !options.is_causal,
       kOp,
@@ -164,17 +165,17 @@ Tensor mask_of(const Tensor& query, const Tensor& key, const Tensor& mask) {
   Tensor wide = mask.to(at::kFloat);
   Shape own = wide.sizes().vec();
   own.back() = key.size(2);
-  wide = with_whole_rows(wide.expand(own).reshape(
-      {mask.dim() == 4 ? own[0] : 1, mask.dim() == 4 ? own[1] : 1,
-       own[own.size() - 2], own.back()}));
+  wide = with_whole_rows(wide.expand(own).reshape({mask.dim() == 4 ? own[0] : 1,
+                                                   mask.dim() == 4 ? own[1] : 1,
+                                                   own[own.size() - 2],
+                                                   own.back()}));
   return wide.expand(
       {query.size(0), query.size(1), query.size(2), key.size(2)});
 }
 
 Tensor output_of(const Tensor& query) {
-  return at::empty(
-             {query.size(0), query.size(2), query.size(1), query.size(3)},
-             query.options())
+  return at::empty({query.size(0), query.size(2), query.size(1), query.size(3)},
+                   query.options())
       .transpose(1, 2);
 }
 
@@ -190,8 +191,7 @@ void run_blocks(std::int64_t batches, const kernels::AttentionInt8Args& args) {
       args.head_dim * 2;
   const std::int64_t grain =
       std::max<std::int64_t>(1, kGrainProducts / products);
-  const auto bytes =
-      kernels::attention_scratch(args.keys, args.head_dim).bytes;
+  const auto bytes = kernels::attention_scratch(args.keys, args.head_dim).bytes;
   at::parallel_for(
       0,
       batches * args.heads * blocks,
@@ -207,12 +207,11 @@ void run_blocks(std::int64_t batches, const kernels::AttentionInt8Args& args) {
           if (which != ready) kernel.prepare(args, head, room);
           ready = which;
           const std::int64_t row = i % blocks * kernels::kAttentionRows;
-          kernel.attend(
-              args,
-              head,
-              row,
-              std::min(args.queries, row + kernels::kAttentionRows),
-              room);
+          kernel.attend(args,
+                        head,
+                        row,
+                        std::min(args.queries, row + kernels::kAttentionRows),
+                        room);
         }
       });
 }
@@ -263,23 +262,23 @@ Tensor attend_int8_cpu(const Tensor& query,
   return out;
 }
 
-Tensor dispatched(const Tensor& query,
-                  const Tensor& key,
-                  const Tensor& value,
-                  const std::optional<Tensor>& attn_mask,
-                  double dropout_p,
-                  bool is_causal,
-                  std::optional<double> scale,
-                  double q_scale,
-                  std::int64_t q_zp,
-                  double k_scale,
-                  std::int64_t k_zp,
-                  double v_scale,
-                  std::int64_t v_zp,
-                  double a_scale,
-                  std::int64_t a_zp,
-                  double o_scale,
-                  std::int64_t o_zp) {
+Tensor dispatched_attention(const Tensor& query,
+                            const Tensor& key,
+                            const Tensor& value,
+                            const std::optional<Tensor>& attn_mask,
+                            double dropout_p,
+                            bool is_causal,
+                            std::optional<double> scale,
+                            double q_scale,
+                            std::int64_t q_zp,
+                            double k_scale,
+                            std::int64_t k_zp,
+                            double v_scale,
+                            std::int64_t v_zp,
+                            double a_scale,
+                            std::int64_t a_zp,
+                            double o_scale,
+                            std::int64_t o_zp) {
   return qscaled_dot_product(query,
                              key,
                              value,
@@ -326,7 +325,7 @@ void define_qscaled_dot_product(torch::Library& library) {
                                      c10::DispatchKey::CUDA,
                                      c10::DispatchKey::Meta}) {
     library.impl("qscaled_dot_product",
-                 torch::dispatch(key, TORCH_FN(dispatched)));
+                 torch::dispatch(key, TORCH_FN(dispatched_attention)));
   }
 }
 
