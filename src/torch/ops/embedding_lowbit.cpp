@@ -54,7 +54,7 @@ at::Tensor embedding_lowbit(const LowbitWeight& weight,
   args.type = kernels::to_element(dtype_of(dtype));
   args.out = out.mutable_data_ptr();
   const auto& kernel =
-      kernels::select_embedding_lowbit({args.w.bits, args.type});
+      kernels::select_embedding_lowbit({args.w.bits, args.type, args.w.code});
   at::parallel_for(0,
                    rows.numel(),
                    std::max<std::int64_t>(1, kGrainValues / k),

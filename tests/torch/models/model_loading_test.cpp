@@ -15,7 +15,7 @@
 #include <mantissa/torch/perplexity.h>
 #include <mantissa/torch/sentence_encoder.h>
 
-#include "core/peak_memory.h"
+#include "core/process_memory.h"
 #include "support/exchange.h"
 #include "support/temp_dir.h"
 #include "torch/refusal.h"
