@@ -68,6 +68,7 @@ def int8_pack(weight, dtype):
 
 
 INT4 = {"weight_dtype": torch.int4}
+# The dtype of x and y in which each is fastest, how it is made, bytes a weight.
 KINDS = {
     "float32": (torch.float32, by_config(None), 4),
     "bfloat16": (torch.bfloat16, by_config(None), 2),
@@ -75,12 +76,12 @@ KINDS = {
     "Int8DynamicActivationInt8Weight":
     (torch.float32, by_config(q.Int8DynamicActivationInt8WeightConfig(version=2)), 1),
     "Int8WeightOnly":
-    (torch.float32, by_config(q.Int8WeightOnlyConfig(version=2)), 1),
+    (torch.bfloat16, by_config(q.Int8WeightOnlyConfig(version=2)), 1),
     "Int8DynamicActivationIntxWeight int4 g32":
-    (torch.float32, by_config(q.Int8DynamicActivationIntxWeightConfig(
+    (torch.bfloat16, by_config(q.Int8DynamicActivationIntxWeightConfig(
         weight_granularity=q.PerGroup(GROUP), **INT4)), 1),
     "IntxWeightOnly int4 g32":
-    (torch.float32, by_config(q.IntxWeightOnlyConfig(
+    (torch.bfloat16, by_config(q.IntxWeightOnlyConfig(
         granularity=q.PerGroup(GROUP), **INT4)), 1),
     "_weight_int4pack_mm_for_cpu g32": (torch.bfloat16, int4_pack, 0.5),
     "_weight_int8pack_mm": (torch.bfloat16, int8_pack, 1),

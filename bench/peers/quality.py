@@ -1,6 +1,6 @@
 """The table of docs/benchmarks/quality.md: for each config bits, perplexity, KL
 divergence from the unquantized model, bytes and decode tokens a second, beside
-llama.cpp's files of the same size. Prints it as Markdown.
+llama.cpp's files of the same size. Prints it as Markdown, or puts it into PAGE.
 
 All files are made from one model whose weights lie on no 4-bit grid (offgrid.py).
 The divergence of ours is from our logits of the unquantized model, that of
@@ -10,7 +10,7 @@ goes on from there, and --runs N measures the speeds anew (0: not at all).
 
 usage: quality.py MANTISSA MODEL.gguf TEXT --judge PYTHON --llama PYTHON
                   --results RESULTS.json [--windows N] [--threads 1,2] [--runs N]
-                  [--eval-threads N] [--only TEXT]
+                  [--eval-threads N] [--only TEXT] [--page PAGE.md]
 """
 
 import argparse
@@ -24,6 +24,7 @@ from pathlib import Path
 from sides import HEAD, Ours, Theirs, make_models
 
 COMPUTE = "int8-g32"
+UNQUANTIZED = "unquantized, bf16"
 ALLOW = ["--allow-unloadable", "--allow-private-format"]
 BY_SIZE = {"150MB": "Q8_0", "120MB": None, "112.1MB": "Q5_K_M",
            "105.5MB": "Q4_K_M", "102MB": "Q4_K_S", "98.4MB": "Q4_1",
@@ -57,6 +58,8 @@ LAYERS = {
 
 def cases():
     """(name, words of `quantize`, or a kind of llama.cpp's), in the table's order."""
+    yield UNQUANTIZED, []
+    yield "llama.cpp F16", "F16"
     for words in CONFIGS:
         part = DOWN_ONLY in words
         yield (f"`{words}`" + (", the 30 down projections" if part else ""),
@@ -66,6 +69,13 @@ def cases():
         yield f"`--target-size {size}`", ["--target-size", size]
         if kind:
             yield f"llama.cpp {kind}", kind
+
+
+class Unquantized(Ours):
+    def __init__(self, options, model):
+        self.options, self.compute, self.path = options, "float32", model
+        self.bytes = (model / "model.safetensors").stat().st_size
+        self.plan = {"bits_per_quantized_weight": 16}
 
 
 class Files:
@@ -79,6 +89,8 @@ class Files:
         if name not in self.made:
             if isinstance(words, str):
                 side = Theirs(self.options, self.gguf, words, self.scratch)
+            elif name == UNQUANTIZED:
+                side = Unquantized(self.options, self.model)
             else:
                 side = Ours(self.options, self.model, name, [*words, *ALLOW], COMPUTE,
                             self.scratch)
@@ -112,7 +124,8 @@ def measure_speeds(options, files, wanted, results):
             str(n): statistics.median(rates) for n, rates in by_threads.items()}
 
 
-def table(results, threads):
+def table(results):
+    threads = sorted({n for row in results.values() for n in row.get("decode", {})})
     columns = ["MB", "bits a weight", "perplexity", "KL", "predicted KL",
                *(f"decode {n}T" for n in threads)]
     yield f"| file | {' | '.join(columns)} |"
@@ -122,12 +135,21 @@ def table(results, threads):
         if not row:
             continue
         cells = [f"{row['bytes'] / 1e6:.1f}", f"{row['bits']:.2f}",
-                 f"{row['perplexity']:.3f}", f"{row['kl']:.4f}" if "kl" in row else "",
-                 f"{row['predicted']:.4f}" if "predicted" in row else ""]
+                 f"{row['perplexity']:.3f}"]
+        for key in "kl", "predicted":
+            cells.append(f"{row[key]:.4f}" if key in row else "")
         for n in threads:
-            rate = row.get("decode", {}).get(str(n))
+            rate = row.get("decode", {}).get(n)
             cells.append(f"{rate:.0f}" if rate else "")
         yield f"| {name} | {' | '.join(cells)} |"
+
+
+def fill(page, lines):
+    """In place of its first table."""
+    old = page.read_text().splitlines()
+    begin = next(i for i, line in enumerate(old) if line.startswith("|"))
+    end = next(i for i in range(begin, len(old)) if not old[i].startswith("|"))
+    page.write_text("\n".join([*old[:begin], *lines, *old[end:]]) + "\n")
 
 
 def save(results, path):
@@ -149,6 +171,7 @@ def main():
     parser.add_argument("--eval-threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", default="")
+    parser.add_argument("--page", type=Path)
     options = parser.parse_args()
     options.threads = [int(word) for word in options.threads.split(",")]
     path = options.results
@@ -166,7 +189,10 @@ def main():
         if options.runs:
             measure_speeds(options, files, wanted, results)
             save(results, path)
-    print("\n".join(table(results, options.threads)))
+    if options.page:
+        fill(options.page, table(results))
+    else:
+        print("\n".join(table(results)))
 
 
 main()
