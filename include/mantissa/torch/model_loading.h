@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
@@ -22,7 +23,8 @@ struct ModelOptions {
   /// weights; quantized weights decode to it.
   c10::ScalarType compute_dtype = c10::ScalarType::Float;
   /// How products with quantized weights take activations on the CPU, where the
-  /// weight's format allows it (pack_lowbit_()); None: weights decode. A plain
+  /// weight's format allows it (pack_lowbit_()), Q4_0, Q5_0 and Q8_0 of a GGUF
+  /// file included; None: weights decode, GGUF blocks while loading. A plain
   /// bfloat16 embedding or head of a float32 model stays as it is unless None.
   Int8Compute int8_compute = Int8Compute::None;
   c10::Device device = c10::Device(c10::DeviceType::CPU);
@@ -63,6 +65,20 @@ struct MemoryPlan {
   MANTISSA_API std::string text() const;
 };
 
+/// A weight that its file has quantized, and how a model multiplies it.
+struct QuantizedWeight {
+  std::string name;    ///< "model.layers.0.mlp.up_proj.weight"
+  std::string stored;  ///< "Q4_0", "pack-quantized", "Int8Tensor"
+  /// "": its codes are multiplied; else why it is decoded, while it is loaded
+  /// (GGUF blocks) or for each product.
+  std::string decoded;
+};
+
+/// "209 weights multiply as stored (Q4_0 180, Q8_0 29), 1 is decoded (Q6_K 1:
+/// groups of 16 are below the 32 of the kernels)"; "" for no weights.
+MANTISSA_API std::string products_text(
+    const std::vector<QuantizedWeight>& weights);
+
 /// A checkpoint of a decoder, opened and understood: a Hugging Face directory
 /// (plain, or quantized by a convention that the library reads), a
 /// .safetensors file beside its config.json, or a GGUF file.
@@ -79,6 +95,8 @@ class MANTISSA_API DecoderCheckpoint {
 
   const DecoderConfig& config() const { return config_; }
   const MemoryPlan& plan() const { return plan_; }
+  /// What the files have quantized, in their order; a tied head is not counted.
+  std::vector<QuantizedWeight> quantized_weights() const;
   /// The files: tokenizer, generation_config.json and so on.
   const CheckpointSource& source() const;
   /// Reads the weights. Throws Error(Input) for unreadable ones.

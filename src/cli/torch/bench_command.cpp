@@ -70,6 +70,7 @@ class Bench {
   }
 
   double load_seconds() const { return load_seconds_; }
+  const DecoderCheckpoint& checkpoint() const { return checkpoint_; }
   const KvCache& cache() const { return *cache_; }
   // Of the first prompt, nothing warm.
   double first_token_seconds() {
@@ -209,7 +210,10 @@ int run_bench(BenchModelOptions options) {
   catch_signals();
   Bench bench(options);
   const double first = bench.first_token_seconds();
-  if (!options.json) print_text(heading(options, bench.load_seconds(), first));
+  if (!options.json) {
+    print_text(weights_line(bench.checkpoint()));
+    print_text(heading(options, bench.load_seconds(), first));
+  }
   Json results = Json::array();
   for (const int threads : options.threads) {
     const Row row = bench.run(threads);
@@ -218,16 +222,18 @@ int run_bench(BenchModelOptions options) {
                  : print_text(row_text(row));
   }
   if (options.json) {
-    print_json(json_text({{"schema_version", 1},
-                          {"model", options.model.model},
-                          {"prompt_tokens", options.prompt_tokens},
-                          {"decode_tokens", options.decode_tokens},
-                          {"load_seconds", bench.load_seconds()},
-                          {"first_token_seconds", first},
-                          {"kv_cache_dtype", cache_name(bench.cache().dtype())},
-                          {"kv_cache_bytes", bench.cache().nbytes()},
-                          {"peak_memory_bytes", peak_memory()},
-                          {"results", results}}));
+    print_json(
+        json_text({{"schema_version", 1},
+                   {"model", options.model.model},
+                   {"prompt_tokens", options.prompt_tokens},
+                   {"decode_tokens", options.decode_tokens},
+                   {"quantized_weights", weights_json(bench.checkpoint())},
+                   {"load_seconds", bench.load_seconds()},
+                   {"first_token_seconds", first},
+                   {"kv_cache_dtype", cache_name(bench.cache().dtype())},
+                   {"kv_cache_bytes", bench.cache().nbytes()},
+                   {"peak_memory_bytes", peak_memory()},
+                   {"results", results}}));
   } else {
     print_text(fmt::format("peak memory {:.1f} MB, KV cache {:.1f} MB ({})\n",
                            static_cast<double>(peak_memory()) / 1e6,

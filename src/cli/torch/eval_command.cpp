@@ -28,12 +28,14 @@ Json number_or_null(const std::optional<double>& value) {
 }
 
 std::string result_json(const EvalOptions& options,
+                        const DecoderCheckpoint& checkpoint,
                         const PerplexityResult& result,
                         double seconds) {
   Json out = {{"schema_version", 1},
               {"model", options.model.model},
               {"text", options.text},
               {"compute_dtype", options.model.compute_dtype},
+              {"quantized_weights", weights_json(checkpoint)},
               {"kv_cache_dtype",
                options.model.kv_cache_dtype.empty()
                    ? Json(nullptr)
@@ -111,6 +113,7 @@ int run_eval(const EvalOptions& options) {
     checkpoint.plan().beside(beside->plan()).require(loading.max_memory);
   }
   catch_signals();
+  if (!options.quiet) fmt::print(stderr, "{}", weights_line(checkpoint));
   const std::shared_ptr<Decoder> model = checkpoint.load();
   const std::shared_ptr<Decoder> reference = beside ? beside->load() : nullptr;
   keep_free_memory();
@@ -138,7 +141,7 @@ int run_eval(const EvalOptions& options) {
   const PerplexityResult result =
       perplexity(*model, tokens, how, reference.get());
   const double seconds = seconds_since(start);
-  options.json ? print_json(result_json(options, result, seconds))
+  options.json ? print_json(result_json(options, checkpoint, result, seconds))
                : print_text(result_text(options, result, seconds));
   return result.interrupted ? 128 + stop_signal() : 0;
 }

@@ -95,6 +95,9 @@ class Session {
   const CheckpointSource& source() const { return checkpoint_.source(); }
 
   void load() {
+    if (!options_.quiet && !options_.json) {
+      fmt::print(stderr, "{}", weights_line(checkpoint_));
+    }
     model_ = checkpoint_.load();
     keep_free_memory();
     cache_.emplace(
@@ -136,6 +139,7 @@ class Session {
     return {{"schema_version", 1},
             {"model", options_.model.model},
             {"compute_dtype", options_.model.compute_dtype},
+            {"quantized_weights", weights_json(checkpoint_)},
             {"text", text},
             {"tokens", last_.tokens},
             {"end", name(last_.end)},

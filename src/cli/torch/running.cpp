@@ -1,5 +1,9 @@
 #include "cli/torch/running.h"
 
+#include <cstdint>
+#include <map>
+#include <utility>
+
 #include <ATen/Parallel.h>
 
 #include "cli/signals.h"
@@ -40,6 +44,27 @@ std::string cache_name(c10::ScalarType dtype) {
          : dtype == at::kBFloat16 ? "bfloat16"
          : dtype == at::kHalf     ? "float16"
                                   : "float32";
+}
+
+std::string weights_line(const DecoderCheckpoint& checkpoint) {
+  const std::string text = products_text(checkpoint.quantized_weights());
+  return text.empty() ? text : "weights: " + text + "\n";
+}
+
+nlohmann::ordered_json weights_json(const DecoderCheckpoint& checkpoint) {
+  std::map<std::string, std::int64_t> multiplied;
+  std::map<std::pair<std::string, std::string>, std::int64_t> decoded;
+  for (const QuantizedWeight& weight : checkpoint.quantized_weights()) {
+    ++(weight.decoded.empty() ? multiplied[weight.stored]
+                              : decoded[{weight.stored, weight.decoded}]);
+  }
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& [key, count] : decoded) {
+    list.push_back(
+        {{"stored", key.first}, {"count", count}, {"reason", key.second}});
+  }
+  return {{"multiplied", nlohmann::ordered_json(multiplied)},
+          {"decoded", list}};
 }
 
 bool interrupted() { return stop_signal() != 0; }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <c10/util/Exception.h>
+#include <nlohmann/json.hpp>
 
 #include <mantissa/core/error.h>
 #include <mantissa/torch/model_loading.h>
@@ -23,6 +24,14 @@ c10::ScalarType cache_dtype(const ModelOptions& options);
 
 /// A cache's dtype as --kv-cache-dtype spells it.
 std::string cache_name(c10::ScalarType dtype);
+
+/// A line about the weights that the file has quantized: how many multiply as
+/// stored, and which are decoded and why; "" where there are none.
+std::string weights_line(const DecoderCheckpoint& checkpoint);
+
+/// The same: {"multiplied": {"Q4_0": 180}, "decoded": [{"stored": "Q6_K",
+/// "count": 1, "reason": ".."}]}.
+nlohmann::ordered_json weights_json(const DecoderCheckpoint& checkpoint);
 
 /// Asked between steps: Ctrl-C.
 bool interrupted();

@@ -1,5 +1,7 @@
 #include "torch/checkpoint/checkpoint_weights.h"
 
+#include <algorithm>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -8,11 +10,13 @@
 
 #include <mantissa/formats/int4_tensor.h>
 #include <mantissa/formats/int8_tensor.h>
+#include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/torch/quantized_tensor.h>
 
 #include "checkpoint/block_reader.h"
 #include "checkpoint/carry_over.h"
 #include "checkpoint/decoded_source.h"
+#include "checkpoint/ggml_blocks.h"
 #include "checkpoint/loading_reader.h"
 #include "checkpoint/quantized_reason.h"
 #include "torch/checkpoint/scheme_activations.h"
@@ -36,11 +40,29 @@ std::unique_ptr<CheckpointSource> decoded(
       std::move(source), *dialect, SideTensors::Drop);
 }
 
+// Bits of a block type without minimum whose groups are kGgufGroup long.
+std::optional<DType> block_codes(std::string_view stored_type) {
+  if (stored_type == "Q4_0") return DType::Int4;
+  if (stored_type == "Q5_0") return DType::Int5;
+  if (stored_type == "Q8_0") return DType::Int8;
+  return std::nullopt;
+}
+
 // The format that holds the blocks of a GGUF tensor exactly; null if none does.
-std::shared_ptr<const Encoding> block_encoding(const SourceTensor& tensor) {
+std::shared_ptr<const Encoding> block_encoding(const SourceTensor& tensor,
+                                               GgufBlocks blocks) {
+  if (blocks == GgufBlocks::Decode) return {};
   if (tensor.shape.size() != 2 || tensor.shape[1] % kGgufGroup != 0) return {};
   std::shared_ptr<const Encoding> encoding;
-  if (tensor.stored_type == "Q8_0" || tensor.stored_type == "Q4_0") {
+  if (blocks == GgufBlocks::Lowbit) {
+    const auto codes = block_codes(tensor.stored_type);
+    if (!codes) return {};
+    encoding = make_intx_encoding(tensor.shape,
+                                  tensor.dtype,
+                                  {.target_dtype = *codes,
+                                   .granularity = PerGroup{kGgufGroup},
+                                   .scale_dtype = DType::Float16});
+  } else if (tensor.stored_type == "Q8_0" || tensor.stored_type == "Q4_0") {
     encoding = make_int8_encoding(
         tensor.shape, tensor.dtype, {.granularity = PerGroup{kGgufGroup}});
   } else if (tensor.stored_type == "Q4_1") {
@@ -49,6 +71,18 @@ std::shared_ptr<const Encoding> block_encoding(const SourceTensor& tensor) {
   }
   const bool exact = encoding != nullptr && carries_exactly(tensor, *encoding);
   return exact ? encoding : nullptr;
+}
+
+// Why blocks of a GGUF file are decoded; "" for plain types.
+std::string decoded_because(const std::string& stored_type, GgufBlocks blocks) {
+  const auto types = ggml_types();
+  const auto type = std::ranges::find(types, stored_type, &GgmlTypeInfo::name);
+  if (type == types.end() || !is_quantized(*type)) return {};
+  if (blocks == GgufBlocks::Decode) return "its values were asked for";
+  if (type->type == GgmlType::Q3_K || type->type == GgmlType::Q6_K) {
+    return "groups of 16 are below the 32 of the kernels";
+  }
+  return "its blocks have minima, not zero points";
 }
 
 std::span<std::byte> bytes_of(const at::Tensor& tensor) {
@@ -132,7 +166,9 @@ CheckpointWeight CheckpointWeights::describe(const LoadingTensor& tensor,
   if (tensor.pieces.size() != 1) {
     for (const Piece& piece : tensor.pieces) {
       if (decoded_ == nullptr) break;
-      refuse_scheme_activations(out.name, decoded_->tensor(piece.source));
+      const DialectTensor& part = decoded_->tensor(piece.source);
+      refuse_scheme_activations(out.name, part);
+      if (part.encoding != nullptr) out.decoded = "its experts are fused";
     }
     return out;
   }
@@ -140,8 +176,11 @@ CheckpointWeight CheckpointWeights::describe(const LoadingTensor& tensor,
   if (decoded_ != nullptr) {
     out.encoding =
         runnable_encoding(decoded_->stored(), decoded_->tensor(index));
-  } else if (blocks == GgufBlocks::Keep) {
-    out.encoding = block_encoding(source_->tensors()[index]);
+  } else {
+    out.encoding = block_encoding(source_->tensors()[index], blocks);
+    if (out.encoding == nullptr) {
+      out.decoded = decoded_because(out.stored, blocks);
+    }
   }
   return out;
 }

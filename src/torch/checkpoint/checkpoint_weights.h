@@ -26,6 +26,9 @@ enum class GgufBlocks {
   /// Quantized tensors with the same codes, where a format holds every value
   /// exactly (Q8_0 and Q4_0; Q4_1 when opened in float32); the rest is decoded.
   Keep,
+  /// For products with their codes: Q4_0, Q5_0 and Q8_0 as intx of 4, 5 and 8
+  /// bits with their own float16 scales; the rest is decoded.
+  Lowbit,
 };
 
 /// How to open a checkpoint for its weights.
@@ -48,6 +51,9 @@ struct CheckpointWeight {
   bool tied = false;
   /// read() gives a quantized tensor of this encoding; null: a plain tensor.
   std::shared_ptr<const Encoding> encoding = {};
+  /// Why read() gives the values of what the file has quantized; "" where it
+  /// gives the codes, and for plain tensors.
+  std::string decoded = {};
 };
 
 /// The weights of any checkpoint that the tool reads (a Hugging Face directory,

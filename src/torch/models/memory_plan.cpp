@@ -6,12 +6,10 @@
 
 #include <mantissa/core/error.h>
 #include <mantissa/core/tensor_view.h>
+#include <mantissa/formats/encoding.h>
 
-#include "formats/int8_tensor.h"
 #include "torch/models/block_sizes.h"
 #include "torch/models/model_weights.h"
-#include "torch/tensor/compressed_tensor_rules.h"
-#include "torch/tensor/lowbit_rule.h"
 
 namespace mantissa {
 namespace {
@@ -75,15 +73,6 @@ double activation_bytes(const DecoderConfig& config, const Pass& pass) {
                             logits});
 }
 
-// For each product: what is neither packed nor multiplied as int8 codes.
-bool is_decoded(const Encoding& encoding, Int8Compute compute) {
-  if (int8_activation(encoding) != nullptr || multiplies_int8(encoding)) {
-    return false;
-  }
-  return compute == Int8Compute::None ||
-         !packing_refusal(encoding, compute).empty();
-}
-
 }  // namespace
 
 MemoryPlan make_memory_plan(const CheckpointWeights& weights,
@@ -97,13 +86,18 @@ MemoryPlan make_memory_plan(const CheckpointWeights& weights,
     if (weight.tied || weight.role == TensorRole::Position) continue;
     plan.weights +=
         loaded_bytes(weight, options.compute_dtype, options.int8_compute);
-    // Read in the stored dtype, then cast; codes one to a byte while packed.
+    // Read in the stored dtype, or as the fields of codes, then cast; codes one
+    // to a byte while packed.
     const bool packs =
         weight.encoding != nullptr && options.int8_compute != Int8Compute::None;
-    plan.loading = std::max(plan.loading,
-                            weight.bytes + (packs ? numel(weight.shape) : 0));
+    plan.loading =
+        std::max(plan.loading,
+                 packs ? stored_bytes(*weight.encoding) + numel(weight.shape)
+                       : weight.bytes);
+    // For each product.
     if (weight.encoding != nullptr &&
-        is_decoded(*weight.encoding, options.int8_compute)) {
+        !decoding_reason(weight, options.int8_compute, options.device)
+             .empty()) {
       decoded = std::max(decoded, 2 * kFloat * real(numel(weight.shape)));
     }
   }

@@ -15,7 +15,9 @@
 #include "core/process_memory.h"
 #include "core/quoted.h"
 #include "torch/models/config_fields.h"
+#include "formats/int8_tensor.h"
 #include "torch/quantize/module_parameters.h"
+#include "torch/tensor/compressed_tensor_rules.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/lowbit_rule.h"
 
@@ -121,8 +123,23 @@ void require_equal(const CheckpointWeights& weights,
 }  // namespace
 
 CheckpointWeights open_weights(const std::filesystem::path& path,
-                               c10::ScalarType dtype) {
-  return CheckpointWeights(open_checkpoint(path, {.dtype = dtype_of(dtype)}));
+                               c10::ScalarType dtype,
+                               GgufBlocks blocks) {
+  return CheckpointWeights(open_checkpoint(path, {.dtype = dtype_of(dtype)}),
+                           blocks);
+}
+
+std::string decoding_reason(const CheckpointWeight& weight,
+                            Int8Compute int8,
+                            c10::Device device) {
+  if (weight.encoding == nullptr) return weight.decoded;
+  if (int8_activation(*weight.encoding) != nullptr ||
+      multiplies_int8(*weight.encoding)) {
+    return {};
+  }
+  if (!device.is_cpu()) return "it is not on the CPU";
+  if (int8 == Int8Compute::None) return "its values were asked for";
+  return packing_refusal(*weight.encoding, int8);
 }
 
 std::int64_t loaded_bytes(const CheckpointWeight& weight,

@@ -13,11 +13,19 @@
 
 namespace mantissa {
 
-/// Opens the weights of a model; GGUF blocks are decoded to `dtype`. Throws
-/// what open_checkpoint() throws, and c10::ValueError for malformed quantized
-/// tensors.
+/// Opens the weights of a model; GGUF blocks that are decoded become `dtype`.
+/// Throws what open_checkpoint() throws, and c10::ValueError for malformed
+/// quantized tensors.
 CheckpointWeights open_weights(const std::filesystem::path& path,
-                               c10::ScalarType dtype);
+                               c10::ScalarType dtype,
+                               GgufBlocks blocks = GgufBlocks::Decode);
+
+/// Why products decode a weight that the file has quantized: while it is loaded
+/// or each time; "" for plain weights and where codes are multiplied, as the
+/// weight's config or `int8` says.
+std::string decoding_reason(const CheckpointWeight& weight,
+                            Int8Compute int8,
+                            c10::Device device);
 
 /// Bytes of a weight in memory as load_parameters() keeps it: of its fields, of
 /// the runtime layout at most, or of its values.

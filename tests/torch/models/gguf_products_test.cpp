@@ -1,0 +1,235 @@
+// GGUF blocks that multiply as they are stored, beside the same file decoded.
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <mantissa/core/error.h>
+#include <mantissa/primitives/float_casts.h>
+#include <mantissa/torch/model_loading.h>
+#include <mantissa/torch/quantized_tensor.h>
+
+#include "support/raw_gguf.h"
+#include "support/temp_dir.h"
+#include "torch/models/model_weights.h"
+
+namespace mantissa {
+namespace {
+
+using support::RawGguf;
+using ::testing::HasSubstr;
+
+struct BlockType {
+  const char* name;
+  std::uint32_t number;
+  int bytes;   // of a block
+  int halves;  // that begin it: d, m
+};
+
+constexpr BlockType kQ4_0 = {"Q4_0", 2, 18, 1};
+constexpr BlockType kQ4_1 = {"Q4_1", 3, 20, 2};
+constexpr BlockType kQ5_0 = {"Q5_0", 6, 22, 1};
+constexpr BlockType kQ8_0 = {"Q8_0", 8, 34, 1};
+
+// Blocks with random codes, and scales such that values are about 0.1.
+std::string blocks(const BlockType& type, std::uint64_t count) {
+  std::mt19937 random(static_cast<unsigned>(type.number + count));
+  std::uniform_real_distribution<float> scale(0.2f, 1.0f);
+  const float unit = type.number == 8 ? 0.002f : 0.02f;
+  std::string out;
+  for (std::uint64_t b = 0; b < count; ++b) {
+    // Some scales are negative, as llama.cpp makes them.
+    const float d = scale(random) * unit * (b % 3 == 0 ? -1.0f : 1.0f);
+    out += support::raw<std::uint16_t>(float_to_float16(d));
+    if (type.halves == 2) {
+      out += support::raw<std::uint16_t>(float_to_float16(-8.0f * d));
+    }
+    for (int i = 2 * type.halves; i < type.bytes; ++i) {
+      out += static_cast<char>(random() & 0xff);
+    }
+  }
+  return out;
+}
+
+using Ne = std::vector<std::uint64_t>;
+
+void set_blocks(RawGguf& file,
+                const std::string& name,
+                const BlockType& type,
+                const Ne& ne) {
+  file.set_tensor(name, type.number, ne, blocks(type, ne[0] * ne[1] / 32));
+}
+
+const std::vector<std::pair<std::string, Ne>>& matrices() {
+  static const std::vector<std::pair<std::string, Ne>> all = {
+      {"token_embd.weight", {64, 8}},
+      {"blk.0.attn_q.weight", {64, 64}},
+      {"blk.0.attn_k.weight", {64, 32}},
+      {"blk.0.attn_v.weight", {64, 32}},
+      {"blk.0.attn_output.weight", {64, 64}},
+      {"blk.0.ffn_gate.weight", {64, 96}},
+      {"blk.0.ffn_up.weight", {64, 96}},
+      {"blk.0.ffn_down.weight", {96, 64}},
+  };
+  return all;
+}
+
+class GgufProductsTest : public ::testing::Test {
+ protected:
+  // All matrices of one type.
+  RawGguf file_of(const BlockType& type) const {
+    RawGguf file = RawGguf::tiny_llama();
+    for (const auto& [name, ne] : matrices()) set_blocks(file, name, type, ne);
+    const std::vector<float> ones(64, 1.0f);
+    for (const char* norm : {"blk.0.attn_norm.weight",
+                             "blk.0.ffn_norm.weight",
+                             "output_norm.weight"}) {
+      file.set_f32_tensor(norm, {64}, ones);
+    }
+    return file;
+  }
+
+  std::filesystem::path save(const RawGguf& file) const {
+    return dir_.write("model.gguf", file.bytes());
+  }
+
+  static ModelOptions options(Int8Compute compute,
+                              c10::ScalarType dtype = c10::ScalarType::Float) {
+    ModelOptions out;
+    out.compute_dtype = dtype;
+    out.int8_compute = compute;
+    return out;
+  }
+
+  static at::Tensor logits(const std::filesystem::path& path,
+                           const ModelOptions& options) {
+    const torch::NoGradGuard no_grad;
+    const auto model = load_decoder(path, options);
+    return model->forward(torch::tensor({{2, 3, 4, 5, 6, 7, 2}}))
+        .to(at::kFloat);
+  }
+
+  support::TempDir dir_;
+};
+
+double distance(const at::Tensor& a, const at::Tensor& b) {
+  return ((a - b).norm() / b.norm()).item<double>();
+}
+
+TEST_F(GgufProductsTest, CodesMultiplyToTheLogitsOfTheirValues) {
+  for (const BlockType& type : {kQ4_0, kQ5_0, kQ8_0}) {
+    const auto path = save(file_of(type));
+    const at::Tensor decoded = logits(path, options(Int8Compute::None));
+    ASSERT_TRUE(decoded.isfinite().all().item<bool>());
+    EXPECT_LT(distance(logits(path, options(Int8Compute::Float)), decoded),
+              2e-6)
+        << type.name;
+    const double int8 =
+        distance(logits(path, options(Int8Compute::Group32)), decoded);
+    EXPECT_GT(int8, 1e-5) << type.name;
+    EXPECT_LT(int8, 0.02) << type.name;
+    EXPECT_LT(distance(logits(path, options(Int8Compute::Float, at::kBFloat16)),
+                       decoded),
+              0.03)
+        << type.name;
+  }
+}
+
+// Rows of q and k move; codes and scales alike.
+TEST_F(GgufProductsTest, WeightsHoldTheValuesOfTheBlocksBitForBit) {
+  for (const BlockType& type : {kQ4_0, kQ5_0, kQ8_0}) {
+    const auto path = save(file_of(type));
+    for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+      const CheckpointWeights decoded = open_weights(path, dtype);
+      const CheckpointWeights codes =
+          open_weights(path, dtype, GgufBlocks::Lowbit);
+      int packed = 0;
+      for (const CheckpointWeight& weight : codes.weights()) {
+        if (weight.tied || weight.shape.size() != 2) continue;
+        const at::Tensor value = codes.read(weight);
+        ASSERT_TRUE(is_quantized_tensor(value)) << weight.name;
+        EXPECT_EQ(weight.decoded, "");
+        EXPECT_TRUE(torch::equal(mantissa::dequantize(value),
+                                 decoded.read(*decoded.find(weight.name))))
+            << type.name << " " << weight.name;
+        ++packed;
+      }
+      EXPECT_EQ(packed, 8);
+    }
+  }
+}
+
+TEST_F(GgufProductsTest, ThePlanCountsCodes) {
+  const auto path = save(file_of(kQ4_0));
+  std::int64_t values = 0;
+  for (const auto& [name, ne] : matrices()) {
+    values += static_cast<std::int64_t>(ne[0] * ne[1]);
+  }
+  const std::int64_t plain = 3 * 64 * 4;
+  EXPECT_EQ(DecoderCheckpoint(path, options(Int8Compute::None)).plan().weights,
+            plain + 4 * values);
+  // 4 bits, a half float and a zero point at most in 32 values; rows of the
+  // embedding fill a tile; sums of columns.
+  const std::int64_t stored = values + 8 * 64;
+  const auto plan = DecoderCheckpoint(path, options(Int8Compute::Float)).plan();
+  EXPECT_EQ(plan.weights,
+            plain + stored / 2 + stored / 32 * 3 +
+                (16 + 64 + 32 + 32 + 64 + 96 + 96 + 64) * 4);
+  // Codes one to a byte twice, their scales and zero points.
+  EXPECT_EQ(plan.loading, 2 * 96 * 64 + 96 * 64 / 32 * 3);
+}
+
+TEST_F(GgufProductsTest, SaysWhatIsDecodedAndWhy) {
+  RawGguf file = file_of(kQ4_0);
+  set_blocks(file, "blk.0.ffn_up.weight", kQ4_1, {64, 96});
+  set_blocks(file, "blk.0.ffn_down.weight", kQ8_0, {96, 64});
+  file.set_f32_tensor(
+      "blk.0.attn_v.weight", {64, 32}, std::vector<float>(64 * 32, 0.01f));
+  const auto path = save(file);
+  const DecoderCheckpoint packs(path, options(Int8Compute::Group32));
+  EXPECT_EQ(products_text(packs.quantized_weights()),
+            "6 weights multiply as stored (Q4_0 5, Q8_0 1), 1 is decoded (Q4_1 "
+            "1: its blocks have minima, not zero points)");
+  const DecoderCheckpoint decodes(path, options(Int8Compute::None));
+  EXPECT_EQ(products_text(decodes.quantized_weights()),
+            "7 are decoded (Q4_0 5, Q4_1 1, Q8_0 1: its values were asked "
+            "for)");
+  const at::Tensor decoded = logits(path, options(Int8Compute::None));
+  EXPECT_LT(distance(logits(path, options(Int8Compute::Float)), decoded), 2e-6);
+  EXPECT_EQ(products_text({}), "");
+}
+
+TEST_F(GgufProductsTest, AnUntiedHeadIsAWeightOfItsOwn) {
+  RawGguf file = file_of(kQ4_0);
+  set_blocks(file, "output.weight", kQ8_0, {64, 8});
+  const auto path = save(file);
+  const DecoderCheckpoint checkpoint(path, options(Int8Compute::Float));
+  EXPECT_EQ(products_text(checkpoint.quantized_weights()),
+            "9 weights multiply as stored (Q4_0 8, Q8_0 1)");
+  EXPECT_LT(distance(logits(path, options(Int8Compute::Float)),
+                     logits(path, options(Int8Compute::None))),
+            2e-6);
+}
+
+TEST_F(GgufProductsTest, AScaleThatIsNotFiniteIsNamed) {
+  RawGguf file = file_of(kQ8_0);
+  std::string bad = blocks(kQ8_0, 64 * 64 / 32);
+  // Row 2 of the file, second group: row 1 of the head, as Hugging Face has it.
+  bad.replace(5 * 34, 2, support::raw<std::uint16_t>(0x7c00));
+  file.set_tensor("blk.0.attn_q.weight", 8, {64, 64}, bad);
+  try {
+    load_decoder(save(file), options(Int8Compute::Float));
+    FAIL() << "accepted";
+  } catch (const std::exception& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("self_attn.q_proj.weight\": row 1, group 1: the "
+                          "scale is not finite"));
+  }
+}
+
+}  // namespace
+}  // namespace mantissa
