@@ -48,7 +48,7 @@ std::string cache_name(c10::ScalarType dtype) {
 
 std::string weights_line(const DecoderCheckpoint& checkpoint) {
   const std::string text = products_text(checkpoint.quantized_weights());
-  return text.empty() ? text : "weights: " + text + "\n";
+  return text.empty() ? text : text + "\n";
 }
 
 nlohmann::ordered_json weights_json(const DecoderCheckpoint& checkpoint) {

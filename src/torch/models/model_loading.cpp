@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -91,9 +92,13 @@ std::string products_text(const std::vector<QuantizedWeight>& weights) {
   }
   for (const auto& [reason, counts] : decoded) {
     const std::int64_t count = total_of(counts);
-    out += fmt::format("{}{} {} decoded ({}: {})",
+    const std::string_view noun = !out.empty() ? ""
+                                  : count == 1 ? "weight "
+                                               : "weights ";
+    out += fmt::format("{}{} {}{} decoded ({}: {})",
                        out.empty() ? "" : ", ",
                        count,
+                       noun,
                        count == 1 ? "is" : "are",
                        counts_text(counts),
                        reason);

@@ -195,9 +195,10 @@ TEST_F(GgufProductsTest, SaysWhatIsDecodedAndWhy) {
             "6 weights multiply as stored (Q4_0 5, Q8_0 1), 1 is decoded (Q4_1 "
             "1: its blocks have minima, not zero points)");
   const DecoderCheckpoint decodes(path, options(Int8Compute::None));
-  EXPECT_EQ(products_text(decodes.quantized_weights()),
-            "7 are decoded (Q4_0 5, Q4_1 1, Q8_0 1: its values were asked "
-            "for)");
+  EXPECT_EQ(
+      products_text(decodes.quantized_weights()),
+      "7 weights are decoded (Q4_0 5, Q4_1 1, Q8_0 1: its values were asked "
+      "for)");
   const at::Tensor decoded = logits(path, options(Int8Compute::None));
   EXPECT_LT(distance(logits(path, options(Int8Compute::Float)), decoded), 2e-6);
   EXPECT_EQ(products_text({}), "");
