@@ -119,7 +119,7 @@ CLI::App& add_eval_words(CLI::App& app, EvalOptions& options) {
                  options.model,
                  "Attend to keys and values as a cache of this dtype holds "
                  "them (default: no cache)");
-  command.add_option("--text", options.text, "A text file in UTF-8")
+  command.add_option("--text", options.text, "A text file in UTF-8; -: stdin")
       ->required();
   command.add_option("--reference",
                      options.reference,
@@ -163,7 +163,8 @@ CLI::App& add_generate_words(CLI::App& app, GenerateOptions& options) {
   command.add_option("--system", options.system, "The system prompt of a chat");
   command.add_option("--messages",
                      options.messages,
-                     "A JSON file with a list of {role, content}: a chat");
+                     "A JSON file with a list of {role, content}: a chat; "
+                     "-: stdin");
   command.add_option(
       "--chat-template", options.chat_template, "A Jinja file in its place");
   command.add_option("--date",
@@ -199,7 +200,7 @@ CLI::App& add_embed_words(CLI::App& app, EmbedOptions& options) {
       "Sentences, read as sentence-transformers does: special tokens in them, "
       "such as [MASK], are tokens, and the model's default prompt goes before");
   command.add_option(
-      "--file", options.file, "A text file with a sentence a line");
+      "--file", options.file, "A text file with a sentence a line; -: stdin");
   expect_integer(
       *command.add_option("--batch", options.batch, "Sentences in one pass")
            ->capture_default_str(),

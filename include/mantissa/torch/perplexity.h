@@ -12,6 +12,7 @@
 namespace mantissa {
 
 class Decoder;
+struct DecoderConfig;
 
 /// Which tokens of a window count.
 enum class ScoredTokens {
@@ -45,13 +46,21 @@ struct PerplexityResult {
   double perplexity = 1;  ///< exp(nll)
   double standard_error = 0;  ///< of nll, tokens taken as independent
   std::int64_t tokens_scored = 0;
-  std::int64_t windows = 0;
+  std::int64_t windows = 0;        ///< done
+  std::int64_t asked_windows = 0;  ///< to do, all done unless interrupted
   bool interrupted = false;
   /// Against the reference, means over the scored tokens: KL(reference ||
   /// model) in nats, and how often both like the same token best.
   std::optional<double> kl_divergence = {};
   std::optional<double> top1_agreement = {};
 };
+
+/// Throws what perplexity() throws for a text of so many tokens, before a
+/// weight is read.
+MANTISSA_API void check_perplexity(const DecoderConfig& model,
+                                   std::int64_t tokens,
+                                   const PerplexityOptions& options = {},
+                                   const DecoderConfig* reference = nullptr);
 
 /// Perplexity of token ids in windows of `context` tokens without overlap; what
 /// is left behind the last whole window is not used. Log likelihoods and sums

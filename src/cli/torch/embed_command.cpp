@@ -9,7 +9,6 @@
 
 #include <mantissa/torch/sentence_encoder.h>
 
-#include "checkpoint/input_file.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/torch/model_text.h"
@@ -36,7 +35,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 std::vector<std::string> sentences_of(const EmbedOptions& options) {
   std::vector<std::string> sentences = options.sentences;
   if (!options.file.empty()) {
-    const auto lines = lines_of(read_text(options.file, kLargestText));
+    const auto lines = lines_of(read_words(options.file, kLargestText));
     sentences.insert(sentences.end(), lines.begin(), lines.end());
   }
   if (sentences.empty()) {
@@ -53,9 +52,8 @@ std::vector<std::int64_t> ids_of(const Tokenizer& tokenizer,
                                  const std::string& sentence,
                                  const SentenceConfig& config) {
   const std::int64_t most = config.max_length;
-  std::vector<std::int64_t> ids =
-      wide_ids(tokenizer.encode(config.prompt + sentence,
-                                {.add_special = true, .parse_special = true}));
+  std::vector<std::int64_t> ids = wide_ids(tokenizer.encode(
+      config.prompt + sentence, {.add_special = true, .parse_special = true}));
   const auto size = static_cast<std::int64_t>(ids.size());
   if (most <= 0 || size <= most) return ids;
   print_error(

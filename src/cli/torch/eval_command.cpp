@@ -48,6 +48,7 @@ std::string result_json(const EvalOptions& options,
               {"nll", result.nll},
               {"standard_error", result.standard_error},
               {"tokens_scored", result.tokens_scored},
+              {"asked_windows", result.asked_windows},
               {"interrupted", result.interrupted},
               {"seconds", seconds}};
   if (!options.reference.empty()) {
@@ -61,7 +62,12 @@ std::string result_json(const EvalOptions& options,
 std::string result_text(const EvalOptions& options,
                         const PerplexityResult& result,
                         double seconds) {
-  std::string text = fmt::format(
+  std::string text = result.interrupted
+                         ? fmt::format("interrupted after {} of {} windows: ",
+                                       result.windows,
+                                       result.asked_windows)
+                         : "";
+  text += fmt::format(
       "perplexity {:.4f} +/- {:.4f} ({} tokens scored in {} windows of {}, "
       "{}{}) in {:.1f} s, {:.0f} tok/s\n",
       result.perplexity,
@@ -102,7 +108,7 @@ int run_eval(const EvalOptions& options) {
   loading.pass_tokens = options.context;
   loading.batch = options.windows > 0 ? std::min(options.batch, options.windows)
                                       : options.batch;
-  const std::string text = read_text(options.text, kLargestText);
+  const std::string text = read_words(options.text, kLargestText);
   const DecoderCheckpoint checkpoint(options.model.model, loading);
   const Tokenizer tokenizer = model_tokenizer(checkpoint.source());
   // As llama.cpp: BOS begins the text and then every window.
@@ -112,17 +118,21 @@ int run_eval(const EvalOptions& options) {
   if (beside) {
     checkpoint.plan().beside(beside->plan()).require(loading.max_memory);
   }
-  catch_signals();
-  if (!options.quiet) fmt::print(stderr, "{}", weights_line(checkpoint));
-  const std::shared_ptr<Decoder> model = checkpoint.load();
-  const std::shared_ptr<Decoder> reference = beside ? beside->load() : nullptr;
-  keep_free_memory();
   PerplexityOptions how;
   how.context = options.context;
   how.windows = options.windows;
   how.batch = options.batch;
   how.cache_dtype = loading.cache_dtype;
   how.scored = options.full ? ScoredTokens::Full : ScoredTokens::SecondHalf;
+  check_perplexity(checkpoint.config(),
+                   std::ssize(tokens),
+                   how,
+                   beside ? &beside->config() : nullptr);
+  catch_signals();
+  if (!options.quiet) fmt::print(stderr, "{}", weights_line(checkpoint));
+  const std::shared_ptr<Decoder> model = checkpoint.load();
+  const std::shared_ptr<Decoder> reference = beside ? beside->load() : nullptr;
+  keep_free_memory();
   if (tokenizer.adds_bos()) how.bos = tokenizer.bos_id();
   how.interrupted = interrupted;
   const auto start = Clock::now();

@@ -63,9 +63,9 @@ ModelOptions loading_options(const GenerateOptions& options) {
   if (loading.context == 0) {
     const std::string& model = options.model.model;
     const auto source = open_checkpoint(model);
-    loading.context = std::min(
-        kUsualContext,
-        read_decoder_config(config_text(*source, model)).positions);
+    loading.context =
+        std::min(kUsualContext,
+                 read_decoder_config(config_text(*source, model)).positions);
   }
   return loading;
 }
@@ -93,6 +93,22 @@ class Session {
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
   const CheckpointSource& source() const { return checkpoint_.source(); }
+
+  // Refuses tokens that leave no room for an answer: said before the weights
+  // are read, with the flag that helps.
+  void require_room(const std::vector<std::int64_t>& tokens) const {
+    if (std::ssize(tokens) < loading_.context) return;
+    throw Error(
+        ErrorKind::Usage,
+        fmt::format("generate: the prompt has {} tokens; a context of {} "
+                    "leaves no room for an answer. Use a shorter prompt{}",
+                    tokens.size(),
+                    loading_.context,
+                    loading_.context < checkpoint_.config().positions
+                        ? fmt::format(", or --context, which may be {} here",
+                                      checkpoint_.config().positions)
+                        : ""));
+  }
 
   void load() {
     if (!options_.quiet && !options_.json) {
@@ -208,6 +224,9 @@ int finish(const GenerateOptions& options,
 int run_prompt(const GenerateOptions& options, Session& session) {
   std::string prompt = options.prompt;
   if (prompt.empty()) {
+    if (::isatty(STDIN_FILENO) == 1) {
+      fmt::print(stderr, "the prompt (Ctrl-D ends it):\n");
+    }
     prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
   }
   const auto tokens = wide_ids(session.tokenizer().encode(
@@ -216,6 +235,7 @@ int run_prompt(const GenerateOptions& options, Session& session) {
     throw Error(ErrorKind::Usage,
                 "generate: the prompt is empty; give --prompt TEXT or stdin");
   }
+  session.require_room(tokens);
   session.load();
   return finish(options, session, session.answer(tokens));
 }
@@ -245,12 +265,15 @@ int run_chat(const GenerateOptions& options, Session& session) {
   Chat chat(text, session.tokenizer(), options.date);
   if (!options.system.empty()) chat.add("system", options.system);
   if (!options.messages.empty()) {
-    chat.add_all(read_text(options.messages, kLargestChat), options.messages);
+    chat.add_all(read_words(options.messages, kLargestChat), options.messages);
   }
   if (!options.prompt.empty()) chat.add("user", options.prompt);
   const bool asked = !options.prompt.empty() || !options.messages.empty();
   std::vector<std::int64_t> tokens;
-  if (asked) tokens = chat.tokens();  // refused before the weights are read
+  if (asked) {  // refused before the weights are read
+    tokens = chat.tokens();
+    session.require_room(tokens);
+  }
   session.load();
   if (!asked) return run_dialogue(options, session, chat);
   return finish(options, session, session.answer(tokens));

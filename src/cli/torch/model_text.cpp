@@ -1,16 +1,29 @@
 #include "cli/torch/model_text.h"
 
+#include <iostream>
+#include <iterator>
+#include <utility>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <mantissa/core/error.h>
 
 #include "checkpoint/bounded_json.h"
+#include "checkpoint/input_file.h"
 #include "torch/models/companion_files.h"
 
 namespace mantissa::cli {
 
 using Json = nlohmann::ordered_json;
+
+std::string read_words(const std::string& path, std::int64_t limit) {
+  if (path != "-") return read_text(path, limit);
+  std::string text(std::istreambuf_iterator<char>(std::cin), {});
+  if (std::cmp_less_equal(text.size(), limit)) return text;
+  throw Error(ErrorKind::Input,
+              fmt::format("stdin: {} bytes, at most {}", text.size(), limit));
+}
 
 Tokenizer model_tokenizer(const CheckpointSource& source) {
   const std::string config =

@@ -14,6 +14,10 @@ namespace mantissa::cli {
 /// Bytes of a text that is read whole.
 constexpr std::int64_t kLargestText = 1'000'000'000;
 
+/// The contents of a text file, or of stdin for "-", at most `limit` bytes.
+/// Throws Error(Input).
+std::string read_words(const std::string& path, std::int64_t limit);
+
 /// The tokenizer that lies beside a model's weights: tokenizer.json, or a
 /// SentencePiece tokenizer.model. Throws Error(Input) when there is none.
 Tokenizer model_tokenizer(const CheckpointSource& source);

@@ -23,10 +23,12 @@ namespace {
   throw Error(ErrorKind::Usage, "eval: " + what);
 }
 
-void check(const Decoder& model,
-           std::int64_t tokens,
-           const PerplexityOptions& options,
-           const Decoder* reference) {
+}  // namespace
+
+void check_perplexity(const DecoderConfig& model,
+                      std::int64_t tokens,
+                      const PerplexityOptions& options,
+                      const DecoderConfig* reference) {
   if (options.context < 2) {
     refuse(fmt::format("context: expected 2 or more, got {}", options.context));
   }
@@ -35,10 +37,10 @@ void check(const Decoder& model,
         "context: the second half of 2 tokens has nothing to predict; use 3 or "
         "more, or score every token (--full)");
   }
-  if (options.context > model.config().positions) {
+  if (options.context > model.positions) {
     refuse(fmt::format("context: {} is more than the model's {} positions",
                        options.context,
-                       model.config().positions));
+                       model.positions));
   }
   if (options.windows < 0 || options.batch < 1) {
     refuse(
@@ -58,14 +60,16 @@ void check(const Decoder& model,
         options.windows > 0 ? fmt::format("{} are", options.windows) : "1 is"));
   }
   if (reference == nullptr) return;
-  if (reference->config().vocabulary != model.config().vocabulary) {
+  if (reference->vocabulary != model.vocabulary) {
     refuse(
         fmt::format("reference: expected a vocabulary of {} tokens as in "
                     "the model, got {}",
-                    model.config().vocabulary,
-                    reference->config().vocabulary));
+                    model.vocabulary,
+                    reference->vocabulary));
   }
 }
+
+namespace {
 
 class Meter {
  public:
@@ -178,7 +182,10 @@ PerplexityResult perplexity(Decoder& model,
                             Decoder* reference) {
   const c10::InferenceMode inference;
   const auto size = static_cast<std::int64_t>(tokens.size());
-  check(model, size, options, reference);
+  check_perplexity(model.config(),
+                   size,
+                   options,
+                   reference == nullptr ? nullptr : &reference->config());
   const std::int64_t windows =
       options.windows > 0 ? options.windows : size / options.context;
   const at::Tensor all =
@@ -205,6 +212,7 @@ PerplexityResult perplexity(Decoder& model,
                 "eval: the chances of tokens are no finite numbers: weights or "
                 "what is computed from them are NaN or infinite");
   }
+  result.asked_windows = windows;
   result.interrupted = stopped;
   return result;
 }

@@ -1,7 +1,9 @@
 // eval, generate and embed as a user calls them, on the real models.
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -310,6 +312,21 @@ TEST_F(RunModelTest, EmbedPrintsUnitVectors) {
   EXPECT_GT(dot(0, 1), dot(0, 2) + 0.2);
 }
 
+TEST_F(RunModelTest, EmbedReadsStdin) {
+  const TempDir dir;
+  const fs::path from_stdin = dir.path() / "stdin";
+  const std::string words = MANTISSA_TOOL " embed " + kMiniLm;
+  const auto shell = [](const std::string& line) {
+    return std::system(line.c_str());
+  };
+  ASSERT_EQ(shell("printf 'a cat\\na [MASK]\\n' | " + words + " --file - > " +
+                  from_stdin.string()),
+            0);
+  std::ostringstream out;
+  out << std::ifstream(from_stdin).rdbuf();
+  EXPECT_EQ(out.str(), run_tool({"embed", kMiniLm, "a cat", "a [MASK]"}).out);
+}
+
 // The limit is what the model alone needs; the reference comes on top.
 TEST_F(RunModelTest, AReferenceCountsBeforeAnythingIsLoaded) {
   const std::vector<std::string> words = {
@@ -359,6 +376,18 @@ TEST_F(RunModelTest, RefusesWhatCannotWork) {
   expect({"generate", kGguf, "--prompt", "a", "--kv-cache-dtype", "int4"},
          2,
          "--kv-cache-dtype: int4 not in {float32,bfloat16,int8}");
+  // Before the weights are read.
+  std::string words;
+  for (int i = 0; i < 100; ++i) words += "word ";
+  const ToolResult no_room =
+      run_tool({"generate", kGguf, "--prompt", words, "--context", "64"});
+  EXPECT_EQ(no_room.exit_code, 2);
+  EXPECT_THAT(no_room.err,
+              HasSubstr("a context of 64 leaves no room for an answer. Use a "
+                        "shorter prompt, or --context, which may be 8192"));
+  expect({"eval", kGguf, "--text", kText, "--windows", "9999"},
+         2,
+         "9999 are needed");
   expect({"embed", kMiniLm}, 2, "nothing to embed");
   expect({"embed", kGguf, "a"}, 2, "supported: BertModel");
 }
@@ -379,9 +408,9 @@ TEST_F(RunModelTest, SaysThatThereIsNoConfig) {
         {"bench", "model", model}}) {
     const ToolResult result = run_tool(words);
     EXPECT_EQ(result.exit_code, 2) << words[0];
-    EXPECT_THAT(result.err,
-                HasSubstr("mantissa: " + model +
-                          ": no config.json beside the weights"))
+    EXPECT_THAT(
+        result.err,
+        HasSubstr("mantissa: " + model + ": no config.json beside the weights"))
         << words[0];
     EXPECT_EQ(result.out, "") << words[0];
   }

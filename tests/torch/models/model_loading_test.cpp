@@ -148,6 +148,26 @@ TEST_F(ModelLoadingTest, DrawsOnlyIdsThatTheTokenizerHas) {
 }
 
 // Nothing scored, or nothing finite, is no perplexity.
+TEST_F(ModelLoadingTest, PerplexitySaysWhatItDidUntilAnInterruption) {
+  const auto model = load_decoder(save());
+  const std::vector<std::int64_t> ids(40, 1);
+  PerplexityOptions options = {.context = 8, .batch = 1};
+  int passes = 0;
+  options.interrupted = [&] { return passes++ == 2; };
+  const PerplexityResult part = perplexity(*model, ids, options);
+  EXPECT_TRUE(part.interrupted);
+  EXPECT_EQ(part.windows, 2);
+  EXPECT_EQ(part.asked_windows, 5);
+  options.interrupted = {};
+  const PerplexityResult whole = perplexity(*model, ids, options);
+  EXPECT_FALSE(whole.interrupted);
+  EXPECT_EQ(whole.windows, whole.asked_windows);
+  EXPECT_NO_THROW(check_perplexity(model->config(), 40, options));
+  EXPECT_THAT(thrown(ErrorKind::Usage,
+                     [&] { check_perplexity(model->config(), 7, options); }),
+              HasSubstr("the text has 7 tokens, 0 windows of 8; 1 is needed"));
+}
+
 TEST_F(ModelLoadingTest, PerplexityOfNothingIsRefused) {
   const auto model = load_decoder(save(), {});
   const std::vector<std::int64_t> tokens(16, 1);
