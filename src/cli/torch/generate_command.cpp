@@ -214,6 +214,14 @@ class Session {
   Generation last_;
 };
 
+// A file, or stdin for "-"; Ctrl-C while it is waited for ends the program.
+std::string read_input(const std::string& path) {
+  release_signals();
+  std::string text = read_words(path, kLargestChat);
+  catch_signals();
+  return text;
+}
+
 int finish(const GenerateOptions& options,
            const Session& session,
            const std::string& text) {
@@ -227,7 +235,7 @@ int run_prompt(const GenerateOptions& options, Session& session) {
     if (::isatty(STDIN_FILENO) == 1) {
       fmt::print(stderr, "the prompt (Ctrl-D ends it):\n");
     }
-    prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
+    prompt = read_input("-");
   }
   const auto tokens = wide_ids(session.tokenizer().encode(
       prompt, {.add_special = true, .parse_special = options.special}));
@@ -265,7 +273,7 @@ int run_chat(const GenerateOptions& options, Session& session) {
   Chat chat(text, session.tokenizer(), options.date);
   if (!options.system.empty()) chat.add("system", options.system);
   if (!options.messages.empty()) {
-    chat.add_all(read_words(options.messages, kLargestChat), options.messages);
+    chat.add_all(read_input(options.messages), options.messages);
   }
   if (!options.prompt.empty()) chat.add("user", options.prompt);
   const bool asked = !options.prompt.empty() || !options.messages.empty();

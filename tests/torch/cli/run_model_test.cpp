@@ -1,4 +1,6 @@
 // eval, generate and embed as a user calls them, on the real models.
+#include <sys/wait.h>
+
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -325,6 +327,20 @@ TEST_F(RunModelTest, EmbedReadsStdin) {
   std::ostringstream out;
   out << std::ifstream(from_stdin).rdbuf();
   EXPECT_EQ(out.str(), run_tool({"embed", kMiniLm, "a cat", "a [MASK]"}).out);
+}
+
+// A pipe that nobody writes into: the first Ctrl-C ends the program, which
+// timeout tells (124) from a kill later (137).
+TEST_F(RunModelTest, CtrlCEndsTheWaitForAPrompt) {
+  const TempDir dir;
+  const std::string pipe = (dir.path() / "pipe").string();
+  const std::string line = "bash -c 'mkfifo " + pipe + "; exec 9<>" + pipe +
+                           "; timeout -s INT -k 20 5 " MANTISSA_TOOL
+                           " generate " +
+                           kGguf + " < " + pipe + "'";
+  const int status = std::system(line.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 124);
 }
 
 // The limit is what the model alone needs; the reference comes on top.
