@@ -25,8 +25,12 @@ LowbitWeightView ExpertsView::expert(std::int64_t e) const {
   const std::int64_t tile = e * out.n / kLowbitTile;
   const std::int64_t value = tile * (all.k / all.group) * kLowbitTile;
   out.codes += tile * (all.k / kLowbitChunk) * all.bits * 64;
-  out.scales = static_cast<const std::uint8_t*>(all.scales) +
-               value * (all.scale_type == LowbitScale::F32 ? 4 : 2);
+  const std::int64_t bytes =
+      value * (all.scale_type == LowbitScale::F32 ? 4 : 2);
+  out.scales = static_cast<const std::uint8_t*>(all.scales) + bytes;
+  if (all.offsets != nullptr) {
+    out.offsets = static_cast<const std::uint8_t*>(all.offsets) + bytes;
+  }
   if (all.zeros != nullptr) out.zeros += value;
   if (all.sums != nullptr) out.sums += e * out.n;
   return out;

@@ -19,9 +19,10 @@ enum class LowbitScale : uint8_t { Bf16, F16, F32 };
 /// What the codes are: integers, or float8 values of 8 bits.
 enum class LowbitCode : uint8_t { Integer, E4m3, E5m2 };
 
-/// A weight [n, k] of codes u in [0, 2^bits): (u - 2^(bits-1) - zero) * scale;
-/// or of float8 values, times scale. k is a multiple of kLowbitChunk; what lies
-/// behind the weight's own K is multiplied with activations of 0.
+/// A weight [n, k] of codes u in [0, 2^bits): (u - 2^(bits-1) - zero) * scale,
+/// or (u - 2^(bits-1)) * scale + offset; or of float8 values, times scale. k is
+/// a multiple of kLowbitChunk; what lies behind the weight's own K is
+/// multiplied with activations of 0.
 struct LowbitWeightView {
   int32_t bits = 4;
   int64_t n = 0;
@@ -34,6 +35,8 @@ struct LowbitWeightView {
   /// [tiles * 16]: sum of a column's values; for activations with a zero point.
   const float* sums = nullptr;
   LowbitCode code = LowbitCode::Integer;  ///< int8 activations: this alone
+  /// As the scales; null: 0. Without `zeros` and for integers alone.
+  const void* offsets = nullptr;
 };
 
 /// Activations [m, k] as int8 codes, in panels of rows; rows behind m are 0.
@@ -50,9 +53,11 @@ struct LowbitActivations {
 
 /// y[i, j] = sum over k of scale_x * (x - zero_x) * w + bias.
 /// In segments of K with one scale of each kind: the integer sum is exact, then
-/// acc = fma(float(sum), scale [* scale_x of a group], acc) in ascending order;
-/// with a scale each row at last fma(-zero_x, sums, acc) and * scale_x, the
-/// bias in the same fma. So every kernel gives the same bits.
+/// acc = fma(float(sum), scale [* scale_x of a group], acc) in ascending order,
+/// each followed, with offsets, by acc = fma(float(sum of the codes of x) [*
+/// scale_x of a group], offset, acc); with a scale each row at last
+/// fma(-zero_x, sums, acc) and * scale_x, the bias in the same fma. So every
+/// kernel gives the same bits.
 struct LinearLowbitArgs {
   LowbitWeightView w;
   LowbitActivations x;

@@ -18,12 +18,13 @@ struct LowbitBf16s {
   const float* sums = nullptr;       ///< [panels][k / 32][panel] of the values
 };
 
-/// y[i, j] = sum over the groups g of scale_g * (sum over k of x * c) + bias
-/// with c = code - zero, or the float8 value: bfloat16 holds c, so that only
-/// the sums, in float32, are rounded. A kernel may sum in any order, may add an
-/// integer to all codes of a group and take it times the sum of x away again,
-/// and may take subnormal numbers for 0; a row does not depend on the others.
-/// A row with NaN or infinity has no finite y.
+/// y[i, j] = sum over the groups g of scale_g * (sum over k of x * c) [+
+/// offset_g * (sum over k of x)] + bias with c = code - zero, or the float8
+/// value: bfloat16 holds c, so that only the sums, in float32, are rounded. A
+/// kernel may sum in any order, may add an integer to all codes of a group and
+/// take it times the sum of x away again, and may take subnormal numbers for 0;
+/// a row does not depend on the others. A row with NaN or infinity has no
+/// finite y.
 struct LinearLowbitBf16Args {
   LowbitWeightView w;  ///< `sums` are not read
   LowbitBf16s x;

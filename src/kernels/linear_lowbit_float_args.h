@@ -25,7 +25,9 @@ struct LowbitFloats {
 };
 
 /// Where value k of the first row of a panel stands.
-static inline int64_t float_place(const LowbitFloats& x, int64_t panel, int64_t k) {
+static inline int64_t float_place(const LowbitFloats& x,
+                                  int64_t panel,
+                                  int64_t k) {
   const int64_t block = k / kFloatBlock * kFloatBlock;
   const int64_t rest = x.k - block;
   const int64_t length = rest < kFloatBlock ? rest : kFloatBlock;
@@ -34,11 +36,12 @@ static inline int64_t float_place(const LowbitFloats& x, int64_t panel, int64_t 
 }
 
 /// y[i, j] = sum over k of x * w + bias with w = (code - zero) * scale rounded
-/// to float32, then to the dtype that the format decodes to. Two sums, of k % 8
-/// < 4 and of the rest, as the units of a 4-bit code's byte: acc = fma(x, w,
-/// acc) from 0 in ascending order; then first + second, then + bias. So every
-/// kernel gives the same bits (zeros of either sign are one), whatever the
-/// other rows.
+/// to float32, then to the dtype that the format decodes to; with offsets,
+/// which go with scales of 16 bits or a w of float32, w = code * scale + offset
+/// rounded once to that dtype. Two sums, of k % 8 < 4 and of the rest, as the
+/// units of a 4-bit code's byte: acc = fma(x, w, acc) from 0 in ascending
+/// order; then first + second, then + bias. So every kernel gives the same bits
+/// (zeros of either sign are one), whatever the other rows.
 struct LinearLowbitFloatArgs {
   LowbitWeightView w;                     ///< `sums` are not read
   LowbitScale values = LowbitScale::F32;  ///< the dtype of w

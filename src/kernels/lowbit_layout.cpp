@@ -281,6 +281,10 @@ void lowbit_sums(const LowbitLayout& layout,
       sums[j] = std::fma(static_cast<float>(sum),
                          lowbit_scale(packed.scale_type, packed.scales, at),
                          sums[j]);
+      if (packed.offsets == nullptr) continue;
+      sums[j] = std::fma(static_cast<float>(layout.group),
+                         lowbit_scale(packed.scale_type, packed.offsets, at),
+                         sums[j]);
     }
   }
 }

@@ -76,7 +76,8 @@ void unpack_lowbit_metadata(const LowbitLayout& layout,
                             void* values);
 
 /// LowbitWeightView::sums of tiles [begin, end): fma over the groups in
-/// ascending order of float(sum of (code - zero)) * scale.
+/// ascending order of float(sum of (code - zero)) * scale, behind each that of
+/// float(group) * offset.
 void lowbit_sums(const LowbitLayout& layout,
                  const std::int8_t* codes,
                  const LowbitWeightView& packed,

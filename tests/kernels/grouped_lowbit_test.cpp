@@ -23,6 +23,7 @@ struct Case {
   std::int64_t group;
   LowbitScale type;
   bool zeros;
+  bool offsets = false;
 };
 
 // Experts one behind the other, and each packed by itself.
@@ -43,6 +44,9 @@ class Experts {
     for (std::int64_t i = 0; i < all.n * all.groups(); ++i) {
       zeros_.push_back(static_cast<std::int8_t>(code(random)));
     }
+    for (std::size_t i = 0; i < scales_.size(); ++i) {
+      offsets_.push_back(static_cast<std::uint8_t>(random() % 0x40));
+    }
     together_ = pack(all, 0);
     for (std::int64_t e = 0; e < experts; ++e) {
       alone_.push_back(pack({c.bits, c.n, c.k, c.group}, e * c.n));
@@ -56,6 +60,7 @@ class Experts {
   struct Packed {
     std::vector<std::uint8_t> codes;
     std::vector<std::uint8_t> scales;
+    std::vector<std::uint8_t> offsets;
     std::vector<std::int8_t> zeros;
     std::vector<float> sums;
     LowbitWeightView view;
@@ -70,6 +75,7 @@ class Experts {
     const auto values = static_cast<std::size_t>(layout.metadata_values());
     out.codes.resize(static_cast<std::size_t>(layout.code_bytes()));
     out.scales.resize(values * static_cast<std::size_t>(scale_bytes()));
+    out.offsets.resize(out.scales.size());
     out.zeros.resize(values);
     out.sums.resize(static_cast<std::size_t>(layout.tiles() * kLowbitTile));
     const std::int8_t* codes = codes_.data() + row * layout.k;
@@ -87,6 +93,12 @@ class Experts {
                          0,
                          tiles,
                          out.scales.data());
+    pack_lowbit_metadata(layout,
+                         offsets_.data() + at * scale_bytes(),
+                         scale_bytes(),
+                         0,
+                         tiles,
+                         out.offsets.data());
     pack_lowbit_metadata(
         layout, zeros_.data() + at, 1, 0, tiles, out.zeros.data());
     out.view = {layout.bits,
@@ -97,7 +109,9 @@ class Experts {
                 case_.type,
                 out.scales.data(),
                 case_.zeros ? out.zeros.data() : nullptr,
-                out.sums.data()};
+                out.sums.data(),
+                LowbitCode::Integer,
+                case_.offsets ? out.offsets.data() : nullptr};
     lowbit_sums(layout, codes, out.view, 0, tiles, out.sums.data());
     return out;
   }
@@ -106,6 +120,7 @@ class Experts {
   std::int64_t experts_;
   std::vector<std::int8_t> codes_;
   std::vector<std::uint8_t> scales_;
+  std::vector<std::uint8_t> offsets_;
   std::vector<std::int8_t> zeros_;
   Packed together_;
   std::vector<Packed> alone_;
@@ -115,6 +130,8 @@ std::vector<Case> cases() {
   return {{4, 32, 64, 32, LowbitScale::Bf16, true},
           {4, 48, 128, 128, LowbitScale::F16, false},
           {8, 16, 100, 100, LowbitScale::F32, false},
+          {4, 48, 128, 64, LowbitScale::Bf16, false, true},
+          {4, 32, 64, 32, LowbitScale::F32, false, true},
           {3, 80, 64, 32, LowbitScale::F32, true},
           {1, 16, 32, 32, LowbitScale::Bf16, true}};
 }

@@ -26,6 +26,7 @@ struct Case {
   bool bias;
   LowbitScale type;
   LowbitCode code = LowbitCode::Integer;
+  LowbitOffsets offsets = LowbitOffsets::None;
 };
 
 std::string name(const Case& c) {
@@ -34,7 +35,8 @@ std::string name(const Case& c) {
          std::to_string(c.group) + (c.zeros ? " zeros" : "") +
          (c.bias ? " bias" : "") + " scale type " +
          std::to_string(static_cast<int>(c.type)) + " code " +
-         std::to_string(static_cast<int>(c.code));
+         std::to_string(static_cast<int>(c.code)) + " offsets " +
+         std::to_string(static_cast<int>(c.offsets));
 }
 
 class Problem {
@@ -43,7 +45,12 @@ class Problem {
       : case_(c),
         random_(static_cast<unsigned>(c.bits * 7919 + c.m * 31 + c.n * 17 +
                                       c.k + c.group)),
-        weight_({{c.bits, c.n, c.k, c.group}, c.zeros, c.type, false, c.code},
+        weight_({{c.bits, c.n, c.k, c.group},
+                 c.zeros,
+                 c.type,
+                 false,
+                 c.code,
+                 c.offsets},
                 random_) {
     std::normal_distribution<float> normal;
     x_.resize(static_cast<std::size_t>(c.m * c.k));
@@ -76,17 +83,18 @@ class Problem {
   // The formula in fp64, and what its rounding may amount to: every sum of a
   // group, of x times the shifted code and of x times the shift, has at most
   // group + 2 terms, each partial sum of which is rounded at 2^-24 of the sum
-  // of their magnitudes; then the groups and the bias.
+  // of their magnitudes, of x itself where there are offsets; then the groups
+  // and the bias.
   void oracle(std::int64_t i, std::int64_t j, double& y, double& bound) {
     y = bound = 0;
     const double steps =
-        static_cast<double>(case_.group + 2 + case_.k / case_.group + 2);
+        static_cast<double>(case_.group + 2 + 2 * case_.k / case_.group + 2);
     for (std::int64_t k = 0; k < case_.k; ++k) {
       const double x =
           bfloat16_to_float(x_[static_cast<std::size_t>(i * case_.k + k)]);
       const double value = weight_.value_at(j, k);
       y += x * value;
-      bound += std::fabs(x * value);
+      bound += std::fabs(x) * weight_.magnitude_at(j, k);
       if (case_.code != LowbitCode::Integer) continue;
       // At most: 128 for the magic, the same for zero point and middle.
       bound += std::fabs(x * weight_.scale_at(j, k)) * 3 * 256;
@@ -164,6 +172,13 @@ std::vector<Case> cases() {
         ++i;
       }
     }
+  }
+  for (std::size_t at = 0, count = out.size(); at < count; ++at) {
+    Case c = out[at];
+    if (c.code != LowbitCode::Integer) continue;
+    c.zeros = false;
+    c.offsets = at % 2 == 0 ? LowbitOffsets::Far : LowbitOffsets::Near;
+    out.push_back(c);
   }
   return out;
 }

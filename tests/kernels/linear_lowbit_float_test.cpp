@@ -29,6 +29,7 @@ struct Case {
   LowbitScale type;
   LowbitScale values;  // what the format decodes to
   LowbitCode code = LowbitCode::Integer;
+  LowbitOffsets offsets = LowbitOffsets::None;
 };
 
 std::string name(const Case& c) {
@@ -38,7 +39,16 @@ std::string name(const Case& c) {
          (c.bias ? " bias" : "") + " scale type " +
          std::to_string(static_cast<int>(c.type)) + " values type " +
          std::to_string(static_cast<int>(c.values)) + " code " +
-         std::to_string(static_cast<int>(c.code));
+         std::to_string(static_cast<int>(c.code)) + " offsets " +
+         std::to_string(static_cast<int>(c.offsets));
+}
+
+// Half to even to so many bits, of 2^least at least: no infinity.
+float rounded_to(double value, int bits, int least) {
+  if (!std::isfinite(value) || value == 0) return static_cast<float>(value);
+  const double step =
+      std::ldexp(1.0, std::max(std::ilogb(value) - bits + 1, least));
+  return static_cast<float>(std::nearbyint(value / step) * step);
 }
 
 class Problem {
@@ -47,7 +57,12 @@ class Problem {
       : case_(c),
         random_(static_cast<unsigned>(c.bits * 7919 + c.m * 31 + c.n * 17 +
                                       c.k + c.group)),
-        weight_({{c.bits, c.n, c.k, c.group}, c.zeros, c.type, false, c.code},
+        weight_({{c.bits, c.n, c.k, c.group},
+                 c.zeros,
+                 c.type,
+                 false,
+                 c.code,
+                 c.offsets},
                 random_) {
     EXPECT_EQ(lowbit_layout_error(weight_.layout()), nullptr) << name(c);
     std::normal_distribution<float> normal;
@@ -89,18 +104,23 @@ class Problem {
     return result(kernel, 0, case_.m);
   }
 
-  // What the format decodes to.
+  // What the format decodes to: a product rounded to float32 first, a sum of
+  // one and an offset once.
   float decoded(std::int64_t j, std::int64_t k) const {
-    const auto value = static_cast<float>(weight_.value_at(j, k));
+    double value = weight_.value_at(j, k);
+    if (case_.offsets == LowbitOffsets::None) value = static_cast<float>(value);
     switch (case_.values) {
       case LowbitScale::Bf16:
-        return bfloat16_to_float(float_to_bfloat16(value));
+        return rounded_to(value, 8, -133);
       case LowbitScale::F16:
-        return float16_to_float(float_to_float16(value));
+        return std::fabs(value) < 65520
+                   ? rounded_to(value, 11, -24)
+                   : std::copysign(std::numeric_limits<float>::infinity(),
+                                   static_cast<float>(value));
       case LowbitScale::F32:
         break;
     }
-    return value;
+    return static_cast<float>(value);
   }
 
   // The formula in fp64, and the sum of the magnitudes of its terms.
@@ -171,6 +191,14 @@ std::vector<Case> cases() {
       }
     }
   }
+  for (std::size_t at = 0, count = out.size(); at < count; ++at) {
+    Case c = out[at];
+    if (c.code != LowbitCode::Integer) continue;
+    c.zeros = false;
+    c.offsets = at % 2 == 0 ? LowbitOffsets::Far : LowbitOffsets::Near;
+    if (c.type == LowbitScale::F32) c.values = LowbitScale::F32;
+    out.push_back(c);
+  }
   // More rows than the workspace has sums for.
   out.push_back(
       {4, 775, 17, 64, 32, true, true, LowbitScale::Bf16, LowbitScale::F32});
@@ -224,17 +252,24 @@ TEST(LinearLowbitFloatTest, WeightsAreWhatTheFormatDecodes) {
   // The columns of a unit matrix are the weights, bit for bit.
   for_each_kernel([](const LinearLowbitFloatKernel& kernel) {
     for (int bits = 1; bits <= 8; ++bits) {
-      for (int types = 0; types < 9; ++types) {
+      for (int types = 0; types < 27; ++types) {
+        const auto type = static_cast<LowbitScale>(types % 3);
+        const auto values = static_cast<LowbitScale>(types / 3 % 3);
+        const auto offsets = static_cast<LowbitOffsets>(types / 9);
+        // Offsets with such scales have values of float32.
+        if (types >= 9 && type == LowbitScale::F32 && values != type) continue;
         for (const std::int64_t m : {1, 32}) {
           Problem problem({bits,
                            32,
                            40,
                            32,
                            32,
-                           bits % 2 == 0,
+                           bits % 2 == 0 && types < 9,
                            false,
-                           static_cast<LowbitScale>(types % 3),
-                           static_cast<LowbitScale>(types / 3)});
+                           type,
+                           values,
+                           LowbitCode::Integer,
+                           offsets});
           for (std::int64_t i = 0; i < 32; ++i) {
             for (std::int64_t k = 0; k < 32; ++k) problem.x(i, k) = i == k;
           }

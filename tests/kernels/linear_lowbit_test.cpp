@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -28,6 +29,7 @@ struct Case {
   bool x_zeros;
   bool bias;
   LowbitScale type;
+  LowbitOffsets offsets = LowbitOffsets::None;
 };
 
 std::string name(const Case& c) {
@@ -36,7 +38,8 @@ std::string name(const Case& c) {
          std::to_string(c.group) + " x_group " + std::to_string(c.x_group) +
          (c.zeros ? " zeros" : "") + (c.x_zeros ? " x_zeros" : "") +
          (c.bias ? " bias" : "") + " scale type " +
-         std::to_string(static_cast<int>(c.type));
+         std::to_string(static_cast<int>(c.type)) + " offsets " +
+         std::to_string(static_cast<int>(c.offsets));
 }
 
 // A weight, activations and what they hold in plain numbers.
@@ -46,7 +49,12 @@ class Problem {
       : case_(c),
         random_(static_cast<unsigned>(c.bits * 7919 + c.m * 31 + c.n * 17 +
                                       c.k + c.group + c.x_group)),
-        weight_({{c.bits, c.n, c.k, c.group}, c.zeros, c.type, extreme},
+        weight_({{c.bits, c.n, c.k, c.group},
+                 c.zeros,
+                 c.type,
+                 extreme,
+                 LowbitCode::Integer,
+                 c.offsets},
                 random_) {
     EXPECT_EQ(lowbit_layout_error(layout()), nullptr) << name(c);
     make_activations(extreme);
@@ -89,7 +97,7 @@ class Problem {
     for (std::int64_t k = 0; k < case_.k; ++k) {
       const double w = weight_.value_at(j, k);
       y += w * x_value(i, k);
-      terms += std::fabs(w) * x_magnitude(i, k);
+      terms += weight_.magnitude_at(j, k) * x_magnitude(i, k);
     }
     if (!case_.bias) return;
     y += bias_[static_cast<std::size_t>(j)];
@@ -158,6 +166,18 @@ class Problem {
   std::vector<float> bias_;
 };
 
+// The same again with offsets in place of zero points.
+std::vector<Case> with_offsets(std::vector<Case> cases) {
+  for (std::size_t i = 0, count = cases.size(); i < count; ++i) {
+    Case c = cases[i];
+    c.zeros = false;
+    c.x_zeros = c.x_group == 0 && i % 5 < 3;
+    c.offsets = i % 3 == 0 ? LowbitOffsets::Far : LowbitOffsets::Near;
+    cases.push_back(c);
+  }
+  return cases;
+}
+
 std::vector<Case> cases() {
   std::vector<Case> out;
   const std::int64_t rows[] = {1, 2, 3, 4, 5, 6, 8, 9, 16, 17, 33};
@@ -189,15 +209,17 @@ std::vector<Case> cases() {
       }
     }
   }
-  return out;
+  return with_offsets(std::move(out));
 }
 
 TEST(LinearLowbitTest, ReferenceIsTheFormulaWithinItsRounding) {
   for (const Case& c : cases()) {
     const Problem problem(c);
     const auto y = problem.result(linear_lowbit_kernels().back());
-    // An fma a segment, each of at most the sum of the terms' magnitudes.
-    const double steps = 4 + static_cast<double>(c.k) / 32;
+    // An fma a segment, and one of its offset and the rounding of its sum, each
+    // of at most the sum of the terms' magnitudes.
+    const double each = c.offsets == LowbitOffsets::None ? 1 : 2;
+    const double steps = 4 + each * static_cast<double>(c.k) / 32;
     for (std::int64_t i = 0; i < c.m; ++i) {
       for (std::int64_t j = 0; j < c.n; ++j) {
         double expected = 0;
@@ -258,7 +280,7 @@ std::vector<Case> wide_cases() {
       }
     }
   }
-  return out;
+  return with_offsets(std::move(out));
 }
 
 void expect_wide_ranges(const LinearLowbitKernel& kernel) {
@@ -316,11 +338,11 @@ TEST(LinearLowbitTest, EmulatedTilesTakeManyTilesInOneRange) {
 // More rows and values of K than a block of the workspace; the largest codes.
 TEST(LinearLowbitTest, EmulatedTilesCarrySumsFromBlockToBlock) {
   const auto f32 = LowbitScale::F32;
-  for (const Case& c : std::vector<Case>{
-           {4, 530, 70, 1056, 1056, 0, true, true, true, f32},
-           {5, 70, 70, 1184, 1184, 64, true, false, true, f32},
-           {3, 530, 17, 1056, 32, 32, true, false, true, LowbitScale::F16},
-           {8, 17, 16, 33000, 33000, 0, true, true, false, f32}}) {
+  for (const Case& c : with_offsets(
+           {{4, 530, 70, 1056, 1056, 0, true, true, true, f32},
+            {5, 70, 70, 1184, 1184, 64, true, false, true, f32},
+            {3, 530, 17, 1056, 32, 32, true, false, true, LowbitScale::F16},
+            {8, 17, 16, 33000, 33000, 0, true, true, false, f32}})) {
     for (const bool extreme : {false, true}) {
       const Problem problem(c, extreme);
       const auto expected = problem.result(linear_lowbit_kernels().back());

@@ -15,12 +15,17 @@
 
 namespace mantissa::kernels {
 
+/// Offsets of a case: none, as large as the scales, or some of them, and some
+/// scales, so far from the others that a float of 24 bits holds no sum of both.
+enum class LowbitOffsets { None, Near, Far };
+
 struct LowbitCase {
   LowbitLayout layout;
   bool zeros = false;
   LowbitScale type = LowbitScale::Bf16;
   bool extreme = false;  ///< codes at the ends of their range only
   LowbitCode code = LowbitCode::Integer;
+  LowbitOffsets offsets = LowbitOffsets::None;
 };
 
 /// A weight with random codes, scales and zero points.
@@ -44,6 +49,7 @@ class LowbitCaseWeight {
       scales_.push_back(real(random));
       zeros_.push_back(static_cast<std::int8_t>(code(random)));
     }
+    if (c.offsets != LowbitOffsets::None) make_offsets(random);
     pack();
   }
   LowbitCaseWeight(const LowbitCaseWeight&) = delete;
@@ -68,14 +74,13 @@ class LowbitCaseWeight {
   }
   /// As the kernels read it.
   float scale_at(std::int64_t j, std::int64_t k) const {
-    const float scale = scales_[static_cast<std::size_t>(group(j, k))];
-    if (case_.type == LowbitScale::Bf16) {
-      return bfloat16_to_float(float_to_bfloat16(scale));
-    }
-    if (case_.type == LowbitScale::F16) {
-      return float16_to_float(float_to_float16(scale));
-    }
-    return scale;
+    return narrowed(scales_[static_cast<std::size_t>(group(j, k))]);
+  }
+  /// The same; 0 where there are none.
+  float offset_at(std::int64_t j, std::int64_t k) const {
+    return offsets_.empty()
+               ? 0.0f
+               : narrowed(offsets_[static_cast<std::size_t>(group(j, k))]);
   }
   /// (code - zero), or the float8 value.
   double number_at(std::int64_t j, std::int64_t k) const {
@@ -83,7 +88,13 @@ class LowbitCaseWeight {
     return float8(codes_[static_cast<std::size_t>(j * case_.layout.k + k)]);
   }
   double value_at(std::int64_t j, std::int64_t k) const {
-    return number_at(j, k) * static_cast<double>(scale_at(j, k));
+    return number_at(j, k) * static_cast<double>(scale_at(j, k)) +
+           static_cast<double>(offset_at(j, k));
+  }
+  /// The magnitudes of what value_at() adds.
+  double magnitude_at(std::int64_t j, std::int64_t k) const {
+    return std::fabs(number_at(j, k) * static_cast<double>(scale_at(j, k))) +
+           std::fabs(static_cast<double>(offset_at(j, k)));
   }
 
   const LowbitLayout& layout() const { return case_.layout; }
@@ -92,6 +103,26 @@ class LowbitCaseWeight {
   const LowbitWeightView& view() const { return weight_; }
 
  private:
+  void make_offsets(std::mt19937& random) {
+    std::uniform_real_distribution<float> real(-0.3f, 0.3f);
+    for (std::size_t i = 0; i < scales_.size(); ++i) {
+      offsets_.push_back(i % 5 == 4 ? 0.0f : real(random));
+      if (case_.offsets != LowbitOffsets::Far) continue;
+      if (random() % 2 == 0) scales_[i] *= 0x1p11f;
+      if (random() % 2 == 0) offsets_[i] *= 0x1p-20f;
+    }
+  }
+
+  float narrowed(float value) const {
+    if (case_.type == LowbitScale::Bf16) {
+      return bfloat16_to_float(float_to_bfloat16(value));
+    }
+    if (case_.type == LowbitScale::F16) {
+      return float16_to_float(float_to_float16(value));
+    }
+    return value;
+  }
+
   // What a code means where codes are float8; else 0.
   float float8(std::int8_t code) const {
     const auto bits = static_cast<std::uint8_t>(code ^ 0x80);
@@ -104,6 +135,26 @@ class LowbitCaseWeight {
     return j * case_.layout.groups() + k / case_.layout.group;
   }
 
+  void pack_floats(const std::vector<float>& from,
+                   std::vector<std::uint8_t>& to) const {
+    const LowbitLayout& layout = case_.layout;
+    std::vector<std::uint16_t> narrow;
+    for (const float value : from) {
+      narrow.push_back(case_.type == LowbitScale::F16
+                           ? float_to_float16(value)
+                           : float_to_bfloat16(value));
+    }
+    const bool wide = case_.type == LowbitScale::F32;
+    to.resize(static_cast<std::size_t>(layout.metadata_values()) * 4);
+    pack_lowbit_metadata(
+        layout,
+        wide ? static_cast<const void*>(from.data()) : narrow.data(),
+        wide ? 4 : 2,
+        0,
+        layout.tiles(),
+        to.data());
+  }
+
   void pack() {
     const LowbitLayout& layout = case_.layout;
     packed_.resize(static_cast<std::size_t>(layout.code_bytes()));
@@ -114,21 +165,8 @@ class LowbitCaseWeight {
                 layout.tiles(),
                 packed_.data());
     const auto values = static_cast<std::size_t>(layout.metadata_values());
-    std::vector<std::uint16_t> narrow;
-    for (const float scale : scales_) {
-      narrow.push_back(case_.type == LowbitScale::F16
-                           ? float_to_float16(scale)
-                           : float_to_bfloat16(scale));
-    }
-    const bool wide = case_.type == LowbitScale::F32;
-    packed_scales_.resize(values * 4);
-    pack_lowbit_metadata(
-        layout,
-        wide ? static_cast<const void*>(scales_.data()) : narrow.data(),
-        wide ? 4 : 2,
-        0,
-        layout.tiles(),
-        packed_scales_.data());
+    pack_floats(scales_, packed_scales_);
+    if (!offsets_.empty()) pack_floats(offsets_, packed_offsets_);
     packed_zeros_.resize(values);
     pack_lowbit_metadata(
         layout, zeros_.data(), 1, 0, layout.tiles(), packed_zeros_.data());
@@ -141,7 +179,8 @@ class LowbitCaseWeight {
                packed_scales_.data(),
                case_.zeros ? packed_zeros_.data() : nullptr,
                nullptr,
-               case_.code};
+               case_.code,
+               offsets_.empty() ? nullptr : packed_offsets_.data()};
     sums_.resize(static_cast<std::size_t>(layout.tiles() * kLowbitTile));
     lowbit_sums(
         layout, codes_.data(), weight_, 0, layout.tiles(), sums_.data());
@@ -151,9 +190,11 @@ class LowbitCaseWeight {
   LowbitCase case_;
   std::vector<std::int8_t> codes_;
   std::vector<float> scales_;
+  std::vector<float> offsets_;
   std::vector<std::int8_t> zeros_;
   std::vector<std::uint8_t> packed_;
   std::vector<std::uint8_t> packed_scales_;
+  std::vector<std::uint8_t> packed_offsets_;
   std::vector<std::int8_t> packed_zeros_;
   std::vector<float> sums_;
   LowbitWeightView weight_;

@@ -23,6 +23,7 @@ struct AmxWorkspace {
   // Of the segments of a block.
   float scales[kAmxSegments][kTilesAcross][kTileSide];
   int32_t zeros[kAmxSegments][kTilesAcross][kTileSide];
+  float offsets[kAmxSegments][kTilesAcross][kTileSide];
   float x_scales[kAmxSegments][kTileSide];
   int32_t x_sums[kAmxSegments][kTileSide];
   float acc[kAmxRows / kTileSide][kTilesAcross][kTileSide][kTileSide];
@@ -162,13 +163,14 @@ inline void amx_pack_rows(const LowbitActivations& x,
   }
 }
 
-// Scales of 16 rows and, for zero points, the sums of their codes.
+// Scales of 16 rows and, for zero points and offsets, the sums of their codes.
 inline void amx_row_metadata(const LinearLowbitArgs& args,
                              const LowbitWalk& walk,
                              const AmxBlock& block,
                              int64_t first,
                              AmxWorkspace& space) {
   const LowbitActivations& x = args.x;
+  const bool summed = args.w.zeros != nullptr || args.w.offsets != nullptr;
   int64_t segment = 0;
   for (int64_t k = block.begin; k < block.end; ++segment) {
     const int64_t last = walk.end(k);
@@ -182,7 +184,7 @@ inline void amx_row_metadata(const LinearLowbitArgs& args,
           const int64_t at = panel * walk.x_groups + walk.x_group(k);
           scales[r + i] = there ? x.scales[at * x.panel + i] : 0.0f;
         }
-        if (args.w.zeros != nullptr && last <= block.end) {
+        if (summed && last <= block.end) {
           sums[r + i] = there ? code_sum(x, panel, i, walk.begin(k), last) : 0;
         }
       }
@@ -191,28 +193,27 @@ inline void amx_row_metadata(const LinearLowbitArgs& args,
   }
 }
 
-// Scales and zero points of 16 columns as the loops take them.
-inline void amx_column_metadata(const LowbitWeightView& w,
-                                int64_t at,
-                                float* scales,
-                                int32_t* zeros) {
-  const auto* half = static_cast<const uint16_t*>(w.scales) + at;
+// Scales or offsets of 16 columns as floats.
+inline void amx_widen(LowbitScale type,
+                      const void* from,
+                      int64_t at,
+                      float* to) {
+  const auto* half = static_cast<const uint16_t*>(from) + at;
   for (int64_t j = 0; j < kTileSide; ++j) {
-    if (w.scale_type == LowbitScale::F32) {
-      scales[j] = static_cast<const float*>(w.scales)[at + j];
-    } else if (w.scale_type == LowbitScale::F16) {
+    if (type == LowbitScale::F32) {
+      to[j] = static_cast<const float*>(from)[at + j];
+    } else if (type == LowbitScale::F16) {
       _Float16 value;
       memcpy(&value, half + j, sizeof(value));
-      scales[j] = static_cast<float>(value);
+      to[j] = static_cast<float>(value);
     } else {
       const uint32_t bits = static_cast<uint32_t>(half[j]) << 16;
-      memcpy(scales + j, &bits, sizeof(bits));
+      memcpy(to + j, &bits, sizeof(bits));
     }
-    if (w.zeros != nullptr) zeros[j] = w.zeros[at + j];
   }
 }
 
-// The block's weights: codes, scales, zero points of kTiles tiles.
+// The block's weights: codes, scales, zero points or offsets of kTiles tiles.
 template <int kTiles>
 void amx_read_columns(const LinearLowbitArgs& args,
                       const LowbitWalk& walk,
@@ -228,17 +229,26 @@ void amx_read_columns(const LinearLowbitArgs& args,
                space.w[t]);
     int64_t segment = 0;
     for (int64_t k = block.begin; k < block.end; ++segment) {
-      amx_column_metadata(w,
-                          (tile * walk.groups + walk.group(k)) * kLowbitTile,
-                          space.scales[segment][t],
-                          space.zeros[segment][t]);
+      const int64_t at = (tile * walk.groups + walk.group(k)) * kLowbitTile;
+      amx_widen(w.scale_type, w.scales, at, space.scales[segment][t]);
+      if (w.offsets != nullptr) {
+        amx_widen(w.scale_type, w.offsets, at, space.offsets[segment][t]);
+      }
+      if (w.zeros != nullptr) {
+        for (int64_t j = 0; j < kTileSide; ++j) {
+          space.zeros[segment][t][j] = w.zeros[at + j];
+        }
+      }
       k = walk.end(k);
     }
   }
 }
 
-// acc = fma(float(sum of the segment), scale, acc).
-template <bool kZeros, bool kGroups, class Machine>
+/// What is added to codes times scales: zero points or offsets.
+enum class AmxShift { None, Zeros, Offsets };
+
+// acc = fma(float(sum of the segment), scale, acc), and the offsets.
+template <AmxShift kShift, bool kGroups, class Machine>
 [[gnu::always_inline]] inline void amx_add_segment(const AmxWorkspace& space,
                                                    int64_t segment,
                                                    int t,
@@ -248,18 +258,26 @@ template <bool kZeros, bool kGroups, class Machine>
 #pragma GCC unroll 16
   for (int r = 0; r < kTileSide; ++r) {
     auto sum = load16<Ints16>(space.sum[t][r]);
-    if constexpr (kZeros) sum -= zeros * space.x_sums[segment][r];
+    if constexpr (kShift == AmxShift::Zeros) {
+      sum -= zeros * space.x_sums[segment][r];
+    }
     Floats16 by = scale;
     if constexpr (kGroups) by = scale * space.x_scales[segment][r];
-    store16(acc[r],
-            Machine::fma(__builtin_convertvector(sum, Floats16),
-                         by,
-                         load16<Floats16>(acc[r])));
+    auto added = Machine::fma(
+        __builtin_convertvector(sum, Floats16), by, load16<Floats16>(acc[r]));
+    if constexpr (kShift == AmxShift::Offsets) {
+      auto sum_x = static_cast<float>(space.x_sums[segment][r]);
+      if constexpr (kGroups) sum_x *= space.x_scales[segment][r];
+      added = Machine::fma(Floats16{} + sum_x,
+                           load16<Floats16>(space.offsets[segment][t]),
+                           added);
+    }
+    store16(acc[r], added);
   }
 }
 
 // 16 rows, at `slot` of the workspace, against the block's columns.
-template <int kTiles, bool kZeros, bool kGroups, class Machine>
+template <int kTiles, AmxShift kShift, bool kGroups, class Machine>
 void amx_block_rows(Machine& m,
                     const LowbitWalk& shared_walk,
                     const AmxBlock& shared_block,
@@ -288,7 +306,7 @@ void amx_block_rows(Machine& m,
     end_sums<kTiles>(m, space.sum);
 #pragma GCC unroll 4
     for (int t = 0; t < kTiles; ++t) {
-      amx_add_segment<kZeros, kGroups, Machine>(
+      amx_add_segment<kShift, kGroups, Machine>(
           space, segment, t, space.acc[slot][t]);
     }
     k = stop;
@@ -321,6 +339,12 @@ void amx_finish(const LinearLowbitArgs& args,
   memcpy(args.y + i * args.y_stride + j, &acc, bytes);
 }
 
+template <int kTiles, AmxShift kShift, class Machine>
+constexpr auto amx_rows_of(bool groups) {
+  return groups ? amx_block_rows<kTiles, kShift, true, Machine>
+                : amx_block_rows<kTiles, kShift, false, Machine>;
+}
+
 // kTiles tiles of columns for all rows.
 template <int kTiles, class Machine>
 void amx_columns(Machine& m,
@@ -328,12 +352,13 @@ void amx_columns(Machine& m,
                  const LowbitWalk& walk,
                  AmxBlock block,
                  AmxWorkspace& space) {
+  const bool groups = args.x.group != 0;
   const auto rows =
-      args.w.zeros != nullptr
-          ? args.x.group != 0 ? amx_block_rows<kTiles, true, true, Machine>
-                              : amx_block_rows<kTiles, true, false, Machine>
-      : args.x.group != 0 ? amx_block_rows<kTiles, false, true, Machine>
-                          : amx_block_rows<kTiles, false, false, Machine>;
+      args.w.offsets != nullptr
+          ? amx_rows_of<kTiles, AmxShift::Offsets, Machine>(groups)
+      : args.w.zeros != nullptr
+          ? amx_rows_of<kTiles, AmxShift::Zeros, Machine>(groups)
+          : amx_rows_of<kTiles, AmxShift::None, Machine>(groups);
   for (int64_t i0 = 0; i0 < args.x.m; i0 += kAmxRows) {
     const int64_t i1 = least(i0 + kAmxRows, args.x.m);
     const int64_t slots = (i1 - i0 + kTileSide - 1) / kTileSide;

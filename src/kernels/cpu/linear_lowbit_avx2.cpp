@@ -69,15 +69,23 @@ inline __m256i broadcast(const int8_t* four) {
   return _mm256_set1_epi32(load_i32(four));
 }
 
-inline __m256 scales_of(const LowbitWeightView& w, int64_t at) {
-  if (w.scale_type == LowbitScale::F32) {
-    return _mm256_loadu_ps(static_cast<const float*>(w.scales) + at);
+inline __m256 metadata_of(LowbitScale type, const void* values, int64_t at) {
+  if (type == LowbitScale::F32) {
+    return _mm256_loadu_ps(static_cast<const float*>(values) + at);
   }
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(
-      static_cast<const uint16_t*>(w.scales) + at));
-  if (w.scale_type == LowbitScale::F16) return _mm256_cvtph_ps(half);
+      static_cast<const uint16_t*>(values) + at));
+  if (type == LowbitScale::F16) return _mm256_cvtph_ps(half);
   return _mm256_castsi256_ps(
       _mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
+inline __m256 scales_of(const LowbitWeightView& w, int64_t at) {
+  return metadata_of(w.scale_type, w.scales, at);
+}
+
+inline __m256 offsets_of(const LowbitWeightView& w, int64_t at) {
+  return metadata_of(w.scale_type, w.offsets, at);
 }
 
 // zero + 2^(bits-1) of 8 columns.
@@ -132,7 +140,7 @@ inline void finish(const LinearLowbitArgs& args,
 }
 
 // One tile against kRowsOf rows, which are a panel: weights stay in registers.
-template <int kBits, int kRowsOf>
+template <int kBits, int kRowsOf, bool kOffsets>
 void rows_by_tile(const LinearLowbitArgs& args,
                   const LowbitWalk& walk,
                   int64_t tile) {
@@ -202,6 +210,13 @@ void rows_by_tile(const LinearLowbitArgs& args,
                       _mm256_set1_ps(x.scales[walk.x_group(k) * kRowsOf + r]));
         acc[r][h] =
             _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][h]), s, acc[r][h]);
+        if constexpr (kOffsets) {
+          const float by =
+              x.group == 0 ? 1.0f : x.scales[walk.x_group(k) * kRowsOf + r];
+          const auto total = static_cast<float>(code_sum(x, 0, r, k, end));
+          acc[r][h] = _mm256_fmadd_ps(
+              _mm256_set1_ps(total * by), offsets_of(w, at + 8 * h), acc[r][h]);
+        }
       }
     }
     k = end;
@@ -223,6 +238,7 @@ struct Workspace {
   // Of the segments of a block.
   float scales[kBlock / kLowbitChunk][kLowbitTile];
   int32_t zeros[kBlock / kLowbitChunk][kLowbitTile];
+  float offsets[kBlock / kLowbitChunk][kLowbitTile];
 };
 static_assert(sizeof(Workspace) <= kLowbitWorkspace);
 
@@ -300,6 +316,9 @@ void read_metadata(const LowbitWeightView& w,
       _mm256_storeu_si256(
           reinterpret_cast<__m256i*>(space.zeros[segment] + 8 * h),
           zeros_of(w, at + 8 * h));
+      if (w.offsets == nullptr) continue;
+      _mm256_storeu_ps(space.offsets[segment] + 8 * h,
+                       offsets_of(w, at + 8 * h));
     }
     k = walk.end(k);
   }
@@ -307,7 +326,7 @@ void read_metadata(const LowbitWeightView& w,
 
 // Rows row .. row + 3 of a panel against the unpacked block; `slot` is their
 // place in the workspace.
-template <bool kHigh, bool kZeros>
+template <bool kHigh, bool kZeros, bool kOffsets>
 void block_rows(const LinearLowbitArgs& args,
                 const LowbitWalk& shared_walk,
                 const Block& block,
@@ -376,14 +395,22 @@ void block_rows(const LinearLowbitArgs& args,
     for (int r = 0; r < 4; ++r) {
       const __m256 by = _mm256_set1_ps(x.group == 0 ? 1.0f : of_x[r]);
       float* acc = space.acc[slot + r];
-      _mm256_storeu_ps(acc,
-                       _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][0]),
-                                       _mm256_mul_ps(s0, by),
-                                       _mm256_loadu_ps(acc)));
-      _mm256_storeu_ps(acc + 8,
-                       _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][1]),
-                                       _mm256_mul_ps(s1, by),
-                                       _mm256_loadu_ps(acc + 8)));
+      __m256 a0 = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][0]),
+                                  _mm256_mul_ps(s0, by),
+                                  _mm256_loadu_ps(acc));
+      __m256 a1 = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][1]),
+                                  _mm256_mul_ps(s1, by),
+                                  _mm256_loadu_ps(acc + 8));
+      if constexpr (kOffsets) {
+        const int32_t total = code_sum(x, panel, row + r, walk.begin(k), last);
+        const __m256 sum_x =
+            _mm256_mul_ps(_mm256_set1_ps(static_cast<float>(total)), by);
+        const float* offsets = space.offsets[segment];
+        a0 = _mm256_fmadd_ps(sum_x, _mm256_loadu_ps(offsets), a0);
+        a1 = _mm256_fmadd_ps(sum_x, _mm256_loadu_ps(offsets + 8), a1);
+      }
+      _mm256_storeu_ps(acc, a0);
+      _mm256_storeu_ps(acc + 8, a1);
     }
     k = stop;
   }
@@ -408,9 +435,10 @@ void panels_by_tile(const LinearLowbitArgs& args,
                     (block.end - k) / kLowbitChunk,
                     space);
       read_metadata(args.w, walk, block, space);
-      const auto rows_of = args.w.zeros != nullptr
-                               ? block_rows<(kBits > 4), true>
-                               : block_rows<(kBits > 4), false>;
+      const auto rows_of =
+          args.w.offsets != nullptr ? block_rows<(kBits > 4), false, true>
+          : args.w.zeros != nullptr ? block_rows<(kBits > 4), true, false>
+                                    : block_rows<(kBits > 4), false, false>;
       for (int64_t p = p0; p < p1; ++p) {
         for (int64_t row = 0; row < x.panel; row += 4) {
           if (p * x.panel + row >= x.m) break;
@@ -433,19 +461,25 @@ void panels_by_tile(const LinearLowbitArgs& args,
   }
 }
 
-template <int kBits>
+template <int kBits, bool kOffsets>
 void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
   const LowbitWalk walk(args);
   auto& space = *static_cast<Workspace*>(tiles.workspace);
   for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
     if (args.x.panel == 1) {
-      rows_by_tile<kBits, 1>(args, walk, tile);
+      rows_by_tile<kBits, 1, kOffsets>(args, walk, tile);
     } else if (args.x.panel == 2) {
-      rows_by_tile<kBits, 2>(args, walk, tile);
+      rows_by_tile<kBits, 2, kOffsets>(args, walk, tile);
     } else {
       panels_by_tile<kBits>(args, walk, tile, space);
     }
   }
+}
+
+template <int kBits>
+void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
+  if (args.w.offsets != nullptr) return run<kBits, true>(args, tiles);
+  run<kBits, false>(args, tiles);
 }
 
 }  // namespace

@@ -49,8 +49,17 @@ inline void finish(const LinearLowbitArgs& args,
   _mm512_mask_storeu_ps(args.y + i * args.y_stride + j, mask, acc);
 }
 
+// The sum of x over a segment, with its scale, times the offsets behind it.
+inline __m512 add_offset(__m512 acc,
+                         int32_t sum,
+                         float x_scale,
+                         __m512 offsets) {
+  return _mm512_fmadd_ps(
+      _mm512_set1_ps(static_cast<float>(sum) * x_scale), offsets, acc);
+}
+
 // One tile against a panel of 1, 2 or 4 rows.
-template <int kBits, int kRowsOf>
+template <int kBits, int kRowsOf, bool kOffsets>
 void rows_by_tile(const LinearLowbitArgs& args,
                   const LowbitWalk& walk,
                   int64_t tile) {
@@ -101,6 +110,12 @@ void rows_by_tile(const LinearLowbitArgs& args,
                     scale,
                     _mm512_set1_ps(x.scales[walk.x_group(k) * kRowsOf + r]));
       acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total), s, acc[r]);
+      if constexpr (kOffsets) {
+        const float by =
+            x.group == 0 ? 1.0f : x.scales[walk.x_group(k) * kRowsOf + r];
+        acc[r] = add_offset(
+            acc[r], code_sum(x, 0, r, k, end), by, offsets_of(w, at));
+      }
     }
     k = end;
   }
@@ -140,7 +155,7 @@ inline void start_panel(const LowbitWeightView& w,
 // One tile against kPanels panels of 8 rows, from `panel` on. Codes are
 // unpacked anew for each call: that costs less than to write them and to read
 // them back.
-template <int kBits, int kPanels>
+template <int kBits, int kPanels, bool kOffsets>
 void panels_by_tile(const LinearLowbitArgs& args,
                     const LowbitWalk& shared_walk,
                     int64_t tile,
@@ -186,6 +201,8 @@ void panels_by_tile(const LinearLowbitArgs& args,
       codes += kLowbitChunk * 8;
     }
     const __m512 scale = scales_of(w, at);
+    __m512 offsets = scale;
+    if constexpr (kOffsets) offsets = offsets_of(w, at);
     float* to = acc[0][0];
     __asm__("" : "+r"(to));  // GCC would keep a pointer for each row
 #pragma GCC unroll 2
@@ -198,10 +215,15 @@ void panels_by_tile(const LinearLowbitArgs& args,
                               ? scale
                               : _mm512_mul_ps(scale, _mm512_set1_ps(of_x[r]));
         float* row = to + (p * 8 + r) * kLowbitTile;
-        _mm512_store_ps(
-            row,
-            _mm512_fmadd_ps(
-                _mm512_cvtepi32_ps(sum[p][r]), by, _mm512_load_ps(row)));
+        __m512 added = _mm512_fmadd_ps(
+            _mm512_cvtepi32_ps(sum[p][r]), by, _mm512_load_ps(row));
+        if constexpr (kOffsets) {
+          added = add_offset(added,
+                             code_sum(x, panel + p, r, k, end),
+                             x.group == 0 ? 1.0f : of_x[r],
+                             offsets);
+        }
+        _mm512_store_ps(row, added);
       }
     }
     k = end;
@@ -214,7 +236,7 @@ void panels_by_tile(const LinearLowbitArgs& args,
 }
 
 // Some tiles against all panels of 8 rows, two at a time.
-template <int kBits>
+template <int kBits, bool kOffsets>
 void panels_by_tiles(const LinearLowbitArgs& args,
                      const LowbitWalk& walk,
                      int64_t begin,
@@ -223,9 +245,32 @@ void panels_by_tiles(const LinearLowbitArgs& args,
   for (int64_t p = 0; p < panels; p += 2) {
     for (int64_t tile = begin; tile < end; ++tile) {
       if (p + 1 < panels) {
-        panels_by_tile<kBits, 2>(args, walk, tile, p);
+        panels_by_tile<kBits, 2, kOffsets>(args, walk, tile, p);
       } else {
-        panels_by_tile<kBits, 1>(args, walk, tile, p);
+        panels_by_tile<kBits, 1, kOffsets>(args, walk, tile, p);
+      }
+    }
+  }
+}
+
+template <int kBits, bool kOffsets>
+void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
+  const LowbitWalk walk(args);
+  for (int64_t tile = tiles.begin; tile < tiles.end;) {
+    switch (args.x.panel) {
+      case 1:
+        rows_by_tile<kBits, 1, kOffsets>(args, walk, tile++);
+        break;
+      case 2:
+        rows_by_tile<kBits, 2, kOffsets>(args, walk, tile++);
+        break;
+      case 4:
+        rows_by_tile<kBits, 4, kOffsets>(args, walk, tile++);
+        break;
+      default: {
+        const int64_t end = least(tile + kTilesAtOnce, tiles.end);
+        panels_by_tiles<kBits, kOffsets>(args, walk, tile, end);
+        tile = end;
       }
     }
   }
@@ -233,25 +278,8 @@ void panels_by_tiles(const LinearLowbitArgs& args,
 
 template <int kBits>
 void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
-  const LowbitWalk walk(args);
-  for (int64_t tile = tiles.begin; tile < tiles.end;) {
-    switch (args.x.panel) {
-      case 1:
-        rows_by_tile<kBits, 1>(args, walk, tile++);
-        break;
-      case 2:
-        rows_by_tile<kBits, 2>(args, walk, tile++);
-        break;
-      case 4:
-        rows_by_tile<kBits, 4>(args, walk, tile++);
-        break;
-      default: {
-        const int64_t end = least(tile + kTilesAtOnce, tiles.end);
-        panels_by_tiles<kBits>(args, walk, tile, end);
-        tile = end;
-      }
-    }
-  }
+  if (args.w.offsets != nullptr) return run<kBits, true>(args, tiles);
+  run<kBits, false>(args, tiles);
 }
 
 }  // namespace

@@ -174,7 +174,7 @@ inline float minus_sum(const float* sums,
 }
 
 // One tile against a panel of 1, 2 or 4 rows.
-template <LowbitCode kCode, int kBits, int kRows>
+template <LowbitCode kCode, int kBits, int kRows, bool kOffsets>
 void rows_by_tile(const LinearLowbitBf16Args& args,
                   const Groups& groups,
                   const Tables& shared,
@@ -224,9 +224,24 @@ void rows_by_tile(const LinearLowbitBf16Args& args,
       const __m512 total = _mm512_add_ps(_mm512_add_ps(sum[r][0], sum[r][1]),
                                          _mm512_add_ps(sum[r][2], sum[r][3]));
       acc[r] = _mm512_fmadd_ps(total, scale, acc[r]);
+      if constexpr (kOffsets) {
+        const float less =
+            minus_sum<kRows>(args.x.sums, r, g * groups.chunks, groups.chunks);
+        acc[r] =
+            _mm512_fnmadd_ps(_mm512_set1_ps(less), offsets_of(w, at), acc[r]);
+      }
     }
   }
   for (int r = 0; r < kRows; ++r) finish(args, r, tile * kLowbitTile, acc[r]);
+}
+
+// Minus the sums of 8 rows over the chunks of a group.
+inline __m256 minus_sums(const float* sums, int64_t chunks) {
+  __m256 total = _mm256_setzero_ps();
+  for (int64_t c = 0; c < chunks; ++c) {
+    total = _mm256_sub_ps(total, _mm256_loadu_ps(sums + c * 8));
+  }
+  return total;
 }
 
 // What the sums of a group of 8 rows begin with.
@@ -242,11 +257,7 @@ inline void start_panel(const LowbitWeightView& w,
     for (int r = 0; r < 8; ++r) sum[r] = _mm512_setzero_ps();
   } else {
     alignas(32) float from[8];
-    __m256 total = _mm256_setzero_ps();
-    for (int64_t c = 0; c < chunks; ++c) {
-      total = _mm256_sub_ps(total, _mm256_loadu_ps(sums + c * 8));
-    }
-    _mm256_store_ps(from, total);
+    _mm256_store_ps(from, minus_sums(sums, chunks));
     const __m512 offset = offset_of<kCode, kBits, kWay>(w, at);
 #pragma GCC unroll 8
     for (int r = 0; r < 8; ++r) {
@@ -258,7 +269,7 @@ inline void start_panel(const LowbitWeightView& w,
 // One tile against kPanels panels of 8 rows, from `panel` on; codes are
 // unpacked anew for each call, a unit ahead of its products: longer than the
 // scheduler of a Zen 4 looks (int8 0.70 -> 0.89 of the peak).
-template <LowbitCode kCode, int kBits, int kPanels>
+template <LowbitCode kCode, int kBits, int kPanels, bool kOffsets>
 [[gnu::noinline]] void panels_by_tile(const LinearLowbitBf16Args& args,
                                       const Groups& shared_groups,
                                       const Tables& shared,
@@ -325,11 +336,20 @@ template <LowbitCode kCode, int kBits, int kPanels>
     __asm__("" : "+r"(to));  // GCC would keep a pointer for each row
 #pragma GCC unroll 2
     for (int p = 0; p < kPanels; ++p) {
+      alignas(32) float less[8];
+      if constexpr (kOffsets) {
+        const float* of_group = sums + (p * chunks + g * groups.chunks) * 8;
+        _mm256_store_ps(less, minus_sums(of_group, groups.chunks));
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < 8; ++r) {
         float* row = to + (p * 8 + r) * kLowbitTile;
-        _mm512_store_ps(row,
-                        _mm512_fmadd_ps(sum[p][r], scale, _mm512_load_ps(row)));
+        __m512 added = _mm512_fmadd_ps(sum[p][r], scale, _mm512_load_ps(row));
+        if constexpr (kOffsets) {
+          added = _mm512_fnmadd_ps(
+              _mm512_set1_ps(less[r]), offsets_of(w, at), added);
+        }
+        _mm512_store_ps(row, added);
       }
     }
   }
@@ -343,7 +363,7 @@ template <LowbitCode kCode, int kBits, int kPanels>
   }
 }
 
-template <LowbitCode kCode, int kBits>
+template <LowbitCode kCode, int kBits, bool kOffsets>
 void run(const LinearLowbitBf16Args& args, const LinearLowbitTiles& tiles) {
   const Groups groups(args.w);
   const Tables tables = make_tables<kCode, kBits>();
@@ -351,22 +371,24 @@ void run(const LinearLowbitBf16Args& args, const LinearLowbitTiles& tiles) {
   for (int64_t tile = tiles.begin; tile < tiles.end;) {
     switch (args.x.panel) {
       case 1:
-        rows_by_tile<kCode, kBits, 1>(args, groups, tables, tile++);
+        rows_by_tile<kCode, kBits, 1, kOffsets>(args, groups, tables, tile++);
         break;
       case 2:
-        rows_by_tile<kCode, kBits, 2>(args, groups, tables, tile++);
+        rows_by_tile<kCode, kBits, 2, kOffsets>(args, groups, tables, tile++);
         break;
       case 4:
-        rows_by_tile<kCode, kBits, 4>(args, groups, tables, tile++);
+        rows_by_tile<kCode, kBits, 4, kOffsets>(args, groups, tables, tile++);
         break;
       default: {
         const int64_t end = least(tile + kTilesAtOnce, tiles.end);
         for (int64_t p = 0; p < panels; p += 2) {
           for (int64_t t = tile; t < end; ++t) {
             if (p + 1 < panels) {
-              panels_by_tile<kCode, kBits, 2>(args, groups, tables, t, p);
+              panels_by_tile<kCode, kBits, 2, kOffsets>(
+                  args, groups, tables, t, p);
             } else {
-              panels_by_tile<kCode, kBits, 1>(args, groups, tables, t, p);
+              panels_by_tile<kCode, kBits, 1, kOffsets>(
+                  args, groups, tables, t, p);
             }
           }
         }
@@ -376,30 +398,39 @@ void run(const LinearLowbitBf16Args& args, const LinearLowbitTiles& tiles) {
   }
 }
 
+template <int kBits>
+void run_integers(const LinearLowbitBf16Args& args,
+                  const LinearLowbitTiles& tiles) {
+  if (args.w.offsets != nullptr) {
+    return run<LowbitCode::Integer, kBits, true>(args, tiles);
+  }
+  run<LowbitCode::Integer, kBits, false>(args, tiles);
+}
+
 }  // namespace
 
 void run_linear_lowbit_bf16_avx512bf16(const LinearLowbitBf16Args& args,
                                        const LinearLowbitTiles& tiles) {
   using enum LowbitCode;
-  if (args.w.code == E4m3) return run<E4m3, 8>(args, tiles);
-  if (args.w.code == E5m2) return run<E5m2, 8>(args, tiles);
+  if (args.w.code == E4m3) return run<E4m3, 8, false>(args, tiles);
+  if (args.w.code == E5m2) return run<E5m2, 8, false>(args, tiles);
   switch (args.w.bits) {
     case 1:
-      return run<Integer, 1>(args, tiles);
+      return run_integers<1>(args, tiles);
     case 2:
-      return run<Integer, 2>(args, tiles);
+      return run_integers<2>(args, tiles);
     case 3:
-      return run<Integer, 3>(args, tiles);
+      return run_integers<3>(args, tiles);
     case 4:
-      return run<Integer, 4>(args, tiles);
+      return run_integers<4>(args, tiles);
     case 5:
-      return run<Integer, 5>(args, tiles);
+      return run_integers<5>(args, tiles);
     case 6:
-      return run<Integer, 6>(args, tiles);
+      return run_integers<6>(args, tiles);
     case 7:
-      return run<Integer, 7>(args, tiles);
+      return run_integers<7>(args, tiles);
     default:
-      return run<Integer, 8>(args, tiles);
+      return run_integers<8>(args, tiles);
   }
 }
 

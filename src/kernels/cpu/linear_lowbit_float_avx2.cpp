@@ -23,6 +23,14 @@ struct Columns8 {
   }
   static inline Int bit_and(Int a, Int b) { return _mm256_and_si256(a, b); }
   static inline Int bit_or(Int a, Int b) { return _mm256_or_si256(a, b); }
+  static inline Int bit_xor(Int a, Int b) { return _mm256_xor_si256(a, b); }
+  // Whether all bits are 0.
+  static inline bool none(Int v) { return _mm256_testz_si256(v, v) != 0; }
+  // b, v where `by` is 0 or NaN.
+  static inline Float unless_zero(Float by, Float v, Float b) {
+    return _mm256_blendv_ps(
+        v, b, _mm256_cmp_ps(by, _mm256_setzero_ps(), _CMP_NEQ_OQ));
+  }
   static inline Int left16(Int v, int by) { return _mm256_slli_epi16(v, by); }
   static inline Int right16(Int v, int by) { return _mm256_srli_epi16(v, by); }
   static inline Int left32(Int v, int by) { return _mm256_slli_epi32(v, by); }
@@ -68,14 +76,18 @@ struct Columns8 {
     memcpy(p, all, static_cast<size_t>(count) * sizeof(float));
   }
 
-  static inline Float scales(const LowbitWeightView& w, int64_t at) {
-    if (w.scale_type == LowbitScale::F32) {
-      return load(static_cast<const float*>(w.scales) + at);
+  // Scales or offsets.
+  static inline Float metadata(LowbitScale type, const void* from, int64_t at) {
+    if (type == LowbitScale::F32) {
+      return load(static_cast<const float*>(from) + at);
     }
     const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(
-        static_cast<const uint16_t*>(w.scales) + at));
-    if (w.scale_type == LowbitScale::F16) return _mm256_cvtph_ps(half);
+        static_cast<const uint16_t*>(from) + at));
+    if (type == LowbitScale::F16) return _mm256_cvtph_ps(half);
     return as_float(left32(_mm256_cvtepu16_epi32(half), 16));
+  }
+  static inline Float scales(const LowbitWeightView& w, int64_t at) {
+    return metadata(w.scale_type, w.scales, at);
   }
   // zero + 2^(bits-1).
   static inline Float zeros(const LowbitWeightView& w, int64_t at) {

@@ -21,6 +21,14 @@ struct Columns16 {
   }
   static inline Int bit_and(Int a, Int b) { return _mm512_and_si512(a, b); }
   static inline Int bit_or(Int a, Int b) { return _mm512_or_si512(a, b); }
+  static inline Int bit_xor(Int a, Int b) { return _mm512_xor_si512(a, b); }
+  // Whether all bits are 0.
+  static inline bool none(Int v) { return _mm512_test_epi32_mask(v, v) == 0; }
+  // b, v where `by` is 0 or NaN.
+  static inline Float unless_zero(Float by, Float v, Float b) {
+    return _mm512_mask_mov_ps(
+        v, _mm512_cmp_ps_mask(by, _mm512_setzero_ps(), _CMP_NEQ_OQ), b);
+  }
   static inline Int left16(Int v, int by) {
     return _mm512_slli_epi16(v, static_cast<unsigned>(by));
   }
@@ -72,14 +80,18 @@ struct Columns16 {
     _mm512_mask_storeu_ps(p, first(count), v);
   }
 
-  static inline Float scales(const LowbitWeightView& w, int64_t at) {
-    if (w.scale_type == LowbitScale::F32) {
-      return load(static_cast<const float*>(w.scales) + at);
+  // Scales or offsets.
+  static inline Float metadata(LowbitScale type, const void* from, int64_t at) {
+    if (type == LowbitScale::F32) {
+      return load(static_cast<const float*>(from) + at);
     }
     const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(
-        static_cast<const uint16_t*>(w.scales) + at));
-    if (w.scale_type == LowbitScale::F16) return _mm512_cvtph_ps(half);
+        static_cast<const uint16_t*>(from) + at));
+    if (type == LowbitScale::F16) return _mm512_cvtph_ps(half);
     return as_float(left32(_mm512_cvtepu16_epi32(half), 16));
+  }
+  static inline Float scales(const LowbitWeightView& w, int64_t at) {
+    return metadata(w.scale_type, w.scales, at);
   }
   // zero + 2^(bits-1).
   static inline Float zeros(const LowbitWeightView& w, int64_t at) {

@@ -34,9 +34,22 @@ constexpr float base(int place) {
 }
 
 /// How a code becomes a value: by the fma above, that rounded to bfloat16 or
-/// not, or in any other case; float8 by its
-/// bits.
-enum class FloatWay { Exact, ExactBf16, Any, Float8 };
+/// not, or in any other case; float8 by its bits. With offsets by a subtraction
+/// and an fma, in float32, exact and rounded to bfloat16, or in any other case.
+enum class FloatWay {
+  Exact,
+  ExactBf16,
+  Any,
+  Float8,
+  Offset,
+  OffsetBf16,
+  OffsetAny,
+};
+
+constexpr bool has_offsets(FloatWay way) {
+  return way == FloatWay::Offset || way == FloatWay::OffsetBf16 ||
+         way == FloatWay::OffsetAny;
+}
 
 /// Scale and offsets of one group of a vector of columns.
 template <class V>
@@ -44,8 +57,9 @@ struct FloatGrid {
   typename V::Float scale;
   typename V::Float low;   // b, or 2^(23-p) + zero, for kLowPlace
   typename V::Float high;  // for kHighPlace
-  LowbitScale values;      // what Any and Float8 round to
-  LowbitCode code;         // of Float8
+  typename V::Float offset;
+  LowbitScale values;  // what Any and Float8 round to
+  LowbitCode code;     // of Float8
 };
 
 template <class V, FloatWay kWay>
@@ -58,6 +72,10 @@ template <class V, FloatWay kWay>
   out.low = V::add(zero, V::splat(base(kLowPlace)));
   out.high = V::add(zero, V::splat(base(kHighPlace)));
   out.values = args.values;
+  out.offset = zero;
+  if constexpr (has_offsets(kWay)) {
+    out.offset = V::metadata(args.w.scale_type, args.w.offsets, at);
+  }
   if constexpr (kWay == FloatWay::Exact || kWay == FloatWay::ExactBf16) {
     const typename V::Float negative = V::subtract(V::splat(-0.0f), out.scale);
     out.low = V::multiply(out.low, negative);
@@ -135,6 +153,28 @@ template <class V>
   return values == LowbitScale::Bf16 ? V::unless_nan(v, round_bf16<V>(v)) : v;
 }
 
+// code * scale + offset, the product exact, rounded once to `values`: first to
+// the odd one of the floats beside it, which shows the last rounding on which
+// side the sum is.
+template <class V>
+[[gnu::always_inline]] inline typename V::Float add_once(
+    typename V::Float code,
+    typename V::Float scale,
+    typename V::Float offset,
+    LowbitScale values) {
+  const auto sum = V::fma(code, scale, offset);
+  if (values == LowbitScale::F32) return sum;
+  const auto product = V::multiply(code, scale);
+  const auto back = V::subtract(sum, product);
+  const auto lost = V::add(V::subtract(product, V::subtract(sum, back)),
+                           V::subtract(offset, back));
+  const auto bits = V::as_ints(sum);
+  // -1 where the exact sum is nearer to 0.
+  const auto below = V::right32_signed(V::bit_xor(V::as_ints(lost), bits), 31);
+  const auto odd = V::bit_or(V::add32(bits, below), V::ints(1));
+  return round_any<V>(V::unless_zero(lost, sum, V::as_float(odd)), values);
+}
+
 // The value of the code at bit kPlace of each lane of v.
 template <class V, FloatWay kWay, int kPlace>
 [[gnu::always_inline]] inline typename V::Float value(
@@ -145,6 +185,13 @@ template <class V, FloatWay kWay, int kPlace>
   if constexpr (kWay == FloatWay::Any) {
     return round_any<V>(V::multiply(V::subtract(number, offset), grid.scale),
                         grid.values);
+  } else if constexpr (kWay == FloatWay::OffsetAny) {
+    return add_once<V>(
+        V::subtract(number, offset), grid.scale, grid.offset, grid.values);
+  } else if constexpr (has_offsets(kWay)) {
+    const auto sum =
+        V::fma(V::subtract(number, offset), grid.scale, grid.offset);
+    return kWay == FloatWay::Offset ? sum : round_bf16<V>(sum);
   } else {
     const auto exact = V::fma(number, grid.scale, offset);
     return kWay == FloatWay::Exact ? exact : round_bf16<V>(exact);
@@ -223,7 +270,8 @@ inline void put(const LinearLowbitFloatArgs& args,
 // the instruction cache.
 template <FloatWay kWay, class Step>
 [[gnu::always_inline]] inline void each_step(const Step& step) {
-  if constexpr (kWay == FloatWay::Any || kWay == FloatWay::Float8) {
+  if constexpr (kWay == FloatWay::Any || kWay == FloatWay::Float8 ||
+                kWay == FloatWay::OffsetAny) {
 #pragma GCC unroll 1
     for (int s = 0; s < kSteps; ++s) step(s);
   } else {
@@ -507,6 +555,61 @@ void run_tiles(const LinearLowbitFloatArgs& args,
   }
 }
 
+// Whether bfloat16 scales and offsets from `begin` to `end` are finite and so
+// near each other that code * scale + offset has at most 24 bits: 8 of each, 4
+// between them for the code, 12 bits apart.
+template <class V>
+inline bool sums_are_exact(const LowbitWeightView& w,
+                           int64_t begin,
+                           int64_t end) {
+  constexpr int kApart = 12;
+  constexpr int kLargest = 249;  // exponent: 16 times it is finite
+  const auto exponent = [](typename V::Int bits) {
+    return V::right32(V::left32(bits, 1), 24);
+  };
+  const auto all = V::ints(-1);
+  auto bad = V::ints(0);
+  for (int64_t at = begin; at < end; at += V::kWidth) {
+    const auto s = V::as_ints(V::metadata(w.scale_type, w.scales, at));
+    const auto z = V::as_ints(V::metadata(w.scale_type, w.offsets, at));
+    const auto es = exponent(s);
+    const auto ez = exponent(z);
+    const auto apart = V::bit_or(
+        V::bit_or(V::if_above(es, V::add32(ez, V::ints(kApart)), all),
+                  V::if_above(ez, V::add32(es, V::ints(kApart)), all)),
+        V::bit_or(V::if_above(V::ints(1), es, all),
+                  V::if_above(V::ints(1), ez, all)));
+    const auto some = [&](typename V::Int bits) {
+      return V::if_above(V::bit_and(bits, V::ints(INT32_MAX)), V::ints(0), all);
+    };
+    const auto both = V::bit_and(some(s), some(z));
+    bad = V::bit_or(bad, V::bit_and(apart, both));
+    bad = V::bit_or(bad, V::if_above(es, V::ints(kLargest), all));
+    bad = V::bit_or(bad, V::if_above(ez, V::ints(kLargest), all));
+  }
+  return V::none(bad);
+}
+
+// Ways of their own for 4 bits, which formats with offsets have.
+template <class V, int kBits, int kTiles>
+void run_offsets(const LinearLowbitFloatArgs& args,
+                 int64_t tile,
+                 FloatWorkspace& space) {
+  if constexpr (kBits == 4) {
+    if (args.values == LowbitScale::F32) {
+      return run_tiles<V, kBits, FloatWay::Offset, kTiles>(args, tile, space);
+    }
+    const int64_t count = args.w.k / args.w.group * kLowbitTile;
+    if (args.values == LowbitScale::Bf16 &&
+        args.w.scale_type == LowbitScale::Bf16 &&
+        sums_are_exact<V>(args.w, tile * count, (tile + kTiles) * count)) {
+      return run_tiles<V, kBits, FloatWay::OffsetBf16, kTiles>(
+          args, tile, space);
+    }
+  }
+  run_tiles<V, kBits, FloatWay::OffsetAny, kTiles>(args, tile, space);
+}
+
 template <class V, int kBits, int kTiles>
 void run_one_way(const LinearLowbitFloatArgs& args,
                  int64_t tile,
@@ -515,6 +618,9 @@ void run_one_way(const LinearLowbitFloatArgs& args,
     if (args.w.code != LowbitCode::Integer) {
       return run_tiles<V, kBits, FloatWay::Float8, kTiles>(args, tile, space);
     }
+  }
+  if (args.w.offsets != nullptr) {
+    return run_offsets<V, kBits, kTiles>(args, tile, space);
   }
   const int64_t count = args.w.k / args.w.group * kLowbitTile;
   bool exact = args.w.scale_type != LowbitScale::F32;

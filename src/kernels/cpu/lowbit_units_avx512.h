@@ -52,15 +52,23 @@ inline __m512i unit(const uint8_t* chunk, int u) {
   }
 }
 
-inline __m512 scales_of(const LowbitWeightView& w, int64_t at) {
-  if (w.scale_type == LowbitScale::F32) {
-    return _mm512_loadu_ps(static_cast<const float*>(w.scales) + at);
+inline __m512 metadata_of(LowbitScale type, const void* values, int64_t at) {
+  if (type == LowbitScale::F32) {
+    return _mm512_loadu_ps(static_cast<const float*>(values) + at);
   }
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(
-      static_cast<const uint16_t*>(w.scales) + at));
-  if (w.scale_type == LowbitScale::F16) return _mm512_cvtph_ps(half);
+      static_cast<const uint16_t*>(values) + at));
+  if (type == LowbitScale::F16) return _mm512_cvtph_ps(half);
   return _mm512_castsi512_ps(
       _mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+inline __m512 scales_of(const LowbitWeightView& w, int64_t at) {
+  return metadata_of(w.scale_type, w.scales, at);
+}
+
+inline __m512 offsets_of(const LowbitWeightView& w, int64_t at) {
+  return metadata_of(w.scale_type, w.offsets, at);
 }
 
 // zero + 2^(bits-1) of 16 columns.

@@ -29,16 +29,24 @@ float column(const LinearLowbitArgs& args, std::int64_t i, std::int64_t j) {
     const int zero =
         (w.zeros == nullptr ? 0 : w.zeros[at]) + (1 << (w.bits - 1));
     std::int32_t sum = 0;
+    std::int32_t sum_x = 0;
     for (std::int64_t k = begin; k < end; ++k) {
       const std::int8_t* codes =
           x.codes + ((panel * x.k + k / 4 * 4) * x.panel + row * 4);
+      sum_x += codes[k % 4];
       sum += codes[k % 4] * (lowbit_code(w, tile, lane, k) - zero);
     }
-    float scale = lowbit_scale(w.scale_type, w.scales, at);
+    float scale_x = 1.0f;
     if (x.group != 0) {
-      scale *= x.scales[(panel * x_groups + begin / x.group) * x.panel + row];
+      scale_x = x.scales[(panel * x_groups + begin / x.group) * x.panel + row];
     }
+    const float scale = lowbit_scale(w.scale_type, w.scales, at) * scale_x;
     acc = std::fma(static_cast<float>(sum), scale, acc);
+    if (w.offsets != nullptr) {
+      acc = std::fma(static_cast<float>(sum_x) * scale_x,
+                     lowbit_scale(w.scale_type, w.offsets, at),
+                     acc);
+    }
     begin = end;
   }
   const float bias = args.bias == nullptr ? 0.0f : args.bias[j];

@@ -29,11 +29,15 @@ float column(const LinearLowbitBf16Args& args, std::int64_t i, std::int64_t j) {
   for (std::int64_t g = 0; g < groups; ++g) {
     const std::int64_t at = (tile * groups + g) * kLowbitTile + lane;
     float sum = 0.0f;
+    float sum_x = 0.0f;
     for (std::int64_t k = g * w.group; k < (g + 1) * w.group; ++k) {
-      sum = std::fma(
-          activation(args.x, i, k), lowbit_value(w, tile, lane, k, at), sum);
+      const float x = activation(args.x, i, k);
+      sum_x += x;
+      sum = std::fma(x, lowbit_value(w, tile, lane, k, at), sum);
     }
     y = std::fma(sum, lowbit_scale(w.scale_type, w.scales, at), y);
+    if (w.offsets == nullptr) continue;
+    y = std::fma(sum_x, lowbit_scale(w.scale_type, w.offsets, at), y);
   }
   return args.bias == nullptr ? y : y + args.bias[j];
 }

@@ -7,6 +7,7 @@
 #include "kernels/linear_lowbit_float_args.h"
 #include "kernels/lowbit_layout.h"
 #include "kernels/reference/lowbit_code.h"
+#include "primitives/int4_decode.h"
 
 namespace mantissa::kernels {
 namespace {
@@ -31,9 +32,12 @@ float weight_at(const LinearLowbitFloatArgs& args,
   const std::int64_t lane = j % kLowbitTile;
   const std::int64_t at =
       (tile * (w.k / w.group) + k / w.group) * kLowbitTile + lane;
-  return rounded(lowbit_value(w, tile, lane, k, at) *
-                     lowbit_scale(w.scale_type, w.scales, at),
-                 args.values);
+  const float code = lowbit_value(w, tile, lane, k, at);
+  const float scale = lowbit_scale(w.scale_type, w.scales, at);
+  if (w.offsets == nullptr) return rounded(code * scale, args.values);
+  const float offset = lowbit_scale(w.scale_type, w.offsets, at);
+  if (args.values == LowbitScale::F32) return std::fma(code, scale, offset);
+  return rounded(multiply_add_to_odd(code, scale, offset), args.values);
 }
 
 float column(const LinearLowbitFloatArgs& args,
