@@ -285,10 +285,16 @@ std::shared_ptr<const Encoding> make_int4_encoding(const Shape& shape,
   return std::make_shared<Int4Encoding>(shape, dtype, spec, std::nullopt);
 }
 
-bool is_int4_with_float8_activations(const Encoding& encoding) {
+std::optional<Int4Parameters> int4_parameters(const Encoding& encoding) {
   const auto* int4 = dynamic_cast<const Int4Encoding*>(&encoding);
-  return int4 != nullptr &&
-         int4->spec().activation_dtype == DType::Float8E4M3FN;
+  if (int4 == nullptr) return std::nullopt;
+  return Int4Parameters{int4->spec(),
+                        int4->fields().size() > int4->required_fields()};
+}
+
+bool is_int4_with_float8_activations(const Encoding& encoding) {
+  const auto int4 = int4_parameters(encoding);
+  return int4 && int4->spec.activation_dtype == DType::Float8E4M3FN;
 }
 
 std::shared_ptr<const Encoding> parse_int4_tensor(

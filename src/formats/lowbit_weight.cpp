@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -14,6 +16,10 @@
 #include "formats/compressed_tensor.h"
 #include "formats/fields.h"
 #include "formats/float8_tensor.h"
+#include "formats/int4_grid.h"
+#include "formats/int4_tensor.h"
+#include "formats/int4_tensor_encoder.h"
+#include "primitives/int4_decode.h"
 
 namespace mantissa {
 namespace {
@@ -28,6 +34,7 @@ struct Grid {
   HostTensor codes;  // int8 [N, K]: float8 with the sign bit flipped
   HostTensor scale;  // [N, G]
   HostTensor zero;   // int8 [N, G]; empty: there is none
+  HostTensor offset = HostTensor();  // of the scale's dtype [N, G]; or empty
 };
 
 int bits_of(const IntegerRange& range) {
@@ -78,6 +85,16 @@ std::string float8_layout(const Float8Parameters& float8, LowbitLayout& out) {
   return {};
 }
 
+std::string int4_layout(const Int4Parameters& int4, LowbitLayout& out) {
+  if (int4.spec.activation_dtype != DType::BFloat16) {
+    return "its config names float8 activations";
+  }
+  if (int4.act_pre_scale) return "it holds an act_pre_scale for activations";
+  out.bits = 4;
+  out.group = int4.spec.group_size;
+  return {};
+}
+
 std::string layout_of(const Encoding& encoding, LowbitLayout& out) {
   const Shape& shape = encoding.shape();
   if (shape.size() != 2 && shape.size() != 3) return "it is not a matrix";
@@ -94,6 +111,8 @@ std::string layout_of(const Encoding& encoding, LowbitLayout& out) {
     refusal = compressed_layout(*compressed, out);
   } else if (const Float8Parameters* float8 = float8_parameters(encoding)) {
     refusal = float8_layout(*float8, out);
+  } else if (const auto int4 = int4_parameters(encoding)) {
+    refusal = int4_layout(*int4, out);
   }
   if (!refusal.empty()) return refusal;
   if (out.k == 0) return "it has no columns";
@@ -182,6 +201,12 @@ Grid grid_of(const Encoding& encoding,
             compressed->spec().symmetric ? HostTensor()
                                          : compressed->zero_points(fields)};
   }
+  if (int4_parameters(encoding)) {
+    return {int4_codes(fields[kInt4Qdata]),
+            int4_exchanged(fields[kInt4Scale]),
+            HostTensor(),
+            int4_exchanged(fields[kInt4ZeroPoint])};
+  }
   return {copied(fields[0]),
           copied(fields[1]),
           fields.size() > 2 ? copied(fields[2]) : HostTensor()};
@@ -202,21 +227,29 @@ bool fit(const HostTensor& codes, int bits) {
   });
 }
 
-// The scales in 16 bits if that is exact.
-std::pair<HostTensor, LowbitScale> narrowest(HostTensor scale) {
-  if (scale.dtype() == DType::BFloat16) {
-    return {std::move(scale), LowbitScale::Bf16};
-  }
-  if (scale.dtype() == DType::Float16) {
-    return {std::move(scale), LowbitScale::F16};
-  }
-  HostTensor narrow = converted(scale.view(), DType::BFloat16);
+bool all_bits_zero(const HostTensor& values) {
+  return std::ranges::all_of(values.view().bytes(), [](std::byte byte) {
+    return byte == std::byte{0};
+  });
+}
+
+bool fits_bfloat16(const HostTensor& values) {
+  const HostTensor narrow = converted(values.view(), DType::BFloat16);
   const HostTensor back = converted(narrow.view(), DType::Float32);
-  if (std::memcmp(back.data(), scale.data(), scale.view().bytes().size()) ==
-      0) {
-    return {std::move(narrow), LowbitScale::Bf16};
+  return std::ranges::equal(back.view().bytes(), values.view().bytes());
+}
+
+// Scales and offsets in 16 bits if that is exact.
+LowbitScale make_narrow(HostTensor& scale, HostTensor& offset) {
+  if (scale.dtype() == DType::BFloat16) return LowbitScale::Bf16;
+  if (scale.dtype() == DType::Float16) return LowbitScale::F16;
+  const bool offsets = offset.numel() != 0;
+  if (!fits_bfloat16(scale) || (offsets && !fits_bfloat16(offset))) {
+    return LowbitScale::F32;
   }
-  return {std::move(scale), LowbitScale::F32};
+  scale = converted(scale.view(), DType::BFloat16);
+  if (offsets) offset = converted(offset.view(), DType::BFloat16);
+  return LowbitScale::Bf16;
 }
 
 float number(LowbitCode kind, std::int8_t code, int zero) {
@@ -224,6 +257,14 @@ float number(LowbitCode kind, std::int8_t code, int zero) {
   const auto bits = static_cast<std::uint8_t>(code ^ 0x80);
   return kind == LowbitCode::E4m3 ? Float8E4M3FN::decode(bits)
                                   : Float8E5M2::decode(bits);
+}
+
+// code * scale + offset rounded once to a dtype.
+float sum_in(DType dtype, float code, float scale, float offset) {
+  if (dtype == DType::Float32) return std::fma(code, scale, offset);
+  const float odd = multiply_add_to_odd(code, scale, offset);
+  return dtype == DType::BFloat16 ? bfloat16_to_float(float_to_bfloat16(odd))
+                                  : float16_to_float(float_to_float16(odd));
 }
 
 std::int64_t scale_bytes(LowbitScale type) {
@@ -234,6 +275,27 @@ DType scale_dtype(LowbitScale type) {
   return type == LowbitScale::Bf16  ? DType::BFloat16
          : type == LowbitScale::F16 ? DType::Float16
                                     : DType::Float32;
+}
+
+// What stands beside the codes, and where it goes.
+struct Metadata {
+  const HostTensor& from;
+  std::int64_t bytes;  // of a value
+  HugePageBytes& to;
+};
+
+// The fields that the runtime layout has no place for.
+std::vector<HostTensor> kept_fields(const Encoding& encoding,
+                                    std::span<const ConstTensorView> fields) {
+  std::vector<HostTensor> out;
+  const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
+  if (compressed == nullptr) return out;
+  const CompressedFields at = compressed->field_indices();
+  const std::size_t first = at.shape != 0 ? at.shape : at.inputs;
+  for (std::size_t i = first; i < fields.size(); ++i) {
+    out.push_back(copied(fields[i]));
+  }
+  return out;
 }
 
 }  // namespace
@@ -247,7 +309,8 @@ std::int64_t LowbitWeight::most_bytes(const Encoding& encoding) {
   LowbitLayout layout;
   layout_of(encoding, layout);
   const std::int64_t scale = bit_width(encoding.fields()[1].dtype) / 8;
-  return layout.code_bytes() + layout.metadata_values() * (scale + 1) +
+  const std::int64_t zero = int4_parameters(encoding) ? scale : 1;
+  return layout.code_bytes() + layout.metadata_values() * (scale + zero) +
          layout.tiles() * kernels::kLowbitTile * 4;
 }
 
@@ -264,21 +327,18 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
   Grid grid = grid_of(*encoding_, layout_, fields);
   // A file may hold codes that its width does not have.
   if (!fit(grid.codes, layout_.bits)) layout_.bits = 8;
-  if (const auto* compressed =
-          dynamic_cast<const CompressedEncoding*>(encoding_.get());
-      compressed != nullptr) {
-    const CompressedFields at = compressed->field_indices();
-    const std::size_t first = at.shape != 0 ? at.shape : at.inputs;
-    for (std::size_t i = first; i < fields.size(); ++i) {
-      kept_fields_.push_back(copied(fields[i]));
-    }
-  }
-  const auto [scale, type] = narrowest(std::move(grid.scale));
+  kept_fields_ = kept_fields(*encoding_, fields);
+  const bool offsets = grid.offset.numel() != 0 && !all_bits_zero(grid.offset);
+  const LowbitScale type = make_narrow(grid.scale, grid.offset);
   const bool zeros = grid.zero.numel() != 0 && !all_zero(grid.zero);
-  const auto values = static_cast<std::size_t>(layout_.metadata_values());
+  std::vector<Metadata> metadata = {{grid.scale, scale_bytes(type), scales_}};
+  if (offsets) metadata.push_back({grid.offset, scale_bytes(type), offsets_});
+  if (zeros) metadata.push_back({grid.zero, 1, zeros_});
+  for (const Metadata& each : metadata) {
+    each.to = HugePageBytes(
+        static_cast<std::size_t>(layout_.metadata_values() * each.bytes));
+  }
   codes_ = HugePageBytes(static_cast<std::size_t>(layout_.code_bytes()));
-  scales_ = HugePageBytes(values * static_cast<std::size_t>(scale_bytes(type)));
-  if (zeros) zeros_ = HugePageBytes(values);
   sums_ = HugePageBytes(static_cast<std::size_t>(layout_.tiles()) *
                         kernels::kLowbitTile * sizeof(float));
   view_ = {layout_.bits,
@@ -290,17 +350,16 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
            scales_.data(),
            zeros ? zeros_.as<std::int8_t>() : nullptr,
            sums_.as<float>(),
-           code_of(*encoding_)};
+           code_of(*encoding_),
+           offsets ? offsets_.data() : nullptr};
   parallel(layout_.tiles(), [&](std::int64_t begin, std::int64_t end) {
     const auto* codes = grid.codes.as<std::int8_t>();
     const auto* zero = zeros ? grid.zero.as<std::int8_t>() : nullptr;
     kernels::pack_lowbit(
         layout_, codes, zero, begin, end, codes_.as<std::uint8_t>());
-    kernels::pack_lowbit_metadata(
-        layout_, scale.data(), scale_bytes(type), begin, end, scales_.data());
-    if (zeros) {
+    for (const Metadata& each : metadata) {
       kernels::pack_lowbit_metadata(
-          layout_, grid.zero.data(), 1, begin, end, zeros_.data());
+          layout_, each.from.data(), each.bytes, begin, end, each.to.data());
     }
     if (view_.code != LowbitCode::Integer) return;
     kernels::lowbit_sums(layout_, codes, view_, begin, end, sums_.as<float>());
@@ -308,9 +367,10 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
 }
 
 std::int64_t LowbitWeight::bytes() const {
+  const std::int64_t scale = scale_bytes(view_.scale_type);
   return layout_.code_bytes() +
-         layout_.metadata_values() *
-             (scale_bytes(view_.scale_type) + (view_.zeros != nullptr ? 1 : 0));
+         layout_.metadata_values() * (scale + (view_.zeros != nullptr ? 1 : 0) +
+                                      (view_.offsets != nullptr ? scale : 0));
 }
 
 std::vector<HostTensor> LowbitWeight::fields() const {
@@ -318,9 +378,26 @@ std::vector<HostTensor> LowbitWeight::fields() const {
   grid.back() = layout_.groups();
   HostTensor codes(DType::Int8, encoding_->shape());
   kernels::unpack_lowbit(layout_, view_.codes, codes.as<std::int8_t>());
-  HostTensor scale(scale_dtype(view_.scale_type), grid);
-  kernels::unpack_lowbit_metadata(
-      layout_, view_.scales, scale_bytes(view_.scale_type), scale.data());
+  const std::vector<FieldLayout> layouts = encoding_->fields();
+  const DType stored = layouts[1].dtype;
+  const auto floats = [&](const void* packed) {
+    HostTensor out(scale_dtype(view_.scale_type), grid);
+    std::memset(out.data(), 0, out.view().bytes().size());
+    if (packed != nullptr) {
+      kernels::unpack_lowbit_metadata(
+          layout_, packed, scale_bytes(view_.scale_type), out.data());
+    }
+    return stored == out.dtype() ? std::move(out)
+                                 : converted(out.view(), stored);
+  };
+  HostTensor scale = floats(view_.scales);
+  if (int4_parameters(*encoding_)) {
+    std::vector<HostTensor> out;
+    out.push_back(int4_qdata(codes.view()));
+    out.push_back(int4_exchanged(scale.view()));
+    out.push_back(int4_exchanged(floats(view_.offsets).view()));
+    return out;
+  }
   HostTensor zero(DType::Int8, grid);
   std::memset(zero.data(), 0, static_cast<std::size_t>(zero.numel()));
   if (view_.zeros != nullptr) {
@@ -328,9 +405,6 @@ std::vector<HostTensor> LowbitWeight::fields() const {
   }
   const auto* compressed =
       dynamic_cast<const CompressedEncoding*>(encoding_.get());
-  const std::vector<FieldLayout> layouts = encoding_->fields();
-  const DType stored = layouts[1].dtype;
-  if (stored != scale.dtype()) scale = converted(scale.view(), stored);
   if (view_.code != LowbitCode::Integer) {
     codes = with_flipped_signs(codes, layouts[0].dtype);
     scale = first_rows(scale, rows_of_scale(*encoding_), layouts[1].shape);
@@ -361,10 +435,17 @@ void LowbitWeight::decode_row(std::int64_t row, float* values) const {
     const int zero = view_.zeros == nullptr ? 0 : view_.zeros[at];
     const float scale =
         kernels::lowbit_scale(view_.scale_type, view_.scales, at);
+    const float offset =
+        view_.offsets == nullptr
+            ? 0.0f
+            : kernels::lowbit_scale(view_.scale_type, view_.offsets, at);
     const std::int64_t end = (g + 1) * layout_.group;
     for (std::int64_t k = g * layout_.group; k < end; ++k) {
       const std::int8_t code = codes[static_cast<std::size_t>(k)];
-      values[k] = number(view_.code, code, zero) * scale;
+      const float value = number(view_.code, code, zero);
+      values[k] = view_.offsets == nullptr
+                      ? value * scale
+                      : sum_in(encoding_->dtype(), value, scale, offset);
     }
   }
 }

@@ -16,8 +16,9 @@ namespace mantissa {
 
 /// A quantized weight [N, K] in the runtime layout of linear_lowbit
 /// (kernels/lowbit_layout.h), in place of its fields: b bits a code, scales of
-/// 16 bits where that is exact, zero points where one is not 0. Float8 codes
-/// have a scale of each row, whatever rows shared it.
+/// 16 bits where that is exact, zero points where one is not 0, float zero
+/// points beside the scales as their offsets. Float8 codes have a scale of each
+/// row, whatever rows shared it.
 class LowbitWeight {
  public:
   /// run(begin, end) for parts of [0, count), from several threads if it likes.
@@ -44,7 +45,8 @@ class LowbitWeight {
   /// The stored fields, bit for bit but for unused bits of packed words, which
   /// are 0.
   std::vector<HostTensor> fields() const;
-  /// The K values of row `row`, (code - zero point) * scale in float32.
+  /// The K values of row `row`: (code - zero point) * scale in float32, or code
+  /// * scale + offset rounded once to the encoding's dtype.
   void decode_row(std::int64_t row, float* values) const;
 
  private:
@@ -53,6 +55,7 @@ class LowbitWeight {
   HugePageBytes codes_;
   HugePageBytes scales_;
   HugePageBytes zeros_;
+  HugePageBytes offsets_;
   HugePageBytes sums_;
   // Of compressed-tensors, as stored: weight_shape, static input scales.
   std::vector<HostTensor> kept_fields_;

@@ -26,11 +26,12 @@ struct PackedWeight {
 /// reach the input through the decoded weight. The stored fields come back bit
 /// for bit wherever they are asked for (fields_of(), to(device), slices,
 /// save_checkpoint()). Weights of formats without integer or float8 codes,
-/// float zero points, float8 activations, groups that are no power of two from
-/// 32 on, or experts whose rows are no multiple of 16 stay as they are, with
-/// the reason in the result; so do, with Int8Compute::Float, experts and
-/// weights whose config names int8 activations. load_checkpoint() into a packed
-/// module leaves it unpacked. Int8Compute::None changes nothing.
+/// float zero points but those of Int4Tensor, float8 activations, an
+/// act_pre_scale of an Int4Tensor, groups that are no power of two from 32 on,
+/// or experts whose rows are no multiple of 16 stay as they are, with the
+/// reason in the result; so do, with Int8Compute::Float, experts and weights
+/// whose config names int8 activations. load_checkpoint() into a packed module
+/// leaves it unpacked. Int8Compute::None changes nothing.
 MANTISSA_API std::vector<PackedWeight> pack_lowbit_(torch::nn::Module& module,
                                                     Int8Compute compute);
 

@@ -1,10 +1,12 @@
 #include "torch/models/decode_step.h"
 
+#include <memory>
 #include <vector>
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <mantissa/formats/int4_tensor.h>
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/torch/lowbit.h>
 #include <mantissa/torch/quantized_tensor.h>
@@ -35,8 +37,24 @@ class DecodeStepTest : public ::testing::Test {
     return config;
   }
 
+  enum class Weights { Intx, Int4Tensor };
+
+  static std::shared_ptr<const Encoding> encoding(const Shape& shape,
+                                                  Weights weights) {
+    if (weights == Weights::Int4Tensor) {
+      return make_int4_encoding(shape, DType::Float32, {.group_size = 32});
+    }
+    return make_intx_encoding(shape,
+                              DType::Float32,
+                              {.target_dtype = DType::Int4,
+                               .granularity = PerGroup{32},
+                               .mapping_type = MappingType::Asymmetric});
+  }
+
   // Random values; weights of linears int4 in groups of 32, packed.
-  static void fill(torch::nn::Module& module, Int8Compute compute) {
+  static void fill(torch::nn::Module& module,
+                   Int8Compute compute,
+                   Weights weights = Weights::Intx) {
     torch::manual_seed(11);
     for (const Parameter& parameter : parameters_of(module)) {
       const auto sizes = parameter.tensor.sizes();
@@ -44,13 +62,7 @@ class DecodeStepTest : public ::testing::Test {
       if (sizes.size() == 1) value = value + 1;
       if (parameter.places.front().kind() == WeightKind::Linear ||
           sizes.size() == 3) {
-        value = to_quantized_tensor(
-            value,
-            make_intx_encoding(sizes.vec(),
-                               DType::Float32,
-                               {.target_dtype = DType::Int4,
-                                .granularity = PerGroup{32},
-                                .mapping_type = MappingType::Asymmetric}));
+        value = to_quantized_tensor(value, encoding(sizes.vec(), weights));
       }
       for (const ParameterPlace& place : parameter.places) place.put(value);
     }
@@ -62,12 +74,13 @@ class DecodeStepTest : public ::testing::Test {
   static void compare(const DecoderConfig& config,
                       Int8Compute compute = Int8Compute::Group32,
                       c10::ScalarType type = at::kFloat,
-                      std::int64_t prompt = 21) {
+                      std::int64_t prompt = 21,
+                      Weights weights = Weights::Intx) {
     const c10::InferenceMode inference;
     const double bound =
         !takes_int8(compute) && type == at::kFloat ? 1e-5 : kFlips;
     DecoderStack stack(config, at::kFloat);
-    fill(stack, compute);
+    fill(stack, compute, weights);
     KvCache ours(config, 1, prompt + 10, at::TensorOptions(type));
     stack.forward(torch::randint(0, 50, {1, prompt}), &ours, 0);
     const KvCache theirs = copy(config, ours);
@@ -110,6 +123,12 @@ class DecodeStepTest : public ::testing::Test {
 };
 
 TEST_F(DecodeStepTest, IsTheModulesWay) { compare(small()); }
+
+TEST_F(DecodeStepTest, WithFloatZeroPoints) {
+  for (const auto compute : {Int8Compute::Group32, Int8Compute::Token}) {
+    compare(small(), compute, at::kFloat, 21, Weights::Int4Tensor);
+  }
+}
 
 TEST_F(DecodeStepTest, WithNormsOfHeadsBiasesAndWindows) {
   DecoderConfig config = small();

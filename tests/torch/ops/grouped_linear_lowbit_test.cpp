@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <mantissa/formats/int4_tensor.h>
 #include <mantissa/formats/int8_tensor.h>
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/torch/quantized_tensor.h>
@@ -36,6 +37,8 @@ std::vector<at::Tensor> experts() {
                                                   .mapping_type = mapping})));
     }
   }
+  out.push_back(to_quantized_tensor(
+      values, make_int4_encoding(shape, DType::Float32, {.group_size = 32})));
   out.push_back(to_quantized_tensor(
       values, make_int8_encoding(shape, DType::Float32, {})));
   return out;

@@ -12,8 +12,10 @@
 #include <mantissa/formats/int4_tensor.h>
 #include <mantissa/formats/int8_tensor.h>
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
+#include <mantissa/formats/registry.h>
 #include <mantissa/torch/quantized_tensor.h>
 
+#include "formats/lowbit_weight.h"
 #include "torch/models/linear_layers.h"
 #include "torch/quantize/module_parameters.h"
 
@@ -63,6 +65,10 @@ std::vector<NamedEncoding> encodings(DType dtype) {
       }
     }
   }
+  for (const std::int64_t group : {32, 64, 192}) {
+    out.push_back({"Int4Tensor" + std::to_string(group),
+                   make_int4_encoding(shape, dtype, {.group_size = group})});
+  }
   out.push_back({"Int8Tensor", make_int8_encoding(shape, dtype, {})});
   return out;
 }
@@ -108,12 +114,33 @@ std::vector<NamedEncoding> all_encodings(DType dtype) {
   return out;
 }
 
-// The scale of every element.
-at::Tensor scales_of(const at::Tensor& w) {
-  at::Tensor scale = fields_of(w)[1].to(at::kDouble);
+bool has_offsets(const at::Tensor& w) {
+  const auto fields = fields_of(w);
+  return fields.size() > 2 && fields[2].dim() == 2 &&
+         fields[2].is_floating_point();
+}
+
+// The scale of every element, or another field that lies as it does.
+at::Tensor scales_of(const at::Tensor& w, std::size_t field = 1) {
+  at::Tensor scale = fields_of(w)[field].to(at::kDouble);
+  // Int4Tensor has groups as rows.
+  if (has_offsets(w)) scale = scale.t();
   scale = scale.reshape({-1, scale.dim() == 1 ? 1 : scale.size(-1)});
   return scale.repeat_interleave(w.size(0) / scale.size(0), 0)
       .repeat_interleave(w.size(1) / scale.size(1), 1);
+}
+
+// An Int4Tensor as a file may hold it.
+at::Tensor with_act_pre_scale(const at::Tensor& w) {
+  const auto encoding = make_int4_encoding(
+      {w.size(0), w.size(1)}, DType::Float32, {.group_size = 32});
+  std::vector<FieldLayout> layouts = encoding->fields();
+  layouts.push_back({"act_pre_scale", DType::Float32, {w.size(1)}});
+  auto fields = fields_of(w);
+  fields.push_back(torch::ones({w.size(1)}));
+  return make_quantized_tensor(
+      find_format("Int4Tensor")->parse(encoding->attributes_json(), layouts),
+      fields);
 }
 
 std::shared_ptr<torch::nn::LinearImpl> linear_of(const at::Tensor& weight) {
@@ -139,6 +166,7 @@ TEST(PackLowbitTest, StoredFieldsComeBackBitForBit) {
       const auto report = pack_lowbit_(*linear, Int8Compute::Group32);
       ASSERT_EQ(report.size(), 1u) << each.name;
       ASSERT_EQ(report[0].refusal, "") << each.name;
+      EXPECT_LE(report[0].bytes, LowbitWeight::most_bytes(*each.encoding));
       const at::Tensor packed = linear->weight;
       EXPECT_THAT(describe(packed), HasSubstr("packed"));
       const auto before = fields_of(w);
@@ -220,7 +248,9 @@ TEST(PackLowbitTest, FloatProductsAreThoseOfTheValues) {
     const at::Tensor w =
         to_quantized_tensor(torch::randn({48, 192}), each.encoding);
     const at::Tensor values = mantissa::dequantize(w).to(at::kDouble);
-    const at::Tensor scales = scales_of(w).abs();
+    // What 3 * 256 more codes amount to, and the offset.
+    at::Tensor shifts = scales_of(w).abs() * (3 * 256);
+    if (has_offsets(w)) shifts = shifts + scales_of(w, 2).abs();
     const auto linear = linear_of(w);
     ASSERT_EQ(pack_lowbit_(*linear, Int8Compute::Float)[0].refusal, "");
     for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
@@ -231,7 +261,7 @@ TEST(PackLowbitTest, FloatProductsAreThoseOfTheValues) {
         const at::Tensor expected = wide.mm(values.t()) + bias;
         at::Tensor terms = wide.abs().mm(values.abs().t()) + bias.abs();
         if (dtype == at::kBFloat16) {
-          terms = terms + wide.abs().mm(scales.t()) * (3 * 256);
+          terms = terms + wide.abs().mm(shifts.t());
         }
         const double out = dtype == at::kFloat  ? 0.0
                            : dtype == at::kHalf ? 0x1p-11
@@ -244,6 +274,34 @@ TEST(PackLowbitTest, FloatProductsAreThoseOfTheValues) {
             ((y.to(at::kDouble) - expected).abs() <= bound).all().item<bool>())
             << each.name << " m " << m << " dtype " << dtype;
       }
+    }
+  }
+}
+
+// The products with a unit matrix are the values, to the bit of the rounding.
+TEST(PackLowbitTest, OffsetsGiveTheValuesThatTheFormatDecodes) {
+  torch::manual_seed(12);
+  for (const auto& [dtype, ours] : {std::pair{at::kFloat, DType::Float32},
+                                    std::pair{at::kBFloat16, DType::BFloat16},
+                                    std::pair{at::kHalf, DType::Float16}}) {
+    for (const std::int64_t group : {32, 64, 192}) {
+      // Some groups with a zero point that is small beside the scale.
+      at::Tensor values = torch::randn({480, 192});
+      values.narrow(0, 0, 200).clamp_(-8.0 / 15, 7.0 / 15);
+      const at::Tensor w = to_quantized_tensor(
+          values.to(dtype),
+          make_int4_encoding({480, 192}, ours, {.group_size = group}));
+      const auto linear = linear_of(w.to(at::kFloat));
+      torch::nn::init::zeros_(linear->bias);
+      ASSERT_EQ(pack_lowbit_(*linear, Int8Compute::Float)[0].refusal, "");
+      const at::Tensor unit = torch::eye(192);
+      const at::Tensor decoded = mantissa::dequantize(w).to(at::kFloat);
+      EXPECT_TRUE(torch::equal(linear->forward(unit), decoded.t()));
+      EXPECT_TRUE(torch::equal(linear->forward(unit.narrow(0, 7, 1)),
+                               decoded.narrow(1, 7, 1).t()));
+      const at::Tensor rows = torch::arange(480);
+      EXPECT_TRUE(
+          torch::equal(torch::embedding(linear->weight, rows), decoded));
     }
   }
 }
@@ -342,31 +400,33 @@ TEST(PackLowbitTest, GradientsReachTheInput) {
       x.grad(), torch::ones({3, 48}).mm(mantissa::dequantize(w)), 1e-5, 1e-5));
 }
 
+// Why the weight of a linear stays as it is, or "".
+std::string reason(const at::Tensor& w,
+                   Int8Compute compute = Int8Compute::Group32) {
+  const auto linear = linear_of(w);
+  const auto report = pack_lowbit_(*linear, compute);
+  return report.empty() ? "nothing quantized" : report[0].refusal;
+}
+
 TEST(PackLowbitTest, ReasonsForWhatStays) {
-  const auto refusal = [](const at::Tensor& w,
-                          Int8Compute compute = Int8Compute::Group32) {
-    const auto linear = linear_of(w);
-    const auto report = pack_lowbit_(*linear, compute);
-    return report.empty() ? "nothing quantized" : report[0].refusal;
-  };
   const Shape shape = {48, 192};
   const at::Tensor plain = torch::randn({48, 192});
-  EXPECT_EQ(refusal(plain), "nothing quantized");
-  EXPECT_THAT(refusal(to_quantized_tensor(
+  EXPECT_EQ(reason(plain), "nothing quantized");
+  EXPECT_THAT(reason(to_quantized_tensor(
                   plain,
                   make_intx_encoding(shape,
                                      DType::Float32,
                                      {.target_dtype = DType::Int4,
                                       .granularity = PerGroup{48}}))),
               HasSubstr("group_size must be 32, 64"));
-  EXPECT_THAT(refusal(to_quantized_tensor(
+  EXPECT_THAT(reason(to_quantized_tensor(
                   plain,
                   make_int8_encoding(
                       shape,
                       DType::Float32,
                       {.act_quant_kwargs = QuantizeTensorToInt8Kwargs{}}))),
               HasSubstr("int8 activations"));
-  EXPECT_THAT(refusal(to_quantized_tensor(
+  EXPECT_THAT(reason(to_quantized_tensor(
                   plain,
                   make_int8_encoding(
                       shape, DType::Float32, {.granularity = PerTensor{}}))),
@@ -378,10 +438,10 @@ TEST(PackLowbitTest, ReasonsForWhatStays) {
                          {.target_dtype = DType::Int4,
                           .granularity = PerGroup{32},
                           .activation_quantization = "int8_asym_per_token"}));
-  EXPECT_EQ(refusal(dynamic), "");
-  EXPECT_EQ(refusal(dynamic, Int8Compute::Float),
+  EXPECT_EQ(reason(dynamic), "");
+  EXPECT_EQ(reason(dynamic, Int8Compute::Float),
             "its config names int8 activations");
-  EXPECT_EQ(refusal(to_quantized_tensor(
+  EXPECT_EQ(reason(to_quantized_tensor(
                 plain,
                 make_float8_encoding(
                     shape,
@@ -389,11 +449,33 @@ TEST(PackLowbitTest, ReasonsForWhatStays) {
                     {.act_quant_kwargs = QuantizeTensorToFloat8Kwargs{}}))),
             "its config names float8 activations");
   EXPECT_EQ(
-      refusal(to_quantized_tensor(
+      reason(to_quantized_tensor(
           plain,
           make_float8_encoding(
               shape, DType::Float32, {.float8_dtype = DType::Float8E4M3FNUZ}))),
       "its float8 dtype is not float8_e4m3fn or float8_e5m2");
+}
+
+TEST(PackLowbitTest, ReasonsForInt4TensorsThatStay) {
+  const Shape shape = {48, 192};
+  const at::Tensor plain = torch::randn({48, 192});
+  EXPECT_EQ(reason(to_quantized_tensor(
+                plain,
+                make_int4_encoding(shape,
+                                   DType::Float32,
+                                   {.group_size = 32,
+                                    .activation_dtype = DType::Float8E4M3FN}))),
+            "its config names float8 activations");
+  EXPECT_THAT(
+      reason(to_quantized_tensor(
+          plain,
+          make_int4_encoding(shape, DType::Float32, {.group_size = 24}))),
+      HasSubstr("group_size must be 32, 64"));
+  EXPECT_EQ(
+      reason(with_act_pre_scale(to_quantized_tensor(
+          plain,
+          make_int4_encoding(shape, DType::Float32, {.group_size = 32})))),
+      "it holds an act_pre_scale for activations");
 }
 
 // int8 activations do not multiply them: floats do, whatever is asked for.
