@@ -19,8 +19,13 @@ struct ConfigsOptions {
 };
 
 std::string configs_json() {
-  nlohmann::ordered_json out = {{"schema_version", 1},
-                                {"configs", nlohmann::json::array()}};
+  nlohmann::ordered_json out = {
+      {"schema_version", 1},
+      {"configs", nlohmann::json::array()},
+      {"perplexity_of", kPerplexityText},
+      {"perplexity_by", kPerplexityModel},
+      {"perplexity_compute_dtype", kPerplexityCompute},
+      {"unquantized_perplexity", kUnquantizedPerplexity}};
   for (const ConfigInfo& info : configs()) {
     nlohmann::ordered_json row = {
         {"type", info.type},
@@ -32,6 +37,7 @@ std::string configs_json() {
     if (const MeasuredQuality* measured = find_measured(info.short_name)) {
       row["bits_per_weight"] = measured->bits_per_weight;
       row["sqnr_db"] = measured->sqnr_db;
+      row["perplexity"] = measured->perplexity;
       row["measured_as"] = measured->words;
       if (!measured->on.empty()) row["measured_on"] = measured->on;
     }
@@ -43,10 +49,13 @@ std::string configs_json() {
 std::string entry_of(const ConfigInfo& info) {
   std::string out(info.short_name);
   if (const MeasuredQuality* measured = find_measured(info.short_name)) {
-    out += fmt::format(": {:.2f} bits a weight, SQNR {:.1f} dB as {}",
-                       measured->bits_per_weight,
-                       measured->sqnr_db,
-                       measured->words);
+    out += fmt::format(
+        ": {:.2f} bits a weight, SQNR {:.1f} dB, perplexity "
+        "{:.2f} as {}",
+        measured->bits_per_weight,
+        measured->sqnr_db,
+        measured->perplexity,
+        measured->words);
     if (!measured->on.empty()) out += fmt::format(" on {}", measured->on);
   }
   if (info.availability == Availability::Later) {
@@ -72,9 +81,14 @@ std::string configs_text(const ConfigsOptions& options) {
   out += fmt::format(
       "Set fields as NAME:field=value,field=value; torchao's names and "
       "defaults.\nBits and median SQNR: the quantized weights of {}.\n"
+      "Perplexity: {}, {}, computed in {}; {:.2f} unquantized.\n"
       "In place of a config, --target-size chooses the bits of each weight; "
-      "perplexity by size: docs/benchmarks/quality.md.\n",
-      kMeasuredModel);
+      "perplexity and divergence by size: docs/benchmarks/quality.md.\n",
+      kMeasuredModel,
+      kPerplexityText,
+      kPerplexityModel,
+      kPerplexityCompute,
+      kUnquantizedPerplexity);
   if (!options.all) out += "Read and written, not yet made: " + later + "\n";
   return out;
 }

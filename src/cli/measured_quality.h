@@ -6,17 +6,28 @@
 namespace mantissa::cli {
 
 /// Bits and quality of a config on the demo model, as `mantissa quantize` and
-/// `mantissa diff` measure them (tests/cli/measured_quality_test.cpp does).
+/// `mantissa diff` measure them (tests/cli/measured_quality_test.cpp does), and
+/// its perplexity, which docs/benchmarks/quality.md shows too.
 struct MeasuredQuality {
   std::string_view short_name;
   std::string_view words;  ///< what stood after -c
   double bits_per_weight;  ///< stored bits of a quantized weight, qparams too
   double sqnr_db;          ///< median over the quantized tensors
+  double perplexity;       ///< of kPerplexityText by kPerplexityModel
   std::string_view on{};   ///< which tensors fit, where not all of them do
 };
 
 inline constexpr std::string_view kMeasuredModel =
     "SmolLM2-135M-Instruct (bfloat16, from its Q4_1 GGUF)";
+
+/// Of what the perplexities are, and by which model: its weights lie on no
+/// 4-bit grid, which the Q4_1 file that it was made from would favour.
+inline constexpr std::string_view kPerplexityText =
+    "40 windows of 512 tokens of wikitext-2";
+inline constexpr std::string_view kPerplexityModel =
+    "SmolLM2-135M-Instruct with its channels permuted";
+inline constexpr std::string_view kPerplexityCompute = "int8-g32";
+inline constexpr double kUnquantizedPerplexity = 18.970;
 
 /// All rows.
 std::span<const MeasuredQuality> measured_quality();

@@ -1,14 +1,19 @@
-// Takes the figures of `mantissa configs` again, on the real model.
+// Takes the figures of `mantissa configs` again, on the real model;
+// perplexities must be those of the page that says how they were measured.
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <map>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "support/run_tool.h"
@@ -42,6 +47,70 @@ double median_sqnr(const Json& plan, const Json& diff) {
   const std::size_t half = values.size() / 2;
   return values.size() % 2 == 1 ? values[half]
                                 : (values[half - 1] + values[half]) / 2;
+}
+
+std::string trimmed(const std::string& cell) {
+  const std::size_t begin = cell.find_first_not_of(' ');
+  if (begin == std::string::npos) return "";
+  return cell.substr(begin, cell.find_last_not_of(' ') + 1 - begin);
+}
+
+std::vector<std::string> cells_of(const std::string& line) {
+  std::vector<std::string> out;
+  std::istringstream words(line);
+  for (std::string cell; std::getline(words, cell, '|');) {
+    out.push_back(trimmed(cell));
+  }
+  return out;
+}
+
+// Column by name of each row of the page's table, by what is in its first.
+std::map<std::string, std::map<std::string, std::string>> page_rows() {
+  std::ifstream page(MANTISSA_QUALITY_PAGE);
+  std::map<std::string, std::map<std::string, std::string>> out;
+  std::vector<std::string> heads;
+  for (std::string line; std::getline(page, line);) {
+    if (!line.starts_with("|")) continue;
+    const std::vector<std::string> cells = cells_of(line);
+    if (heads.empty()) heads = cells;
+    for (std::size_t i = 0; i < std::min(heads.size(), cells.size()); ++i) {
+      out[cells[1]][heads[i]] = cells[i];
+    }
+  }
+  return out;
+}
+
+TEST(MeasuredQualityTest, PerplexitiesAreThoseOfThePage) {
+  auto page = page_rows();
+  const Json listed = run_json({"configs"});
+  std::size_t rows = 0;
+  for (const Json& row : listed.at("configs")) {
+    if (!row.contains("measured_as")) continue;
+    const auto words = row["measured_as"].get<std::string>();
+    SCOPED_TRACE(words);
+    std::string name = "`" + words + "`";
+    if (row.contains("measured_on")) name += ", the 30 down projections";
+    EXPECT_EQ(page[name]["perplexity"],
+              fmt::format("{:.3f}", row.at("perplexity").get<double>()));
+    EXPECT_EQ(page[name]["bits a weight"],
+              fmt::format("{:.2f}", row.at("bits_per_weight").get<double>()));
+    ++rows;
+  }
+  EXPECT_EQ(rows, 9u);
+  EXPECT_EQ(
+      page["unquantized, bf16"]["perplexity"],
+      fmt::format("{:.3f}", listed.at("unquantized_perplexity").get<double>()));
+}
+
+TEST(MeasuredQualityTest, PerplexitiesAreShownWithWhatTheyAreOf) {
+  const auto text = run_tool({"configs"});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_NE(text.out.find("perplexity 19.06 as int8_weight_only\n"),
+            std::string::npos)
+      << text.out;
+  EXPECT_NE(text.out.find("40 windows of 512 tokens of wikitext-2"),
+            std::string::npos);
+  EXPECT_NE(text.out.find("18.97 unquantized"), std::string::npos);
 }
 
 TEST(MeasuredQualityTest, TheTableIsWhatTheToolMeasures) {
