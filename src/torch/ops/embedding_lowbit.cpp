@@ -29,6 +29,17 @@ void check_indices(const at::Tensor& indices, std::int64_t rows) {
   }
 }
 
+// Values with offsets are rounded as their format does.
+void decode_rows(const LowbitWeight& weight,
+                 const kernels::EmbeddingLowbitArgs& args,
+                 float* out,
+                 std::int64_t begin,
+                 std::int64_t end) {
+  for (std::int64_t i = begin; i < end; ++i) {
+    weight.decode_row(kernels::embedding_row(args, i), out + i * args.columns);
+  }
+}
+
 }  // namespace
 
 at::Tensor embedding_lowbit(const LowbitWeight& weight,
@@ -45,7 +56,9 @@ at::Tensor embedding_lowbit(const LowbitWeight& weight,
   }
   Shape sizes = indices.sizes().vec();
   sizes.push_back(k);
-  at::Tensor out = at::empty(sizes, at::TensorOptions(dtype));
+  const bool offsets = weight.view().offsets != nullptr;
+  at::Tensor out =
+      at::empty(sizes, at::TensorOptions(offsets ? at::kFloat : dtype));
   kernels::EmbeddingLowbitArgs args;
   args.w = weight.view();
   args.columns = k;
@@ -55,13 +68,15 @@ at::Tensor embedding_lowbit(const LowbitWeight& weight,
   args.out = out.mutable_data_ptr();
   const auto& kernel =
       kernels::select_embedding_lowbit({args.w.bits, args.type, args.w.code});
-  at::parallel_for(0,
-                   rows.numel(),
-                   std::max<std::int64_t>(1, kGrainValues / k),
-                   [&](std::int64_t begin, std::int64_t end) {
-                     kernel.run(args, begin, end);
-                   });
-  return out;
+  at::parallel_for(
+      0,
+      rows.numel(),
+      std::max<std::int64_t>(1, kGrainValues / k),
+      [&](std::int64_t begin, std::int64_t end) {
+        if (!offsets) return kernel.run(args, begin, end);
+        decode_rows(weight, args, out.mutable_data_ptr<float>(), begin, end);
+      });
+  return out.to(dtype);
 }
 
 }  // namespace mantissa
