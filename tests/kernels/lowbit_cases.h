@@ -88,8 +88,11 @@ class LowbitCaseWeight {
     return float8(codes_[static_cast<std::size_t>(j * case_.layout.k + k)]);
   }
   double value_at(std::int64_t j, std::int64_t k) const {
-    return number_at(j, k) * static_cast<double>(scale_at(j, k)) +
-           static_cast<double>(offset_at(j, k));
+    const double value = number_at(j, k) * static_cast<double>(scale_at(j, k));
+    // -0 stays that.
+    return case_.offsets == LowbitOffsets::None
+               ? value
+               : value + static_cast<double>(offset_at(j, k));
   }
   /// The magnitudes of what value_at() adds.
   double magnitude_at(std::int64_t j, std::int64_t k) const {
