@@ -1,0 +1,244 @@
+#include "formats/lowbit_grid.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "formats/affine_encoding.h"
+#include "formats/compressed_tensor.h"
+#include "formats/fields.h"
+#include "formats/float8_tensor.h"
+#include "formats/int4_grid.h"
+#include "formats/int4_tensor.h"
+#include "formats/int4_tensor_encoder.h"
+
+namespace mantissa {
+namespace {
+
+using fields::copied;
+using kernels::LowbitCode;
+using kernels::LowbitLayout;
+
+int bits_of(const IntegerRange& range) {
+  return std::bit_width(static_cast<std::uint64_t>(-range.min));
+}
+
+// The layout of an affine weight, whose blocks are parts of one row.
+std::string affine_layout(const AffineEncoding& encoding, LowbitLayout& out) {
+  const AffineLayout& stored = encoding.layout();
+  if (stored.zero_point_dtype.value_or(DType::Int8) != DType::Int8) {
+    return "its zero points are not integers";
+  }
+  if (!stored.extra.empty()) return "it holds activation fields";
+  const Shape& block = stored.block_size;
+  if (std::any_of(block.begin(), block.end() - 1, [](std::int64_t extent) {
+        return extent != 1;
+      })) {
+    return "rows share a scale";
+  }
+  // Int8Tensor's codes may be narrower than its dtype says.
+  out.bits = encoding.format_name() == "Int8Tensor" ? 8 : bits_of(stored.range);
+  out.group = block.back();
+  return {};
+}
+
+std::string compressed_layout(const CompressedEncoding& encoding,
+                              LowbitLayout& out) {
+  const CompressedSpec& spec = encoding.spec();
+  if (encoding.shape().size() != 2) return "it is not a matrix";
+  if (!spec.floating && encoding.scale_rows() != 1) return "rows share a scale";
+  if (spec.layout != CodeLayout::Dense) return "its codes are padded";
+  out.bits = spec.num_bits;
+  out.group = encoding.scale_columns();
+  return {};
+}
+
+std::string float8_layout(const Float8Parameters& float8, LowbitLayout& out) {
+  if (float8.spec.act_quant_kwargs) {
+    return "its config names float8 activations";
+  }
+  if (float8.grid.shape.size() != 2) return "it is not a matrix";
+  const DType dtype = float8.spec.float8_dtype;
+  if (dtype != DType::Float8E4M3FN && dtype != DType::Float8E5M2) {
+    return "its float8 dtype is not float8_e4m3fn or float8_e5m2";
+  }
+  out.bits = 8;
+  out.group = float8.grid.run;
+  return {};
+}
+
+std::string int4_layout(const Int4Parameters& int4, LowbitLayout& out) {
+  if (int4.spec.activation_dtype != DType::BFloat16) {
+    return "its config names float8 activations";
+  }
+  if (int4.act_pre_scale) return "it holds an act_pre_scale for activations";
+  out.bits = 4;
+  out.group = int4.spec.group_size;
+  return {};
+}
+
+// Rows of a weight [N, K] that share a row of scales.
+std::int64_t rows_of_scale(const Encoding& encoding) {
+  if (const Float8Parameters* float8 = float8_parameters(encoding)) {
+    return float8->grid.block[0];
+  }
+  const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
+  return compressed == nullptr ? 1 : compressed->scale_rows();
+}
+
+// Codes of 8 bits, the sign bit of each flipped: float8 as int8 and back.
+HostTensor with_flipped_signs(const HostTensor& codes, DType dtype) {
+  HostTensor out(dtype, codes.shape());
+  const auto* from = reinterpret_cast<const std::uint8_t*>(codes.data());
+  auto* to = reinterpret_cast<std::uint8_t*>(out.data());
+  for (std::int64_t i = 0; i < codes.numel(); ++i) to[i] = from[i] ^ 0x80;
+  return out;
+}
+
+// Each row `each` times; and the first of each `each` rows.
+HostTensor repeated_rows(const HostTensor& rows,
+                         std::int64_t each,
+                         Shape shape) {
+  HostTensor out(rows.dtype(), std::move(shape));
+  const std::int64_t bytes = out.shape().back() * bit_width(out.dtype()) / 8;
+  for (std::int64_t i = 0; i < out.shape()[0]; ++i) {
+    std::memcpy(out.data() + i * bytes,
+                rows.data() + i / each * bytes,
+                static_cast<std::size_t>(bytes));
+  }
+  return out;
+}
+
+HostTensor first_rows(const HostTensor& rows, std::int64_t each, Shape shape) {
+  HostTensor out(rows.dtype(), std::move(shape));
+  const std::int64_t bytes = rows.shape().back() * bit_width(out.dtype()) / 8;
+  for (std::int64_t i = 0; i * each < rows.shape()[0]; ++i) {
+    std::memcpy(out.data() + i * bytes,
+                rows.data() + i * each * bytes,
+                static_cast<std::size_t>(bytes));
+  }
+  return out;
+}
+
+LowbitGrid float8_grid(const Encoding& encoding,
+                       const LowbitLayout& layout,
+                       std::span<const ConstTensorView> fields) {
+  const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
+  const HostTensor codes =
+      compressed == nullptr ? copied(fields[0]) : compressed->codes(fields);
+  // A row of scales for each row of codes.
+  return {with_flipped_signs(codes, DType::Int8),
+          repeated_rows(copied(fields[1]),
+                        rows_of_scale(encoding),
+                        {layout.n, layout.groups()}),
+          HostTensor()};
+}
+
+}  // namespace
+
+std::string lowbit_layout_of(const Encoding& encoding, LowbitLayout& out) {
+  const Shape& shape = encoding.shape();
+  if (shape.size() != 2 && shape.size() != 3) return "it is not a matrix";
+  if (shape.size() == 3 && shape[1] % kernels::kLowbitTile != 0) {
+    return "an expert's rows are no multiple of 16";
+  }
+  out.n = shape.size() == 3 ? shape[0] * shape[1] : shape[0];
+  out.k = shape.back();
+  std::string refusal = "its format has no integer or float8 codes with scales";
+  if (const auto* affine = dynamic_cast<const AffineEncoding*>(&encoding)) {
+    refusal = affine_layout(*affine, out);
+  } else if (const auto* compressed =
+                 dynamic_cast<const CompressedEncoding*>(&encoding)) {
+    refusal = compressed_layout(*compressed, out);
+  } else if (const Float8Parameters* float8 = float8_parameters(encoding)) {
+    refusal = float8_layout(*float8, out);
+  } else if (const auto int4 = int4_parameters(encoding)) {
+    refusal = int4_layout(*int4, out);
+  }
+  if (!refusal.empty()) return refusal;
+  if (out.k == 0) return "it has no columns";
+  const char* error = kernels::lowbit_layout_error(out);
+  return error == nullptr ? std::string() : std::string(error);
+}
+
+LowbitCode lowbit_code_of(const Encoding& encoding) {
+  if (const Float8Parameters* float8 = float8_parameters(encoding)) {
+    return float8->spec.float8_dtype == DType::Float8E5M2 ? LowbitCode::E5m2
+                                                          : LowbitCode::E4m3;
+  }
+  const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
+  return compressed != nullptr && compressed->spec().floating
+             ? LowbitCode::E4m3
+             : LowbitCode::Integer;
+}
+
+LowbitGrid lowbit_grid_of(const Encoding& encoding,
+                          const LowbitLayout& layout,
+                          std::span<const ConstTensorView> fields) {
+  if (lowbit_code_of(encoding) != LowbitCode::Integer) {
+    return float8_grid(encoding, layout, fields);
+  }
+  if (const auto* compressed =
+          dynamic_cast<const CompressedEncoding*>(&encoding)) {
+    return {compressed->codes(fields),
+            copied(fields[CompressedFields::kScale]),
+            compressed->spec().symmetric ? HostTensor()
+                                         : compressed->zero_points(fields)};
+  }
+  if (int4_parameters(encoding)) {
+    return {int4_codes(fields[kInt4Qdata]),
+            int4_exchanged(fields[kInt4Scale]),
+            HostTensor(),
+            int4_exchanged(fields[kInt4ZeroPoint])};
+  }
+  return {copied(fields[0]),
+          copied(fields[1]),
+          fields.size() > 2 ? copied(fields[2]) : HostTensor()};
+}
+
+std::vector<HostTensor> lowbit_kept_fields(
+    const Encoding& encoding, std::span<const ConstTensorView> fields) {
+  std::vector<HostTensor> out;
+  const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
+  if (compressed == nullptr) return out;
+  const CompressedFields at = compressed->field_indices();
+  const std::size_t first = at.shape != 0 ? at.shape : at.inputs;
+  for (std::size_t i = first; i < fields.size(); ++i) {
+    out.push_back(copied(fields[i]));
+  }
+  return out;
+}
+
+std::vector<HostTensor> lowbit_stored_fields(const Encoding& encoding,
+                                             LowbitGrid grid,
+                                             std::vector<HostTensor> kept) {
+  std::vector<HostTensor> out;
+  if (int4_parameters(encoding)) {
+    out.push_back(int4_qdata(grid.codes.view()));
+    out.push_back(int4_exchanged(grid.scale.view()));
+    out.push_back(int4_exchanged(grid.offset.view()));
+    return out;
+  }
+  const std::vector<FieldLayout> layouts = encoding.fields();
+  if (lowbit_code_of(encoding) != LowbitCode::Integer) {
+    grid.codes = with_flipped_signs(grid.codes, layouts[0].dtype);
+    grid.scale =
+        first_rows(grid.scale, rows_of_scale(encoding), layouts[1].shape);
+  }
+  if (const auto* compressed =
+          dynamic_cast<const CompressedEncoding*>(&encoding)) {
+    out = compressed->assemble(
+        grid.codes.view(), grid.scale.view(), grid.zero.view());
+    // What the runtime layout has no place for stands at the end.
+    std::ranges::move(kept,
+                      out.end() - static_cast<std::ptrdiff_t>(kept.size()));
+    return out;
+  }
+  out.push_back(std::move(grid.codes));
+  out.push_back(std::move(grid.scale));
+  if (layouts.size() > 2) out.push_back(std::move(grid.zero));
+  return out;
+}
+
+}  // namespace mantissa
