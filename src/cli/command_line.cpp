@@ -1,11 +1,14 @@
 #include "cli/command_line.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <new>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -13,6 +16,7 @@
 #include <mantissa/core/version.h>
 
 #include "checkpoint/plan.h"
+#include "cli/brackets.h"
 #include "cli/command_tree.h"
 #include "cli/invocation.h"
 #include "cli/signals.h"
@@ -41,7 +45,11 @@ int run_command_line(int argc,
     return exit_code(ErrorKind::Usage);
   }
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> words(argv + 1, argv + argc);
+    // Sentences may be in brackets.
+    if (words.front() == "embed") words = guarded(std::move(words));
+    std::ranges::reverse(words);  // as CLI11 wants them
+    app.parse(std::move(words));
   } catch (const CLI::Success& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {

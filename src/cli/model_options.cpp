@@ -9,6 +9,7 @@
 
 #include <mantissa/core/worker_pool.h>
 
+#include "cli/brackets.h"
 #include "cli/number_options.h"
 
 namespace mantissa::cli {
@@ -201,6 +202,9 @@ CLI::App& add_embed_words(CLI::App& app, EmbedOptions& options) {
       "such as [MASK], are tokens, and the model's default prompt goes before");
   command.add_option(
       "--file", options.file, "A text file with a sentence a line; -: stdin");
+  for (CLI::Option* option : command.get_options()) {
+    if (option->get_type_size() == 1) option->transform(unguarded);
+  }
   expect_integer(
       *command.add_option("--batch", options.batch, "Sentences in one pass")
            ->capture_default_str(),

@@ -43,6 +43,10 @@ void print_text(std::string_view text) { write_out(printable_lines(text)); }
 
 void print_json(std::string_view json) { write_out(json); }
 
+void print_note(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
 void print_error(std::string_view message) {
   const std::string one(message);
   print_errors({&one, 1});

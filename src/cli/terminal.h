@@ -19,6 +19,9 @@ void print_text(std::string_view text);
 /// JSON to stdout as it is.
 void print_json(std::string_view json);
 
+/// Text to stderr as it is, for people who watch; nothing depends on it.
+void print_note(std::string_view text);
+
 /// "mantissa: MESSAGE" to stderr as one line: a line feed in it is escaped too,
 /// so that no name from a file looks like a line of ours.
 void print_error(std::string_view message);

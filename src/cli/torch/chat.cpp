@@ -8,6 +8,7 @@
 
 #include "checkpoint/bounded_json.h"
 #include "cli/torch/model_text.h"
+#include "core/utf8.h"
 
 namespace mantissa::cli {
 namespace {
@@ -28,6 +29,10 @@ Chat::Chat(std::string_view chat_template,
 }
 
 void Chat::add(std::string_view role, std::string_view content) {
+  if (!is_utf8(content)) {
+    throw Error(ErrorKind::Input,
+                fmt::format("the {} message is not UTF-8", role));
+  }
   messages_.push_back({{"role", role}, {"content", content}});
 }
 

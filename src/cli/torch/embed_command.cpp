@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <span>
 
@@ -95,6 +96,13 @@ int run_embed(const EmbedOptions& options) {
   const float* values = vectors.const_data_ptr<float>();
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const std::span<const float> row(values + i * width, width);
+    if (!std::ranges::all_of(row, [](float v) { return std::isfinite(v); })) {
+      throw Error(ErrorKind::Input,
+                  fmt::format("embed: the vector of sentence {} is not finite: "
+                              "the model's weights hold NaN or infinity, or "
+                              "--compute-dtype is too narrow for it",
+                              i + 1));
+    }
     print_json(fmt::format("[{}]\n", fmt::join(row, ", ")));
   }
   return 0;

@@ -129,7 +129,7 @@ int run_eval(const EvalOptions& options) {
                    how,
                    beside ? &beside->config() : nullptr);
   catch_signals();
-  if (!options.quiet) fmt::print(stderr, "{}", weights_line(checkpoint));
+  if (!options.quiet) print_note(weights_line(checkpoint));
   const std::shared_ptr<Decoder> model = checkpoint.load();
   const std::shared_ptr<Decoder> reference = beside ? beside->load() : nullptr;
   keep_free_memory();
@@ -140,13 +140,13 @@ int run_eval(const EvalOptions& options) {
   how.progress = [&](std::int64_t done, std::int64_t all, double perplexity) {
     if (options.quiet || (done < all && seconds_since(shown) < 10)) return;
     shown = Clock::now();
-    fmt::print(stderr,
-               "[{}/{}] perplexity {:.4f}, {:.0f} s left\n",
-               done,
-               all,
-               perplexity,
-               seconds_since(start) * static_cast<double>(all - done) /
-                   static_cast<double>(done));
+    print_note(
+        fmt::format("[{}/{}] perplexity {:.4f}, {:.0f} s left\n",
+                    done,
+                    all,
+                    perplexity,
+                    seconds_since(start) * static_cast<double>(all - done) /
+                        static_cast<double>(done)));
   };
   const PerplexityResult result =
       perplexity(*model, tokens, how, reference.get());

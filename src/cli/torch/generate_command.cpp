@@ -112,7 +112,7 @@ class Session {
 
   void load() {
     if (!options_.quiet && !options_.json) {
-      fmt::print(stderr, "{}", weights_line(checkpoint_));
+      print_note(weights_line(checkpoint_));
     }
     model_ = checkpoint_.load();
     keep_free_memory();
@@ -187,8 +187,7 @@ class Session {
   }
 
   void print_speed() const {
-    fmt::print(
-        stderr,
+    print_note(fmt::format(
         "prompt {} tokens at {:.1f} tok/s, {} new at {:.1f} tok/s ({}), "
         "computed in {}; KV cache {:.1f} MB ({}) for {} positions, {} used\n",
         last_.prompt_tokens,
@@ -200,7 +199,7 @@ class Session {
         static_cast<double>(cache_->nbytes()) / 1e6,
         cache_name(cache_->dtype()),
         cache_->capacity(),
-        cache_->length());
+        cache_->length()));
   }
 
   const GenerateOptions& options_;
@@ -233,7 +232,7 @@ int run_prompt(const GenerateOptions& options, Session& session) {
   std::string prompt = options.prompt;
   if (prompt.empty()) {
     if (::isatty(STDIN_FILENO) == 1) {
-      fmt::print(stderr, "the prompt (Ctrl-D ends it):\n");
+      print_note("the prompt (Ctrl-D ends it):\n");
     }
     prompt = read_input("-");
   }
@@ -253,7 +252,7 @@ int run_dialogue(const GenerateOptions& options, Session& session, Chat& chat) {
   const bool terminal = ::isatty(STDIN_FILENO) == 1;
   std::string line;
   while (!interrupted()) {
-    if (terminal) fmt::print(stderr, "> ");
+    if (terminal) print_note("> ");
     release_signals();  // Ctrl-C while nothing runs ends the program
     if (!std::getline(std::cin, line)) break;
     catch_signals();

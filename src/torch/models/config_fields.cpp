@@ -92,6 +92,12 @@ double ConfigFields::number_or(const char* key, double fallback) const {
   return has(key) ? number(key) : fallback;
 }
 
+double ConfigFields::epsilon_or(const char* key, double fallback) const {
+  const double value = number_or(key, fallback);
+  if (!(value >= 0 && value <= 1)) refuse(key, "a number from 0 to 1");
+  return value;
+}
+
 bool ConfigFields::flag_or(const char* key, bool fallback) const {
   const Json* value = find(key);
   if (value == nullptr) return fallback;

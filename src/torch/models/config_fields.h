@@ -45,6 +45,8 @@ class ConfigFields {
   /// A finite number.
   double number(const char* key) const;
   double number_or(const char* key, double fallback) const;
+  /// What a norm adds under its root: 0 to 1.
+  double epsilon_or(const char* key, double fallback) const;
   bool flag_or(const char* key, bool fallback) const;
   std::string text_or(const char* key, const std::string& fallback) const;
   /// Non-negative integers; empty if absent.

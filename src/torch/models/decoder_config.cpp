@@ -138,7 +138,7 @@ double read_cap(const ConfigFields& fields, const char* key, double fallback) {
 void read_block(const ConfigFields& fields,
                 const DecoderFamily& family,
                 DecoderConfig& out) {
-  out.norm_eps = fields.number_or("rms_norm_eps", family.eps);
+  out.norm_eps = fields.epsilon_or("rms_norm_eps", family.eps);
   out.activation = read_activation(fields, family);
   out.one_plus_norm = family.gemma;
   out.feedforward_norms = family.feedforward_norms;

@@ -237,7 +237,7 @@ BertConfig read_bert_config(std::string_view config_json) {
   out.layers = fields.count("num_hidden_layers");
   out.positions = fields.count_or("max_position_embeddings", 512);
   out.types = fields.count_or("type_vocab_size", 2);
-  out.norm_eps = fields.number_or("layer_norm_eps", 1e-12);
+  out.norm_eps = fields.epsilon_or("layer_norm_eps", 1e-12);
   const std::string act = fields.text_or("hidden_act", "gelu");
   if (act != "gelu") {
     refuse(

@@ -329,6 +329,39 @@ TEST_F(RunModelTest, EmbedReadsStdin) {
   EXPECT_EQ(out.str(), run_tool({"embed", kMiniLm, "a cat", "a [MASK]"}).out);
 }
 
+// One sentence each, as in a file.
+TEST_F(RunModelTest, EmbedTakesSentencesInBrackets) {
+  const TempDir dir;
+  const std::vector<std::string> sentences = {
+      "[MASK]", "[a,b]", "[]", "[CLS] hi [SEP]", "[x"};
+  std::string lines;
+  for (const std::string& sentence : sentences) lines += sentence + "\n";
+  const std::string file = dir.write("lines.txt", lines).string();
+  std::vector<std::string> words = {"embed", kMiniLm, "--"};
+  words.insert(words.end(), sentences.begin(), sentences.end());
+  const ToolResult as_words = run_tool(words);
+  ASSERT_EQ(as_words.exit_code, 0) << as_words.err;
+  EXPECT_EQ(std::ranges::count(as_words.out, '\n'), 5);
+  EXPECT_EQ(as_words.out, run_tool({"embed", kMiniLm, "--file", file}).out);
+}
+
+// What is said beside the answer may have nowhere to go.
+TEST_F(RunModelTest, AnswersWhereStderrIsFull) {
+  const TempDir dir;
+  const std::string answer = (dir.path() / "answer").string();
+  for (const std::string& words :
+       {std::string("generate ") + kGguf + " --prompt hello --max-tokens 3",
+        std::string("eval ") + kGguf + " --text " + kText +
+            " --context 16 --windows 1"}) {
+    const std::string line = MANTISSA_TOOL " " + words;
+    for (const char* where : {" 2>/dev/full", " 2>&-"}) {
+      EXPECT_EQ(std::system((line + " >" + answer + where).c_str()), 0)
+          << line << where;
+      EXPECT_GT(fs::file_size(answer), 0U);
+    }
+  }
+}
+
 // A pipe that nobody writes into: the first Ctrl-C ends the program, which
 // timeout tells (124) from a kill later (137).
 TEST_F(RunModelTest, CtrlCEndsTheWaitForAPrompt) {
@@ -405,6 +438,9 @@ TEST_F(RunModelTest, RefusesWhatCannotWork) {
          2,
          "9999 are needed");
   expect({"embed", kMiniLm}, 2, "nothing to embed");
+  expect({"generate", kGguf, "--chat", "--prompt", "\xff\xfe"},
+         4,
+         "the user message is not UTF-8");
   expect({"embed", kGguf, "a"}, 2, "supported: BertModel");
 }
 

@@ -95,6 +95,10 @@ TEST(DecoderConfigTest, NamesTheMalformedKey) {
   EXPECT_THAT(malformed(config),
               HasSubstr("config.json: hidden_size: expected a positive "
                         "integer, got nothing"));
+  for (const double eps : {-1.0, 2.0, 1e300}) {
+    EXPECT_THAT(malformed(with(base("llama"), {{"rms_norm_eps", eps}})),
+                HasSubstr("rms_norm_eps: expected a number from 0 to 1, got"));
+  }
   EXPECT_THAT(malformed(with(base("llama"), {{"rms_norm_eps", "x"}})),
               HasSubstr("rms_norm_eps: expected a number, got \"x\""));
   EXPECT_THAT(malformed(with(base("llama"), {{"num_key_value_heads", 3}})),
