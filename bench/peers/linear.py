@@ -32,10 +32,11 @@ GROUPS = {
         ("torch", "quantize_dynamic"),
         ("torch", "Int8DynamicActivationInt8Weight"),
         ("torch", "Int8DynamicActivationInt8Weight compiled")],
-    "int8 sym grow xf32": [
+    "int8 sym grow xbf16": [
         ("torch", "Int8WeightOnly"), ("torch", "Int8WeightOnly compiled"),
-        ("torch", "_weight_int8pack_mm"), ("torch", "bfloat16"), ("torch", "float32")],
-    "int4 asym g32 xf32": [
+        ("torch", "_weight_int8pack_mm"), ("torch", "bfloat16")],
+    "int8 sym grow xf32": [("torch", "float32")],
+    "int4 asym g32 xbf16": [
         ("torch", "_weight_int4pack_mm_for_cpu g32"),
         ("torch", "IntxWeightOnly int4 g32")],
 }
