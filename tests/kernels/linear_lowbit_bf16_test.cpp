@@ -96,8 +96,7 @@ class Problem {
       y += x * value;
       bound += std::fabs(x) * weight_.magnitude_at(j, k);
       if (case_.code != LowbitCode::Integer) continue;
-      // At most: 128 for the magic, the same for zero point and middle.
-      bound += std::fabs(x * weight_.scale_at(j, k)) * 3 * 256;
+      bound += std::fabs(x * weight_.scale_at(j, k)) * shifted();
     }
     if (case_.bias) {
       y += bias_[static_cast<std::size_t>(j)];
@@ -116,6 +115,13 @@ class Problem {
   }
 
  private:
+  // The largest shifted code and shift together: 128 + u and 128 + the middle,
+  // 8 bits u - 127.5 and 0.5; and a zero point.
+  double shifted() const {
+    const double middle = 1 << (case_.bits - 1);
+    return case_.bits == 8 ? 2 * middle + 0.5 : 256 + 4 * middle;
+  }
+
   // The tiles in two parts, the first of them odd.
   void run(const LinearLowbitBf16Kernel& kernel,
            std::int64_t first,
