@@ -1,8 +1,9 @@
-// Attention of uint8 codes beside ATen's on the decoded values, in turns:
-// scaled_dot_product_attention in float32 and bfloat16, and torchao's sequence
-// of operators, which is what torchao runs on a CPU without AMX. Each case
-// checks its result first. `x_f32`, `x_bf16` and `x_sequence`: the time of each
-// in parts of ours, medians of all rounds.
+// Attention beside ATen's scaled_dot_product_attention in float32 and bfloat16,
+// in turns. torch_attention: of uint8 codes, beside those on the decoded values
+// and torchao's sequence of operators, which is what torchao runs on a CPU
+// without AMX. prompt_attention: causal, of float32 queries with bfloat16 keys
+// and values. Each case checks its result first. `x_f32`, `x_bf16` and
+// `x_sequence`: the time of each in parts of ours, medians of all rounds.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 
 #include <torch/torch.h>
 
+#include "torch/ops/attention_bf16.h"
 #include "torch/ops/qscaled_dot_product.h"
 
 namespace mantissa {
@@ -77,7 +79,30 @@ double median(std::vector<double> all) {
   return all[all.size() / 2];
 }
 
-void run(benchmark::State& state, const Case& c) {
+using Calls = std::vector<std::function<void()>>;
+
+// Ours, float32, bfloat16, and what takes longer, in turns.
+void alternate(benchmark::State& state, const Calls& calls, double products) {
+  std::vector<std::vector<double>> times(calls.size());
+  for (auto _ : state) {
+    for (int round = 0; round < kRounds; ++round) {
+      for (std::size_t i = 0; i < calls.size(); ++i) {
+        if (i > 2 && round % kSlow != 0) continue;
+        times[i].push_back(seconds_of(calls[i]));
+      }
+    }
+  }
+  const double ours = median(times[0]);
+  state.counters["ours_ms"] = ours * 1e3;
+  state.counters["min_ms"] = *std::ranges::min_element(times[0]) * 1e3;
+  state.counters["max_ms"] = *std::ranges::max_element(times[0]) * 1e3;
+  state.counters["GMAC/s"] = products / ours * 1e-9;
+  state.counters["x_f32"] = median(times[1]) / ours;
+  state.counters["x_bf16"] = median(times[2]) / ours;
+  if (calls.size() > 3) state.counters["x_sequence"] = median(times[3]) / ours;
+}
+
+void run_codes(benchmark::State& state, const Case& c) {
   const torch::NoGradGuard no_grad;
   at::set_num_threads(c.threads);
   const Inputs in(c);
@@ -88,57 +113,73 @@ void run(benchmark::State& state, const Case& c) {
       benchmark::DoNotOptimize(at::scaled_dot_product_attention(q, k, v));
     };
   };
-  const std::vector<std::function<void()>> calls = {
-      [&] {
-        benchmark::DoNotOptimize(
-            qscaled_dot_product(in.q, in.k, in.v, in.options));
-      },
-      floats(at::kFloat),
-      floats(at::kBFloat16),
-      [&] {
-        benchmark::DoNotOptimize(
-            qscaled_dot_product_by_aten(in.q, in.k, in.v, in.options));
-      }};
-  if (!is_sound(
-          qscaled_dot_product(in.q, in.k, in.v, in.options),
-          qscaled_dot_product_by_aten(in.q, in.k, in.v, in.options))) {
+  const auto ours = [&] {
+    return qscaled_dot_product(in.q, in.k, in.v, in.options);
+  };
+  const auto sequence = [&] {
+    return qscaled_dot_product_by_aten(in.q, in.k, in.v, in.options);
+  };
+  if (!is_sound(ours(), sequence())) {
     state.SkipWithError("wrong result");
     return;
   }
-  std::vector<std::vector<double>> times(calls.size());
-  for (auto _ : state) {
-    for (int round = 0; round < kRounds; ++round) {
-      const std::size_t count = calls.size() - (round % kSlow == 0 ? 0 : 1);
-      for (std::size_t i = 0; i < count; ++i) {
-        times[i].push_back(seconds_of(calls[i]));
-      }
-    }
-  }
-  const double ours = median(times[0]);
-  const double products = 2.0 * static_cast<double>(kHeads * c.length *
-                                                    c.length * c.head_dim);
-  state.counters["ours_ms"] = ours * 1e3;
-  state.counters["min_ms"] = *std::ranges::min_element(times[0]) * 1e3;
-  state.counters["max_ms"] = *std::ranges::max_element(times[0]) * 1e3;
-  state.counters["GMAC/s"] = products / ours * 1e-9;
-  state.counters["x_f32"] = median(times[1]) / ours;
-  state.counters["x_bf16"] = median(times[2]) / ours;
-  state.counters["x_sequence"] = median(times[3]) / ours;
+  alternate(
+      state,
+      {[&] { benchmark::DoNotOptimize(ours()); },
+       floats(at::kFloat),
+       floats(at::kBFloat16),
+       [&] { benchmark::DoNotOptimize(sequence()); }},
+      2.0 * static_cast<double>(kHeads * c.length * c.length * c.head_dim));
 }
 
-void register_cases() {
+void run_prompt(benchmark::State& state, const Case& c) {
+  const torch::NoGradGuard no_grad;
+  at::set_num_threads(c.threads);
+  torch::manual_seed(1);
+  const auto draw = [&] {
+    return torch::randn({1, c.length, kHeads, c.head_dim}).transpose(1, 2);
+  };
+  const at::Tensor q = draw();
+  const at::Tensor k = draw().to(at::kBFloat16);
+  const at::Tensor v = draw().to(at::kBFloat16);
+  const double scale = 1 / std::sqrt(static_cast<double>(c.head_dim));
+  if (!takes_attention_bf16(q, k, v, {0, scale, 0})) {
+    state.SkipWithError("needs AVX-512 BF16");
+    return;
+  }
+  const auto ours = [&] { return attention_bf16(q, k, v, {0, scale, 0}); };
+  const auto aten = [&](c10::ScalarType dtype) {
+    return [a = q.to(dtype), b = k.to(dtype), d = v.to(dtype), scale] {
+      return at::scaled_dot_product_attention(a, b, d, {}, 0.0, true, scale);
+    };
+  };
+  const auto wide = aten(at::kFloat);
+  const auto narrow = aten(at::kBFloat16);
+  if ((ours() - wide()).abs().max().item<float>() > 0.03F) {
+    state.SkipWithError("wrong result");
+    return;
+  }
+  alternate(
+      state,
+      {[&] { benchmark::DoNotOptimize(ours()); },
+       [&] { benchmark::DoNotOptimize(wide()); },
+       [&] { benchmark::DoNotOptimize(narrow()); }},
+      static_cast<double>(kHeads * c.length * (c.length + 1) * c.head_dim));
+}
+
+using Run = void (*)(benchmark::State&, const Case&);
+
+void register_cases(const std::string& op, Run run) {
   for (const int threads : {1, 2}) {
     for (const std::int64_t length : {512, 2048}) {
       for (const std::int64_t head_dim : {64, 128}) {
-        const std::string name = "torch_attention/b1_h16_t" +
-                                 std::to_string(length) + "_k" +
-                                 std::to_string(head_dim) + "/threads" +
+        const std::string name = op + "/b1_h16_t" + std::to_string(length) +
+                                 "_k" + std::to_string(head_dim) + "/threads" +
                                  std::to_string(threads);
-        benchmark::RegisterBenchmark(
-            name.c_str(),
-            [=](benchmark::State& state) {
-              run(state, {length, head_dim, threads});
-            })
+        benchmark::RegisterBenchmark(name.c_str(),
+                                     [=](benchmark::State& state) {
+                                       run(state, {length, head_dim, threads});
+                                     })
             ->Iterations(1)
             ->Unit(benchmark::kMillisecond);
       }
@@ -146,11 +187,16 @@ void register_cases() {
   }
 }
 
+void register_all() {
+  register_cases("torch_attention", run_codes);
+  register_cases("prompt_attention", run_prompt);
+}
+
 }  // namespace
 }  // namespace mantissa
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  mantissa::register_cases();
+  mantissa::register_all();
   benchmark::RunSpecifiedBenchmarks();
 }

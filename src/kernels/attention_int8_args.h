@@ -3,15 +3,9 @@
 // Only C headers here: instruction-set files include this.
 #include <stdint.h>
 
-namespace mantissa::kernels {
+#include "kernels/attention_heads.h"
 
-/// Where a tensor [batch, heads, positions, head_dim] has its rows, in
-/// elements; those of a row follow each other.
-struct AttentionStrides {
-  int64_t batch = 0;
-  int64_t head = 0;
-  int64_t position = 0;
-};
+namespace mantissa::kernels {
 
 /// Attention of uint8 codes with one scale and zero point each tensor, every
 /// sum of products exact:
@@ -48,12 +42,6 @@ struct AttentionInt8Args {
   float score_scale = 1;  ///< scale of q * scale of k * 1 / sqrt(head_dim)
   double a_scale = 1;     ///< 2^-126 or more
   float out_scale = 1;    ///< a_scale * scale of v / scale of out
-};
-
-/// A batch's head, and the rows of it that are computed.
-struct AttentionHead {
-  int64_t batch = 0;
-  int64_t head = 0;
 };
 
 /// Queries that one call of a kernel takes at most.
@@ -96,7 +84,8 @@ static inline AttentionScratch attention_scratch(int64_t keys,
   at.key_start = at.values + n * d * code;
   at.value_start = at.key_start + n * 4;
   at.row_start = at.value_start + segments * d * 4;
-  at.queries = at.row_start + attention_whole(segments * kAttentionRows, 16) * 4;
+  at.queries =
+      at.row_start + attention_whole(segments * kAttentionRows, 16) * 4;
   at.scores = at.queries + kAttentionRows * d * code;
   at.codes = at.scores + kAttentionRows * n * 4;
   at.sums = at.codes + kAttentionRows * n * code;

@@ -1,4 +1,5 @@
 #include "kernels/absmax_runs.h"
+#include "kernels/attention_bf16.h"
 #include "kernels/attention_int8.h"
 #include "kernels/convert.h"
 #include "kernels/decode_ops.h"
@@ -25,6 +26,7 @@ namespace mantissa::kernels {
 std::vector<KernelInfo> all_kernels(const Caps& caps) {
   std::vector<KernelInfo> out;
   list_absmax_runs(caps, out);
+  list_attention_bf16(caps, out);
   list_attention_int8(caps, out);
   list_convert(caps, out);
   list_decode_ops(caps, out);

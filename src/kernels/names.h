@@ -11,8 +11,9 @@ namespace mantissa::kernels {
 
 /// Operators on weights in memory: encoders, decoders, conversions; and on
 /// activations of products.
-inline constexpr std::array<std::string_view, 19> kEncoderOps = {
+inline constexpr std::array<std::string_view, 20> kEncoderOps = {
     "absmax_runs",        // largest magnitude of each run of elements
+    "attention_bf16",     // attention over keys and values of bfloat16
     "attention_int8",     // attention of uint8 codes
     "convert",            // one floating dtype to another
     "decode_ops",         // what stands around the products of a token

@@ -185,7 +185,8 @@ TEST(ForcedKernels, WhatCannotBeMeantIsRefused) {
   EXPECT_THAT(refusal("convert=convert_ref,", kEveryCap), HasSubstr("got ''"));
   EXPECT_THAT(refusal("foo=bar", kEveryCap),
               AllOf(HasSubstr("no operator 'foo'"),
-                    HasSubstr("absmax_runs, attention_int8, convert, ")));
+                    HasSubstr("absmax_runs, attention_bf16, attention_int8, "
+                              "convert, ")));
   EXPECT_THAT(refusal("convert=bar", kEveryCap),
               AllOf(HasSubstr("convert has no kernel 'bar'"),
                     HasSubstr("convert_avx512, convert_avx2, convert_ref")));

@@ -65,25 +65,38 @@ at::Tensor Attention::forward(const at::Tensor& x,
                               std::int64_t past) {
   const auto qkv = forward_each(x, {&q_, &k_, &v_});
   const at::Tensor q = turned(heads(qkv[0]), q_norm_, angles);
-  at::Tensor k = turned(heads(qkv[1]), k_norm_, angles);
-  at::Tensor v = heads(qkv[2]).transpose(1, 2);
-  if (cache != nullptr) {
-    const std::int64_t fresh = x.size(1);
-    append_positions(*cache, past, k, v);
-    const auto seen = [&](const at::Tensor& rows, const at::Tensor& scales) {
-      return first_positions(rows, scales, past + fresh, q.scalar_type());
-    };
-    k = seen(cache->keys, cache->key_scales);
-    v = seen(cache->values, cache->value_scales);
-  }
-  const at::Tensor y = attend(q, k, v).transpose(1, 2);
-  return o_->forward(y.reshape({x.size(0), x.size(1), -1}));
+  const at::Tensor k = turned(heads(qkv[1]), k_norm_, angles);
+  const at::Tensor v = heads(qkv[2]).transpose(1, 2);
+  if (cache != nullptr) append_positions(*cache, past, k, v);
+  const at::Tensor y =
+      cache == nullptr ? attend(q, k, v) : attend_cached(q, *cache, past);
+  return o_->forward(y.transpose(1, 2).reshape({x.size(0), x.size(1), -1}));
+}
+
+// To all positions that are in the cache now.
+at::Tensor Attention::attend_cached(const at::Tensor& q,
+                                    const KvCache::Layer& cache,
+                                    std::int64_t past) const {
+  const std::int64_t count = past + q.size(2);
+  const c10::ScalarType dtype =
+      takes_attention_bf16(q, cache.keys, cache.values, causal())
+          ? at::kBFloat16
+          : q.scalar_type();
+  const auto seen = [&](const at::Tensor& rows, const at::Tensor& scales) {
+    return first_positions(rows, scales, count, dtype);
+  };
+  return attend(q,
+                seen(cache.keys, cache.key_scales),
+                seen(cache.values, cache.value_scales));
 }
 
 // The last query sees the last key; blocks of queries bound the scores.
 at::Tensor Attention::attend(const at::Tensor& q,
                              const at::Tensor& k,
                              const at::Tensor& v) const {
+  if (takes_attention_bf16(q, k, v, causal())) {
+    return attention_bf16(q, k, v, causal());
+  }
   const std::int64_t queries = q.size(2);
   const std::int64_t past = k.size(2) - queries;
   std::vector<at::Tensor> blocks;

@@ -8,6 +8,7 @@
 #include "torch/models/linear_layers.h"
 #include "torch/models/rms_norm.h"
 #include "torch/models/rope.h"
+#include "torch/ops/attention_bf16.h"
 
 namespace mantissa {
 
@@ -39,6 +40,10 @@ class Attention : public torch::nn::Module {
   at::Tensor turned(const at::Tensor& heads,
                     const std::shared_ptr<RmsNorm>& norm,
                     const RopeAngles& angles) const;
+  CausalAttention causal() const { return {window_, scale_, cap_}; }
+  at::Tensor attend_cached(const at::Tensor& q,
+                           const KvCache::Layer& cache,
+                           std::int64_t past) const;
   at::Tensor attend(const at::Tensor& q,
                     const at::Tensor& k,
                     const at::Tensor& v) const;
