@@ -9,6 +9,7 @@
 #include <mantissa/torch/decoder_config.h>
 #include <mantissa/torch/fake_quantize.h>
 #include <mantissa/torch/generation.h>
+#include <mantissa/torch/lowbit.h>
 #include <mantissa/torch/model_loading.h>
 #include <mantissa/torch/perplexity.h>
 #include <mantissa/torch/qscaled_dot_product.h>
