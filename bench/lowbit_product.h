@@ -259,7 +259,8 @@ class Product {
       bf16s_.fill(narrow_x_.data(), c.k, begin, end);
     });
     args.x = bf16s_.view();
-    on_tiles(args, select_linear_lowbit_bf16({c.bits, c.m, c.n, c.k}));
+    on_tiles(args,
+             select_linear_lowbit_bf16({c.bits, c.m, c.n, c.k, args.x.panel}));
   }
 
   template <class Args, class Kernel>

@@ -13,9 +13,10 @@ error before work begins; what the row does not take (a dtype, a size) goes to t
 rows below it. `MANTISSA_CPU=scalar|avx2|avx512|avx512vnni|amx` caps the
 instruction set: `avx512vnni` has VNNI and no tiles, `amx` everything.
 
-The tiles of AMX serve products of 32 rows or more, those with low-bit weights
+The tiles of AMX serve int8 products of 32 rows or more, those with low-bit weights
 (`linear_lowbit`) only where a scale of weights and of activations stands for 64
-values or more: with `int8-g32`, the default of `generate`, they never run. Below
+values or more: with `int8-g32`, the default of `generate`, they never run. bfloat16
+products (`linear_lowbit_bf16`) take them from 5 rows on, whatever the groups. Below
 that the next row of the table runs.
 
 Written by `tools/kernels_page.sh`; a test compares it with the tool.

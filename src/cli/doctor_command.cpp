@@ -37,9 +37,10 @@ Line instruction_set(const char* component, bool present) {
   return {component, present ? "ok" : "absent", ""};
 }
 
-Line amx(const kernels::Caps& caps) {
-  if (caps.amx_refused) return {"AMX-INT8", "refused", kernels::kAmxRefused};
-  return instruction_set("AMX-INT8", caps.amx_int8);
+Line amx(const char* component, bool present) {
+  return kernels::host_caps().amx_refused
+             ? Line{component, "refused", kernels::kAmxRefused}
+             : instruction_set(component, present);
 }
 
 Line torch_half() {
@@ -76,7 +77,8 @@ std::vector<Line> examine() {
       instruction_set("AVX-512", caps.avx512),
       instruction_set("AVX-512 VNNI", caps.avx512vnni),
       instruction_set("AVX-512 BF16", caps.avx512bf16),
-      amx(caps),
+      amx("AMX-INT8", caps.amx_int8),
+      amx("AMX-BF16", caps.amx_bf16),
       {"encoders", "ok", kernels::level_name(caps)},
       {"kernels",
        "ok",

@@ -16,10 +16,14 @@ namespace mantissa::kernels {
 namespace {
 
 #if defined(__x86_64__)
-// AMX-TILE and AMX-INT8 by CPUID, and their state kept by the system by XCR0.
-bool has_amx_int8() {
-  constexpr unsigned kOsxsave = 1u << 27;               // leaf 1, ECX
-  constexpr unsigned kTiles = (1u << 24) | (1u << 25);  // leaf 7, EDX
+// Of leaf 7, EDX.
+constexpr unsigned kAmxBf16 = 1u << 22;
+constexpr unsigned kAmxInt8 = 1u << 25;
+
+// AMX-TILE and `products` by CPUID, and their state kept by the system by XCR0.
+bool has_amx(unsigned products) {
+  constexpr unsigned kOsxsave = 1u << 27;  // leaf 1, ECX
+  const unsigned wanted = (1u << 24) | products;
   constexpr unsigned kTileState = (1u << 17) | (1u << 18);
   unsigned a = 0;
   unsigned b = 0;
@@ -27,7 +31,7 @@ bool has_amx_int8() {
   unsigned d = 0;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & kOsxsave) == 0) return false;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  if ((d & kTiles) != kTiles) return false;
+  if ((d & wanted) != wanted) return false;
   unsigned low = 0;
   unsigned high = 0;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -60,7 +64,8 @@ Caps machine_caps() {
   caps.avx512bf16 = caps.avx512 && __builtin_cpu_supports("avx512bf16") &&
                     __builtin_cpu_supports("avx512vbmi") &&
                     __builtin_cpu_supports("gfni");
-  caps.amx_int8 = caps.avx512 && has_amx_int8();
+  caps.amx_int8 = caps.avx512 && has_amx(kAmxInt8);
+  caps.amx_bf16 = caps.avx512bf16 && has_amx(kAmxBf16);
 #endif
   return caps;
 }
@@ -93,8 +98,8 @@ const Caps& host_caps() {
   static const Caps caps = [] {
     const char* limit = std::getenv("MANTISSA_CPU");
     Caps out = limit_caps(machine_caps(), limit == nullptr ? "" : limit);
-    if (out.amx_int8 && !ask_for_tiles()) {
-      out.amx_int8 = false;
+    if ((out.amx_int8 || out.amx_bf16) && !ask_for_tiles()) {
+      out.amx_int8 = out.amx_bf16 = false;
       out.amx_refused = true;
     }
     return out;

@@ -5,13 +5,14 @@
 namespace mantissa::kernels {
 
 /// Instruction sets that kernels may use here. AVX-512 implies AVX2; the others
-/// imply AVX-512 and nothing of each other.
+/// imply AVX-512 and, unless they say so, nothing of each other.
 struct Caps {
   bool avx2 = false;        ///< AVX2, FMA, F16C
   bool avx512 = false;      ///< AVX-512 F, BW, DQ, VL
   bool avx512vnni = false;  ///< AVX-512 VNNI
   bool avx512bf16 = false;  ///< AVX-512 BF16, VBMI, GFNI
   bool amx_int8 = false;    ///< AMX tiles of int8, granted to this process
+  bool amx_bf16 = false;    ///< of bfloat16; implies AVX-512 BF16 too
   /// The processor has AMX, the operating system does not grant it.
   bool amx_refused = false;
 };
@@ -21,7 +22,8 @@ inline constexpr Caps kEveryCap = {.avx2 = true,
                                    .avx512 = true,
                                    .avx512vnni = true,
                                    .avx512bf16 = true,
-                                   .amx_int8 = true};
+                                   .amx_int8 = true,
+                                   .amx_bf16 = true};
 
 /// What the system says to a process whose AMX it refuses.
 inline constexpr const char* kAmxRefused =

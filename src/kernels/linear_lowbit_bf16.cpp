@@ -13,13 +13,37 @@ namespace {
 
 constexpr const char* kOp = "linear_lowbit_bf16";
 
+const char* refuses_amx(const LinearLowbitBf16Problem& problem,
+                        const Caps& caps) {
+  const char* refusal = needs_amx_bf16(problem, caps);
+  if (refusal != nullptr) return refusal;
+  return problem.panel == 0 || problem.panel == kLowbitBf16Tile
+             ? nullptr
+             : "needs x in panels of 16 rows";
+}
+
+const char* refuses_avx512bf16(const LinearLowbitBf16Problem& problem,
+                               const Caps& caps) {
+  const char* refusal = needs_avx512bf16(problem, caps);
+  if (refusal != nullptr || problem.panel != kLowbitBf16Tile) return refusal;
+  return "needs x in panels of up to 8 rows";
+}
+
+std::int32_t tile_panel(std::int64_t) { return kLowbitBf16Tile; }
+
 constexpr LinearLowbitBf16Kernel kCpu[] = {
+    {"linear_bf16_ixg_amx",
+     refuses_amx,
+     run_linear_lowbit_bf16_amx,
+     tile_panel},
     {"linear_bf16_ixg_avx512bf16",
-     needs_avx512bf16<LinearLowbitBf16Problem>,
-     run_linear_lowbit_bf16_avx512bf16},
+     refuses_avx512bf16,
+     run_linear_lowbit_bf16_avx512bf16,
+     LowbitActivationBuffer::panel_of},
     {"linear_bf16_ixg_ref",
      accepts_any<LinearLowbitBf16Problem>,
-     run_linear_lowbit_bf16_ref},
+     run_linear_lowbit_bf16_ref,
+     LowbitActivationBuffer::panel_of},
 };
 
 constexpr std::int64_t kUnits = kLowbitChunk / 4;
@@ -62,8 +86,9 @@ const LinearLowbitBf16Kernel& select_linear_lowbit_bf16(
 }
 
 void list_linear_lowbit_bf16(const Caps& caps, std::vector<KernelInfo>& out) {
-  list_kernels(
-      kOp, linear_lowbit_bf16_kernels(), LinearLowbitBf16Problem{}, caps, out);
+  // Of a prompt, which every row may take.
+  const LinearLowbitBf16Problem problem = {.m = kAmxBf16LeastRows};
+  list_kernels(kOp, linear_lowbit_bf16_kernels(), problem, caps, out);
 }
 
 std::int64_t LowbitBf16Buffer::chunks() const {
@@ -75,9 +100,15 @@ std::int64_t LowbitBf16Buffer::panels() const {
 }
 
 void LowbitBf16Buffer::resize(std::int64_t m, std::int64_t k) {
+  resize(m, k, select_linear_lowbit_bf16({.m = m, .k = k}).panel_of(m));
+}
+
+void LowbitBf16Buffer::resize(std::int64_t m,
+                              std::int64_t k,
+                              std::int32_t panel) {
   m_ = m;
   k_ = k;
-  panel_ = LowbitActivationBuffer::panel_of(m);
+  panel_ = panel;
   const auto rows = static_cast<std::size_t>(panels() * panel_);
   const auto count = static_cast<std::size_t>(chunks());
   values_.reserve(rows * count * kLowbitChunk * sizeof(std::uint16_t));
@@ -88,10 +119,11 @@ void LowbitBf16Buffer::fill(const std::uint16_t* x,
                             std::int64_t stride,
                             std::int64_t begin,
                             std::int64_t end) {
+  const LowbitBf16s all = view();
+  const std::int64_t step = panel_ == kLowbitBf16Tile ? 1 : panel_;
   for (std::int64_t i = begin * panel_; i < end * panel_; ++i) {
     const std::int64_t at = i / panel_ * chunks() * panel_ + i % panel_;
-    auto* out = values_.as<std::uint64_t>() +
-                i / panel_ * chunks() * kUnits * panel_ + i % panel_;
+    auto* out = values_.as<std::uint64_t>() + bf16_unit_place(all, i, 0) / 4;
     float* sums = sums_.as<float>() + at;
     for (std::int64_t c = 0; c < chunks(); ++c) {
       const std::int64_t first = c * kLowbitChunk;
@@ -105,7 +137,7 @@ void LowbitBf16Buffer::fill(const std::uint16_t* x,
         std::copy_n(x + i * stride + first, count, part);
       }
       sums[c * panel_] = sum_of(from);
-      put_units(from, panel_, out + c * kUnits * panel_);
+      put_units(from, step, out + c * kUnits * panel_);
     }
   }
 }

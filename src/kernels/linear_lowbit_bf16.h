@@ -17,12 +17,17 @@ struct LinearLowbitBf16Problem {
   std::int64_t m = 1;
   std::int64_t n = 16;
   std::int64_t k = 32;
+  /// Rows a panel of x, as in LowbitBf16s; 0: not arranged yet. It is arranged
+  /// for several weights, so that no row refuses a problem for its bits or n.
+  std::int32_t panel = 0;
 };
 
 struct LinearLowbitBf16Kernel {
   const char* name;
   const char* (*refuses)(const LinearLowbitBf16Problem&, const Caps&);
   void (*run)(const LinearLowbitBf16Args&, const LinearLowbitTiles&);
+  /// Rows a panel of x [m, ..] as this row wants it.
+  std::int32_t (*panel_of)(std::int64_t m);
 };
 
 /// Rows in order of preference.
@@ -38,8 +43,10 @@ void list_linear_lowbit_bf16(const Caps& caps, std::vector<KernelInfo>& out);
 /// several products.
 class LowbitBf16Buffer {
  public:
-  /// Room for [m, k].
+  /// Room for [m, k] as the preferred row of this machine reads it.
   void resize(std::int64_t m, std::int64_t k);
+  /// In panels of `panel` rows, as in LowbitBf16s.
+  void resize(std::int64_t m, std::int64_t k, std::int32_t panel);
 
   std::int64_t panels() const;
   /// Rows of x [m, k], bits of bfloat16, into panels [begin, end); `stride`

@@ -41,10 +41,12 @@ TEST(DoctorCommand, LibtorchIsWhereTheTorchHalfIs) {
 }
 
 TEST(DoctorCommand, TilesAreThereRefusedOrAbsent) {
-  const State amx = doctor("MANTISSA_CPU=").at("AMX-INT8");
-  EXPECT_THAT(amx.state, ::testing::AnyOf("ok", "absent", "refused"));
-  EXPECT_EQ(amx.detail.empty(), amx.state != "refused") << amx.detail;
-  EXPECT_EQ(doctor("MANTISSA_CPU=avx512vnni").at("AMX-INT8").state, "absent");
+  for (const char* tiles : {"AMX-INT8", "AMX-BF16"}) {
+    const State amx = doctor("MANTISSA_CPU=").at(tiles);
+    EXPECT_THAT(amx.state, ::testing::AnyOf("ok", "absent", "refused"));
+    EXPECT_EQ(amx.detail.empty(), amx.state != "refused") << amx.detail;
+    EXPECT_EQ(doctor("MANTISSA_CPU=avx512vnni").at(tiles).state, "absent");
+  }
 }
 
 }  // namespace

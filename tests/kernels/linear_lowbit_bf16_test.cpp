@@ -63,18 +63,25 @@ class Problem {
   }
   LowbitCaseWeight& weight() { return weight_; }
 
-  // Rows [first, first + rows).
+  // Rows [first, first + rows) in panels of `panel`.
   std::vector<float> result(const LinearLowbitBf16Kernel& kernel,
                             std::int64_t first,
-                            std::int64_t rows) {
+                            std::int64_t rows,
+                            std::int32_t panel) {
     // Floats need no alignment.
     std::vector<float> y(static_cast<std::size_t>(rows * case_.n) + 1, -77.0f);
     LinearLowbitBf16Args args;
     args.y = y.data() + 1;
-    run(kernel, first, rows, args);
+    buffer_.resize(rows, case_.k, panel);
+    run(kernel, first, args);
     EXPECT_EQ(y[0], -77.0f);
     y.erase(y.begin());
     return y;
+  }
+  std::vector<float> result(const LinearLowbitBf16Kernel& kernel,
+                            std::int64_t first,
+                            std::int64_t rows) {
+    return result(kernel, first, rows, kernel.panel_of(rows));
   }
   std::vector<float> result(const LinearLowbitBf16Kernel& kernel) {
     return result(kernel, 0, case_.m);
@@ -110,7 +117,8 @@ class Problem {
     std::vector<std::uint16_t> y(static_cast<std::size_t>(case_.m * case_.n));
     LinearLowbitBf16Args args;
     args.narrow = y.data();
-    run(kernel, 0, case_.m, args);
+    buffer_.resize(case_.m, case_.k, kernel.panel_of(case_.m));
+    run(kernel, 0, args);
     return y;
   }
 
@@ -125,9 +133,7 @@ class Problem {
   // The tiles in two parts, the first of them odd.
   void run(const LinearLowbitBf16Kernel& kernel,
            std::int64_t first,
-           std::int64_t rows,
            LinearLowbitBf16Args& args) {
-    buffer_.resize(rows, case_.k);
     buffer_.fill(x_.data() + first * case_.k, case_.k, 0, buffer_.panels());
     args.w = weight_.view();
     args.x = buffer_.view();
@@ -135,8 +141,9 @@ class Problem {
     args.y_stride = case_.n;
     const std::int64_t tiles = weight_.layout().tiles();
     const std::int64_t half = std::min(tiles, tiles / 4 * 2 + 1);
-    kernel.run(args, {0, half, nullptr});
-    if (half < tiles) kernel.run(args, {half, tiles, nullptr});
+    AlignedBytes workspace(kLowbitWorkspace);
+    kernel.run(args, {0, half, workspace.data()});
+    if (half < tiles) kernel.run(args, {half, tiles, workspace.data()});
   }
 
   Case case_;
@@ -192,7 +199,8 @@ std::vector<Case> cases() {
 template <class Check>
 void for_each_kernel(const Check& check) {
   for (const auto& kernel : linear_lowbit_bf16_kernels()) {
-    const char* refusal = kernel.refuses({}, host_caps());
+    // Those below a row's least number of rows too.
+    const char* refusal = kernel.refuses({.m = 512}, host_caps());
     if (refusal != nullptr) {
       std::printf("%s: %s\n", kernel.name, refusal);
       continue;
@@ -217,6 +225,66 @@ TEST(LinearLowbitBf16Test, EveryKernelIsTheFormulaWithinItsRounding) {
       }
     }
   });
+}
+
+// More rows and values of K than a block of the workspace; tiles of columns in
+// fours and what is left of them.
+TEST(LinearLowbitBf16Test, ManyRowsAndTilesAreTheFormulaToo) {
+  using enum LowbitCode;
+  const auto f16 = LowbitScale::F16;
+  for_each_kernel([&](const LinearLowbitBf16Kernel& kernel) {
+    for (const Case& c : std::vector<Case>{
+             {4, 530, 70, 544, 32, true, true, f16},
+             {6, 530, 17, 1056, 1056, false, false, LowbitScale::F32},
+             {8, 70, 134, 1280, 256, true, true, f16},
+             {8, 33, 180, 768, 128, false, false, f16, E4m3},
+             {3,
+              40,
+              150,
+              640,
+              64,
+              false,
+              true,
+              f16,
+              Integer,
+              LowbitOffsets::Far}}) {
+      Problem problem(c);
+      const auto y = problem.result(kernel);
+      for (std::int64_t i = 0; i < c.m; i += i < 500 ? 7 : 1) {
+        for (std::int64_t j = 0; j < c.n; ++j) {
+          double expected = 0;
+          double bound = 0;
+          problem.oracle(i, j, expected, bound);
+          ASSERT_NEAR(y[static_cast<std::size_t>(i * c.n + j)], expected, bound)
+              << kernel.name << ": " << name(c) << " at " << i << ", " << j;
+        }
+      }
+    }
+  });
+}
+
+// The reference reads rows as any row of the table wants them.
+TEST(LinearLowbitBf16Test, PanelsOfEverySizeHoldTheSameRows) {
+  const LinearLowbitBf16Kernel& reference = linear_lowbit_bf16_kernels().back();
+  for (const std::int64_t m : {1, 5, 16, 35}) {
+    for (const std::int64_t k : {7, 100, 576}) {
+      Problem problem({4,
+                       m,
+                       33,
+                       k,
+                       k,
+                       false,
+                       true,
+                       LowbitScale::Bf16,
+                       LowbitCode::Integer,
+                       LowbitOffsets::Near});
+      const auto alone = problem.result(reference, 0, m, 1);
+      for (const std::int32_t panel : {2, 4, 8, 16}) {
+        ASSERT_EQ(problem.result(reference, 0, m, panel), alone)
+            << "m " << m << " k " << k << " panel " << panel;
+      }
+    }
+  }
 }
 
 // With x the columns of a unit matrix and scales of 1: the codes themselves,

@@ -10,6 +10,7 @@
 #include "kernels/convert.h"
 #include "kernels/linear_int8.h"
 #include "kernels/linear_lowbit.h"
+#include "kernels/linear_lowbit_bf16.h"
 #include "kernels/names.h"
 #include "kernels/quantize_int4.h"
 
@@ -18,6 +19,13 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+
+// A machine with AMX whose system keeps it from this process.
+constexpr Caps kTilesRefused = {.avx2 = true,
+                                .avx512 = true,
+                                .avx512vnni = true,
+                                .avx512bf16 = true,
+                                .amx_refused = true};
 
 // MANTISSA_KERNEL for as long as it lives.
 class Forced {
@@ -29,6 +37,11 @@ class Forced {
 
 std::string lowbit_row(const LinearLowbitProblem& problem, const Caps& caps) {
   return select("linear_lowbit", linear_lowbit_kernels(), problem, caps).name;
+}
+std::string bf16_row(const LinearLowbitBf16Problem& problem, const Caps& caps) {
+  return select(
+             "linear_lowbit_bf16", linear_lowbit_bf16_kernels(), problem, caps)
+      .name;
 }
 std::string int8_row(const LinearInt8Problem& problem, const Caps& caps) {
   return select("linear_int8", linear_int8_kernels(), problem, caps).name;
@@ -57,11 +70,15 @@ TEST(ForcedKernels, EveryRowMayBeForced) {
 }
 
 TEST(ForcedKernels, TilesThatAreNotGrantedAreNamed) {
-  const Caps refused = {true, true, true, true, false, true};
-  for (const std::string op : {"linear_int8=linear_i8dyn_i8c_amx",
-                               "linear_lowbit=linear_i8dyn_ixg_amx"}) {
-    EXPECT_THAT(refusal(op, refused), HasSubstr("does not grant AMX tiles"));
-    EXPECT_THAT(refusal(op, {}), HasSubstr("needs AMX-INT8"));
+  const std::string bf16 = "linear_lowbit_bf16=linear_bf16_ixg_amx";
+  for (const std::string& op :
+       {std::string("linear_int8=linear_i8dyn_i8c_amx"),
+        std::string("linear_lowbit=linear_i8dyn_ixg_amx"),
+        bf16}) {
+    EXPECT_THAT(refusal(op, kTilesRefused),
+                HasSubstr("does not grant AMX tiles"));
+    EXPECT_THAT(refusal(op, {}),
+                HasSubstr(op == bf16 ? "needs AMX-BF16" : "needs AMX-INT8"));
   }
 }
 
@@ -90,6 +107,29 @@ TEST(ForcedKernels, WhatTheProblemRefusesGoesToTheRowsBelow) {
                "quantize_int4_avx2");
 }
 
+// Rows of x are arranged before a weight is known, and read by what was asked
+// then.
+TEST(SelectKernel, Bf16ProductsReadRowsAsTheyStand) {
+  EXPECT_EQ(bf16_row({.m = 5}, kEveryCap), "linear_bf16_ixg_amx");
+  EXPECT_EQ(bf16_row({.m = 4}, kEveryCap), "linear_bf16_ixg_avx512bf16");
+  EXPECT_EQ(bf16_row({.m = 512, .panel = 16}, kEveryCap),
+            "linear_bf16_ixg_amx");
+  EXPECT_EQ(bf16_row({.m = 512, .panel = 8}, kEveryCap),
+            "linear_bf16_ixg_avx512bf16");
+  EXPECT_EQ(bf16_row({.m = 512}, kTilesRefused), "linear_bf16_ixg_avx512bf16");
+  EXPECT_EQ(bf16_row({.m = 512, .panel = 16}, kTilesRefused),
+            "linear_bf16_ixg_ref");
+  const Forced forced("linear_lowbit_bf16=linear_bf16_ixg_avx512bf16");
+  EXPECT_EQ(bf16_row({.m = 512}, kEveryCap), "linear_bf16_ixg_avx512bf16");
+  EXPECT_EQ(bf16_row({.m = 512, .panel = 16}, kEveryCap),
+            "linear_bf16_ixg_ref");
+  for (const auto& kernel : linear_lowbit_bf16_kernels()) {
+    const std::int32_t panel = kernel.panel_of(512);
+    EXPECT_EQ(kernel.refuses({.m = 512, .panel = panel}, kEveryCap), nullptr)
+        << kernel.name;
+  }
+}
+
 TEST(ForcedKernels, WhatTheMachineRefusesIsAnError) {
   const Forced forced("linear_lowbit=linear_i8dyn_ixg_amx,convert=bar");
   try {
@@ -101,8 +141,7 @@ TEST(ForcedKernels, WhatTheMachineRefusesIsAnError) {
                  "MANTISSA_KERNEL: linear_lowbit: linear_i8dyn_ixg_amx refuses "
                  "here: needs AMX-INT8");
   }
-  EXPECT_THROW(lowbit_row({.m = 512}, {true, true, true, true, false, true}),
-               Error);
+  EXPECT_THROW(lowbit_row({.m = 512}, kTilesRefused), Error);
   // Nor is the problem asked for what no row has.
   EXPECT_THROW(convert_row({DType::Int8, DType::Float32}, kEveryCap), Error);
 }
@@ -150,12 +189,13 @@ TEST(KernelNames, AreMadeOfTheirWords) {
 TEST(LimitCaps, LevelsBelowAmxSwitchItOff) {
   EXPECT_TRUE(limit_caps(kEveryCap, "amx").amx_int8);
   EXPECT_TRUE(limit_caps(kEveryCap, "").amx_int8);
-  const Caps refused = {true, true, true, true, false, true};
+  EXPECT_TRUE(limit_caps(kEveryCap, "amx").amx_bf16);
   for (const char* level : {"avx512vnni", "avx512", "avx2", "scalar"}) {
     EXPECT_FALSE(limit_caps(kEveryCap, level).amx_int8) << level;
-    EXPECT_FALSE(limit_caps(refused, level).amx_refused) << level;
+    EXPECT_FALSE(limit_caps(kEveryCap, level).amx_bf16) << level;
+    EXPECT_FALSE(limit_caps(kTilesRefused, level).amx_refused) << level;
   }
-  EXPECT_TRUE(limit_caps(refused, "amx").amx_refused);
+  EXPECT_TRUE(limit_caps(kTilesRefused, "amx").amx_refused);
   EXPECT_TRUE(limit_caps(kEveryCap, "avx512").avx512);
   EXPECT_FALSE(limit_caps(kEveryCap, "avx512").avx512vnni);
   EXPECT_FALSE(limit_caps(kEveryCap, "avx2").avx512);

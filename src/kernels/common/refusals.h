@@ -46,4 +46,19 @@ const char* needs_amx_int8(const Problem& problem, const Caps& caps) {
   return problem.m < kAmxLeastRows ? "needs 32 rows or more" : nullptr;
 }
 
+/// The same for tiles of bfloat16. 32 values of 16 columns take 16 `vdpbf16ps`
+/// a row, two cycles each on the Xeons that have both (80 GFLOP/s at most), and
+/// from 5 rows on those of a panel of 8: 256 cycles. A tile of 16 rows takes
+/// 16, and what stands around it, unpacking above all, about 100 whatever the
+/// rows: the tiles of linear_lowbit broke even at 16 rows of `vpdpbusd`. With 4
+/// rows neither is clearly ahead. Thought, not measured.
+inline constexpr std::int64_t kAmxBf16LeastRows = 5;
+
+template <class Problem>
+const char* needs_amx_bf16(const Problem& problem, const Caps& caps) {
+  if (caps.amx_refused) return kAmxRefused;
+  if (!caps.amx_bf16) return "needs AMX-BF16";
+  return problem.m < kAmxBf16LeastRows ? "needs 5 rows or more" : nullptr;
+}
+
 }  // namespace mantissa::kernels

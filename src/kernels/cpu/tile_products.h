@@ -7,7 +7,7 @@ namespace mantissa::kernels {
 namespace {
 
 constexpr int64_t kTileSide = 16;    // rows or columns of a tile
-constexpr int64_t kTileDepth = 64;   // values of K in a tile
+constexpr int64_t kTileDepth = 64;   // bytes of K in a tile
 constexpr int64_t kTilesAcross = 4;  // sums side by side
 
 typedef int32_t TileSums[kTileSide][kTileSide];
@@ -30,8 +30,9 @@ template <int kTiles, class Machine>
   if constexpr (kTiles > 3) m.template load<3>(from[3], kStride);
 }
 
-template <int kTiles, class Machine>
-[[gnu::always_inline]] inline void end_sums(Machine& m, TileSums* to) {
+// `Sums`: 16 x 16 of 4 bytes.
+template <int kTiles, class Machine, class Sums>
+[[gnu::always_inline]] inline void end_sums(Machine& m, Sums* to) {
   constexpr int64_t kStride = sizeof(to[0][0]);
   m.template store<0>(to[0], kStride);
   if constexpr (kTiles > 1) m.template store<1>(to[1], kStride);

@@ -16,8 +16,8 @@ struct TileShapes {
 };
 static_assert(sizeof(TileShapes) == 64);
 
-/// What both AMX kernels use: 0 .. 3 the sums of 16 rows and 16 columns each, 4
-/// the rows, 5 .. 7 the columns, `step` values of K (32 or 64) at a time.
+/// What the AMX kernels use: 0 .. 3 the sums of 16 rows and 16 columns each, 4
+/// the rows, 5 .. 7 the columns, `step` bytes of K (32 or 64) at a time.
 inline TileShapes product_tiles(int64_t step) {
   TileShapes out;
   for (int tile = 0; tile < 8; ++tile) {

@@ -51,5 +51,17 @@ struct AmxTiles {
   }
 };
 
+/// The same where what is multiplied is bfloat16.
+struct AmxBf16Tiles : AmxTiles {
+  /// c += a * b: a [rows][K], b [K / 2][columns][2]; sums in float32, subnormal
+  /// numbers taken for 0.
+  template <int kC, int kA, int kB>
+  [[gnu::always_inline]] void multiply() {
+    __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0"
+                     :
+                     : "i"(kC), "i"(kA), "i"(kB));
+  }
+};
+
 }  // namespace
 }  // namespace mantissa::kernels

@@ -15,9 +15,7 @@ namespace {
 constexpr std::int64_t kPlace[4] = {0, 2, 1, 3};
 
 float activation(const LowbitBf16s& x, std::int64_t i, std::int64_t k) {
-  const std::int64_t unit = i / x.panel * (x.k / 4) + k / 4;
-  return bfloat16_to_float(
-      x.values[(unit * x.panel + i % x.panel) * 4 + kPlace[k % 4]]);
+  return bfloat16_to_float(x.values[bf16_unit_place(x, i, k) + kPlace[k % 4]]);
 }
 
 float column(const LinearLowbitBf16Args& args, std::int64_t i, std::int64_t j) {

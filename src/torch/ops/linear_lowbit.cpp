@@ -102,7 +102,7 @@ void multiply(const LowbitBf16Buffer& x,
   args.narrow =
       reinterpret_cast<std::uint16_t*>(y.mutable_data_ptr<at::BFloat16>());
   run_tiles(kernels::select_linear_lowbit_bf16(
-                {args.w.bits, args.x.m, args.w.n, args.w.k}),
+                {args.w.bits, args.x.m, args.w.n, args.w.k, args.x.panel}),
             args);
 }
 
