@@ -8,6 +8,9 @@ namespace {
 constexpr const char* kOp = "quantize_panels";
 
 constexpr QuantizePanelsKernel kCpu[] = {
+    {"quantize_panels_avx512",
+     needs_avx512<QuantizePanelsProblem>,
+     run_quantize_panels_avx512},
     {"quantize_panels_avx2",
      needs_avx2<QuantizePanelsProblem>,
      run_quantize_panels_avx2},

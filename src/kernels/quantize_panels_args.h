@@ -30,5 +30,8 @@ void run_quantize_panels_ref(const QuantizePanelsArgs& args,
 void run_quantize_panels_avx2(const QuantizePanelsArgs& args,
                               int64_t begin,
                               int64_t end);
+void run_quantize_panels_avx512(const QuantizePanelsArgs& args,
+                                int64_t begin,
+                                int64_t end);
 
 }  // namespace mantissa::kernels

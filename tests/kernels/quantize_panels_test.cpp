@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/guarded_bytes.h"
 #include "kernels/lowbit_activations.h"
 
 namespace mantissa::kernels {
@@ -26,9 +27,17 @@ Result quantized(const QuantizePanelsKernel& kernel,
                  std::int64_t m,
                  std::int64_t k,
                  std::int64_t group) {
+  // Nothing is read behind the last row.
+  const std::size_t bytes = static_cast<std::size_t>(m * k) * sizeof(float);
+  const GuardedBytes guarded(bytes);
+  std::memcpy(guarded.data(), x.data(), bytes);
   LowbitActivationBuffer buffer;
   buffer.resize(m, k, group, false);
-  kernel.run(buffer.fill_from(x.data(), k), 0, buffer.panels());
+  const QuantizePanelsArgs args =
+      buffer.fill_from(reinterpret_cast<const float*>(guarded.data()), k);
+  // In two parts.
+  kernel.run(args, 0, buffer.panels() / 2);
+  kernel.run(args, buffer.panels() / 2, buffer.panels());
   const LowbitActivations view = buffer.view();
   const std::int64_t rows = buffer.panels() * view.panel;
   const std::int64_t groups = (view.k + group - 1) / group;
@@ -134,6 +143,33 @@ TEST(QuantizePanelsTest, TinyGroupsHaveTheLeastScaleAndFiniteCodes) {
       for (int g = 0; g < 2; ++g) {
         EXPECT_EQ(view.scales[g], 0x1p-120f) << value;
         EXPECT_EQ(view.sums[g], 32 * code) << value;
+      }
+    }
+  }
+}
+
+// The first, the last and two rows of panels of 8, in the first group and in
+// the last: what was written of them before is gone.
+TEST(QuantizePanelsTest, EveryKernelAgreesWhereRowsAreNotFinite) {
+  const auto kernels = quantize_panels_kernels();
+  const float bad[] = {std::numeric_limits<float>::infinity(),
+                       -std::numeric_limits<float>::infinity(),
+                       std::numeric_limits<float>::quiet_NaN()};
+  for (const std::int64_t m : {4, 8, 19}) {
+    for (const std::int64_t k : {33, 256}) {
+      for (const std::int64_t group : {32, 64}) {
+        auto x = samples(m * k, 1.0f);
+        int i = 0;
+        for (const std::int64_t row : {std::int64_t{0}, m / 2, m - 1}) {
+          const std::int64_t at = i % 2 == 0 ? k - 1 : 0;
+          x[static_cast<std::size_t>(row * k + at)] = bad[i++];
+        }
+        const Result expected = quantized(kernels.back(), x, m, k, group);
+        for (const QuantizePanelsKernel& kernel : kernels) {
+          if (kernel.refuses({}, host_caps()) != nullptr) continue;
+          ASSERT_EQ(quantized(kernel, x, m, k, group), expected)
+              << kernel.name << " m " << m << " k " << k << " group " << group;
+        }
       }
     }
   }

@@ -1,20 +1,9 @@
 #include <immintrin.h>
-#include <stdint.h>
-#include <string.h>
 
-#include "kernels/linear_lowbit_args.h"
-#include "kernels/quantize_panels_args.h"
+#include "kernels/cpu/quantize_panels_rows.h"
 
 namespace mantissa::kernels {
 namespace {
-
-constexpr int32_t kInfinity = 0x7f800000;
-
-inline float as_float(int32_t bits) {
-  float out;
-  memcpy(&out, &bits, sizeof(out));
-  return out;
-}
 
 inline int32_t highest(__m256i v) {
   __m128i m =
@@ -43,7 +32,7 @@ inline const float* chunk_of(const float* x,
   return padded;
 }
 
-// The largest bits of |x|: above kInfinity - 1 where one is not finite.
+// The largest bits of |x|: above kInfinityBits - 1 where one is not finite.
 inline int32_t magnitude(const float* x) {
   const __m256i mask = _mm256_set1_epi32(0x7fffffff);
   __m256i most = _mm256_setzero_si256();
@@ -82,26 +71,7 @@ inline void put_units(__m256i codes, int64_t panel, int8_t* to) {
   }
 }
 
-struct Row {
-  const float* x;  // null behind m
-  int8_t* codes;
-  int32_t* sums;
-  float* scales;
-};
-
-void fill(const QuantizePanelsArgs& args, const Row& row, float scale) {
-  const int64_t chunks = (args.k + kLowbitChunk - 1) / kLowbitChunk;
-  const int64_t groups = (args.k + args.group - 1) / args.group;
-  for (int64_t g = 0; g < groups; ++g) row.scales[g * args.panel] = scale;
-  for (int64_t c = 0; c < chunks; ++c) {
-    row.sums[c * args.panel] = 0;
-    put_units(_mm256_setzero_si256(),
-              args.panel,
-              row.codes + c * kLowbitChunk * args.panel);
-  }
-}
-
-void set_row(const QuantizePanelsArgs& args, const Row& row) {
+void set_row(const QuantizePanelsArgs& args, const PanelRow& row) {
   const __m256i ones = _mm256_set1_epi8(1);
   float padded[kLowbitChunk];  // only the last chunk of a row is short
   for (int64_t k = 0; k < args.k; k += args.group) {
@@ -114,11 +84,11 @@ void set_row(const QuantizePanelsArgs& args, const Row& row) {
       const int32_t here = magnitude(x[count++]);
       most = here > most ? here : most;
     }
-    if (most >= kInfinity) {
-      fill(args, row, as_float(0x7fc00000));
+    if (most >= kInfinityBits) {
+      fill_panel_row(args, row, float_of_bits(kNaNBits));
       return;
     }
-    const float scaled = as_float(most) / 127.0f;
+    const float scaled = float_of_bits(most) / 127.0f;
     const float scale = scaled > kLeastPanelScale ? scaled : kLeastPanelScale;
     row.scales[k / args.group * args.panel] = scale;
     for (int i = 0; i < count; ++i) {
@@ -137,20 +107,12 @@ void set_row(const QuantizePanelsArgs& args, const Row& row) {
 void run_quantize_panels_avx2(const QuantizePanelsArgs& args,
                               int64_t begin,
                               int64_t end) {
-  const int64_t chunks = (args.k + kLowbitChunk - 1) / kLowbitChunk;
-  const int64_t groups = (args.k + args.group - 1) / args.group;
   for (int64_t i = begin * args.panel; i < end * args.panel; ++i) {
-    const int64_t panel = i / args.panel;
-    const int64_t row = i % args.panel;
-    const Row out = {
-        i < args.m ? args.x + i * args.x_stride : nullptr,
-        args.codes + panel * chunks * kLowbitChunk * args.panel + row * 4,
-        args.sums + panel * chunks * args.panel + row,
-        args.scales + panel * groups * args.panel + row};
-    if (out.x == nullptr) {
-      fill(args, out, 0.0f);
+    const PanelRow row = panel_row(args, i);
+    if (row.x == nullptr) {
+      fill_panel_row(args, row, 0.0f);
     } else {
-      set_row(args, out);
+      set_row(args, row);
     }
   }
 }
