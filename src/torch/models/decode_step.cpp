@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <initializer_list>
 #include <vector>
 
 #include <ATen/ops/empty.h>
@@ -11,30 +10,18 @@
 #include <c10/core/InferenceMode.h>
 
 #include "kernels/decode_ops.h"
-#include "kernels/linear_lowbit.h"
 #include "torch/models/cache_rows.h"
 #include "torch/models/decode_parts.h"
+#include "torch/models/decode_products.h"
 #include "torch/models/decoder_stack.h"
-#include "torch/ops/linear_lowbit.h"
-#include "torch/ops/lowbit_rows.h"
 #include "torch/ops/on_threads.h"
 
 namespace mantissa {
 namespace {
 
 using kernels::kAttendBlock;
-using kernels::kLowbitTile;
 
 float* data(const at::Tensor& x) { return x.mutable_data_ptr<float>(); }
-
-// The share of thread `t` of [0, count).
-struct Share {
-  std::int64_t begin;
-  std::int64_t end;
-};
-Share share_of(std::int64_t count, std::int64_t t, std::int64_t threads) {
-  return {count * t / threads, count * (t + 1) / threads};
-}
 
 float* attend_room(std::int64_t size) {
   static thread_local std::vector<float> room;
@@ -54,47 +41,12 @@ kernels::GateActivation gate_activation(Activation activation) {
   return kernels::GateActivation::GeluTanh;
 }
 
-// The int8 codes of one vector, made when a product first asks for them.
-class Codes {
- public:
-  void of(const at::Tensor& x) {
-    x_ = &x;
-    for (bool& made : made_) made = false;
-  }
-
-  const kernels::LowbitActivationBuffer& get(Int8Compute compute) {
-    const auto at = static_cast<std::size_t>(compute);
-    if (!made_[at]) {
-      quantize_lowbit_row(
-          x_->const_data_ptr<float>(), x_->numel(), compute, buffers_[at]);
-      made_[at] = true;
-    }
-    return buffers_[at];
-  }
-  // Of one that was asked for.
-  kernels::LowbitActivations view(Int8Compute compute) const {
-    return buffers_[static_cast<std::size_t>(compute)].view();
-  }
-
- private:
-  const at::Tensor* x_ = nullptr;
-  bool made_[4] = {};
-  kernels::LowbitActivationBuffer buffers_[4];
-};
-
-// A product and where it goes.
-struct Wanted {
-  const StepLinear* linear;
-  float* y;
-};
-
 class Step {
  public:
   Step(const DecoderConfig& config, std::int64_t past, const at::Tensor& x)
       : config_(config),
         past_(past),
         threads_(thread_count()),
-        linear_(kernels::select_linear_lowbit({4, 1, 16, 32})),
         ops_(kernels::select_decode_ops({config.head_dim})),
         x_(x),
         normed_(room(config.hidden)),
@@ -110,18 +62,18 @@ class Step {
              const KvCache::Layer& cache,
              const RopeAngles& angles) {
     norm(parts.before_attention, x_, normed_);
-    multiply(
+    products_.multiply(
         normed_,
         {{&parts.q, data(q_)}, {&parts.k, data(k_)}, {&parts.v, data(v_)}});
     attend(parts, cache, angles);
-    multiply(mixed_, {{&parts.o, data(added_)}});
+    products_.multiply(mixed_, {{&parts.o, data(added_)}});
     add(parts.after_attention);
     norm(parts.before_feed_forward, x_, normed_);
     if (parts.experts != nullptr) {
       added_.copy_(parts.experts->forward(normed_));
     } else {
       gate(parts);
-      multiply(gate_, {{&parts.down, data(added_)}});
+      products_.multiply(gate_, {{&parts.down, data(added_)}});
     }
     add(parts.after_feed_forward);
   }
@@ -150,86 +102,16 @@ class Step {
     for (std::int64_t i = 0; i < config_.hidden; ++i) x[i] += more[i];
   }
 
-  void run(const StepLinear& linear, Share tiles, float* y) const {
-    if (tiles.begin >= tiles.end) return;
-    kernels::LinearLowbitArgs args;
-    args.w = linear.w;
-    args.x = codes_.view(linear.compute);
-    args.bias = linear.bias;
-    args.y = y;
-    args.y_stride = linear.w.n;
-    linear_.run(args, {tiles.begin, tiles.end, lowbit_workspace()});
-  }
-
-  // Thread t's share of all tiles of the packed ones.
-  void run_share(std::initializer_list<Wanted> wanted, std::int64_t t) const {
-    std::int64_t total = 0;
-    for (const Wanted& one : wanted) total += one.linear->tiles();
-    const Share mine = share_of(total, t, threads_);
-    std::int64_t first = 0;
-    for (const Wanted& one : wanted) {
-      const std::int64_t count = one.linear->tiles();
-      run(*one.linear,
-          {std::clamp<std::int64_t>(mine.begin - first, 0, count),
-           std::clamp<std::int64_t>(mine.end - first, 0, count)},
-          one.y);
-      first += count;
-    }
-  }
-
-  // True if all of them are packed: their codes are ready then. Others are
-  // computed here.
-  bool prepare(const at::Tensor& x, std::initializer_list<Wanted> wanted) {
-    codes_.of(x);
-    bool all = true;
-    for (const Wanted& one : wanted) {
-      if (one.linear->packed()) {
-        codes_.get(one.linear->compute);
-        continue;
-      }
-      all = false;
-      // Autocast may have made it narrower.
-      const at::Tensor y =
-          one.linear->module->forward(x).to(at::kFloat).contiguous();
-      std::copy_n(y.const_data_ptr<float>(), y.numel(), one.y);
-    }
-    return all;
-  }
-
-  void multiply(const at::Tensor& x, std::initializer_list<Wanted> wanted) {
-    prepare(x, wanted);
-    run_packed(wanted);
-  }
-
-  void run_packed(std::initializer_list<Wanted> wanted) const {
-    if (std::ranges::none_of(
-            wanted, [](const Wanted& one) { return one.linear->packed(); })) {
-      return;
-    }
-    on_threads(threads_, [&](std::int64_t t) { run_share(wanted, t); });
-  }
-
   // gate_ = activation(gate(normed)) * up(normed)
   void gate(const StepLayer& parts) {
-    const auto activate = [&](std::int64_t begin, std::int64_t end) {
-      if (begin >= end) return;
-      ops_.gate({data(gate_) + begin,
-                 data(up_) + begin,
-                 end - begin,
-                 gate_activation(config_.activation)});
-    };
-    const auto wanted = {Wanted{&parts.gate, data(gate_)},
-                         Wanted{&parts.up, data(up_)}};
-    if (!prepare(normed_, wanted)) {
-      run_packed(wanted);
-      return activate(0, config_.intermediate);
-    }
-    on_threads(threads_, [&](std::int64_t t) {
-      const Share tiles = share_of(parts.gate.tiles(), t, threads_);
-      for (const Wanted& one : wanted) run(*one.linear, tiles, one.y);
-      activate(tiles.begin * kLowbitTile,
-               std::min(tiles.end * kLowbitTile, config_.intermediate));
-    });
+    products_.multiply(normed_,
+                       {{&parts.gate, data(gate_)}, {&parts.up, data(up_)}},
+                       [&](std::int64_t begin, std::int64_t end) {
+                         ops_.gate({data(gate_) + begin,
+                                    data(up_) + begin,
+                                    end - begin,
+                                    gate_activation(config_.activation)});
+                       });
   }
 
   // Heads in place after their norm, if they have one, and RoPE.
@@ -297,7 +179,6 @@ class Step {
   const DecoderConfig& config_;
   std::int64_t past_;
   std::int64_t threads_;
-  const kernels::LinearLowbitKernel& linear_;
   const kernels::DecodeOpsKernel& ops_;
   at::Tensor x_;
   at::Tensor normed_;
@@ -306,7 +187,7 @@ class Step {
   at::Tensor gate_, up_;
   at::Tensor added_;
   std::vector<float> parts_;  // of the heads' blocks
-  Codes codes_;
+  StepProducts products_;
 };
 
 bool fits(const at::Tensor& ids, const KvCache* cache) {

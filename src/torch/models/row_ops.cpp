@@ -12,7 +12,7 @@
 namespace mantissa {
 namespace {
 
-constexpr std::int64_t kGrainValues = 1 << 14;
+constexpr std::int64_t kGrainOfRows = 1 << 14;
 
 const kernels::DecodeOpsKernel& ops() { return kernels::select_decode_ops({}); }
 
@@ -36,7 +36,7 @@ at::Tensor rms_norm_rows(const at::Tensor& x,
   at::parallel_for(
       0,
       x.numel() / std::max<std::int64_t>(1, size),
-      std::max<std::int64_t>(1, kGrainValues / std::max<std::int64_t>(1, size)),
+      std::max<std::int64_t>(1, kGrainOfRows / std::max<std::int64_t>(1, size)),
       [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row) {
           kernel.rms_norm({from + row * size,
@@ -64,7 +64,7 @@ void rotate_rows(const at::Tensor& x,
       0,
       x.size(0) * tokens,
       std::max<std::int64_t>(
-          1, kGrainValues / std::max<std::int64_t>(1, heads * size)),
+          1, kGrainOfRows / std::max<std::int64_t>(1, heads * size)),
       [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
           const std::int64_t angle = i % tokens * size;
@@ -83,7 +83,7 @@ void silu_rows(const at::Tensor& gate, const at::Tensor& up) {
   const float* from = up.const_data_ptr<float>();
   const kernels::DecodeOpsKernel& kernel = ops();
   at::parallel_for(
-      0, gate.numel(), kGrainValues, [&](std::int64_t begin, std::int64_t end) {
+      0, gate.numel(), kGrainOfRows, [&](std::int64_t begin, std::int64_t end) {
         kernel.gate({to + begin,
                      from + begin,
                      end - begin,

@@ -14,7 +14,7 @@ namespace mantissa {
 namespace {
 
 // Values that a thread decodes at least: about what it costs to wake one.
-constexpr std::int64_t kGrainValues = 1 << 15;
+constexpr std::int64_t kGrainLookup = 1 << 15;
 
 template <class Index>
 void check_indices(const at::Tensor& indices, std::int64_t rows) {
@@ -71,7 +71,7 @@ at::Tensor embedding_lowbit(const LowbitWeight& weight,
   at::parallel_for(
       0,
       rows.numel(),
-      std::max<std::int64_t>(1, kGrainValues / k),
+      std::max<std::int64_t>(1, kGrainLookup / k),
       [&](std::int64_t begin, std::int64_t end) {
         if (!offsets) return kernel.run(args, begin, end);
         decode_rows(weight, args, out.mutable_data_ptr<float>(), begin, end);

@@ -27,7 +27,7 @@ using kernels::LowbitBf16Buffer;
 using kernels::LowbitFloatBuffer;
 
 constexpr const char* kLinearLowbit = "linear_lowbit";
-constexpr std::int64_t kGrainProducts = 1 << 16;
+constexpr std::int64_t kTilesGrain = 1 << 16;
 
 void check_arguments(const Tensor& x,
                      const LowbitWeight& weight,
@@ -61,7 +61,7 @@ void run_tiles(const Kernel& kernel, const Args& args) {
   at::parallel_for(
       0,
       (tiles + 1) / 2,
-      std::max<std::int64_t>(1, kGrainProducts / pair),
+      std::max<std::int64_t>(1, kTilesGrain / pair),
       [&](std::int64_t begin, std::int64_t end) {
         kernel.run(args,
                    {2 * begin, std::min(2 * end, tiles), lowbit_workspace()});

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+
+#include <ATen/core/Tensor.h>
+
+#include "kernels/linear_lowbit.h"
+#include "torch/models/decode_input.h"
+#include "torch/models/decode_parts.h"
+#include "torch/ops/on_threads.h"
+
+namespace mantissa {
+
+/// A product of a step and where its N results go.
+struct StepProduct {
+  const StepLinear* linear;
+  float* y;
+};
+
+/// The products of decode_step(): linears of one vector in one parallel region,
+/// which share its codes. What is not packed runs as a module, before that.
+class StepProducts {
+ public:
+  using Products = std::initializer_list<StepProduct>;
+  /// Columns [begin, end).
+  using Columns = std::function<void(std::int64_t, std::int64_t)>;
+
+  StepProducts();
+
+  /// Each y = x * w^T + bias; x [1, 1, K] float32.
+  void multiply(const at::Tensor& x, Products products);
+
+  /// The same for linears of one size N; each thread calls `behind` for the
+  /// columns of which it has all the products.
+  void multiply(const at::Tensor& x, Products products, const Columns& behind);
+
+ private:
+  bool prepare(const at::Tensor& x, Products products);
+  void run_packed(Products products) const;
+  void run_share(Products products, std::int64_t t) const;
+  void run(const StepProduct& product, Share tiles) const;
+
+  std::int64_t threads_;
+  const kernels::LinearLowbitKernel& kernel_;
+  StepInput input_;
+};
+
+}  // namespace mantissa
