@@ -1,7 +1,9 @@
 #include "torch/models/decode_parts.h"
 
+#include <ATen/autocast_mode.h>
+
 #include "torch/models/decoder_stack.h"
-#include "torch/ops/lowbit_rows.h"
+#include "torch/ops/linear_lowbit.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
@@ -18,11 +20,18 @@ StepLinear part(const LinearPtr& linear) {
   const QuantizedTensorImpl* impl = quantized_impl(linear->weight);
   if (impl == nullptr || impl->training()) return out;
   const WeightState& state = impl->state();
-  if (!takes_int8(state.packed_for) || state.transposed) return out;
+  if (state.packed == nullptr || state.transposed) return out;
+  // Autocast narrows floats.
+  if (state.packed_for == Int8Compute::Float &&
+      at::autocast::is_autocast_enabled(at::kCPU)) {
+    return out;
+  }
   const at::Tensor& bias = linear->bias;
   if (bias.defined() && !plain_float(bias)) return out;
   out.compute = state.packed_for;
+  out.rounding = state.rule->rounding();
   out.w = state.packed->view();
+  out.values = decoded_type(*state.packed);
   if (bias.defined()) out.bias = bias.const_data_ptr<float>();
   return out;
 }

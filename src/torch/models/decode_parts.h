@@ -12,13 +12,17 @@ namespace mantissa {
 
 class DecoderStack;
 class FeedForward;
+struct CompressedRounding;
 
 /// A linear of a layer as decode_step() runs it: from the packed weight, or
 /// (compute None) through its module.
 struct StepLinear {
   torch::nn::LinearImpl* module = nullptr;
   Int8Compute compute = Int8Compute::None;
+  /// What the weight's config does to x first; null: nothing.
+  const CompressedRounding* rounding = nullptr;
   kernels::LowbitWeightView w = {};
+  kernels::LowbitScale values = kernels::LowbitScale::F32;  ///< decoded dtype
   const float* bias = nullptr;
 
   bool packed() const { return compute != Int8Compute::None; }

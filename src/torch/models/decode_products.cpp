@@ -3,25 +3,50 @@
 #include <algorithm>
 
 #include "torch/ops/linear_lowbit.h"
+#include "torch/ops/lowbit_rows.h"
 
 namespace mantissa {
 
 using kernels::kLowbitTile;
+using kernels::LinearLowbitArgs;
+using kernels::LinearLowbitFloatArgs;
+
+namespace {
+
+// A token by a weight of any size; no row refuses by that.
+constexpr kernels::LinearLowbitProblem kToken = {4, 1, 16, 32};
+constexpr kernels::LinearLowbitFloatProblem kFloatToken = {4, 1, 16, 32};
+
+template <class Args, class Input>
+Args make_args(const StepProduct& product, const Input& x) {
+  Args args;
+  args.w = product.linear->w;
+  args.x = x;
+  args.bias = product.linear->bias;
+  args.y = product.y;
+  args.y_stride = args.w.n;
+  return args;
+}
+
+}  // namespace
 
 StepProducts::StepProducts()
     : threads_(thread_count()),
-      kernel_(kernels::select_linear_lowbit({4, 1, 16, 32})) {}
+      int8_(kernels::select_linear_lowbit(kToken)),
+      float_(kernels::select_linear_lowbit_float(kFloatToken)) {}
 
 void StepProducts::run(const StepProduct& product, Share tiles) const {
   if (tiles.begin >= tiles.end) return;
-  const StepLinear& linear = *product.linear;
-  kernels::LinearLowbitArgs args;
-  args.w = linear.w;
-  args.x = input_.codes(linear.compute);
-  args.bias = linear.bias;
-  args.y = product.y;
-  args.y_stride = linear.w.n;
-  kernel_.run(args, {tiles.begin, tiles.end, lowbit_workspace()});
+  const kernels::LinearLowbitTiles part = {
+      tiles.begin, tiles.end, lowbit_workspace()};
+  const StepForm& form = input_.form(*product.linear);
+  if (takes_int8(form.compute)) {
+    return int8_.run(make_args<LinearLowbitArgs>(product, form.codes.view()),
+                     part);
+  }
+  auto args = make_args<LinearLowbitFloatArgs>(product, form.floats.view());
+  args.values = product.linear->values;
+  float_.run(args, part);
 }
 
 // Thread t's share of all tiles of the packed ones.
@@ -39,14 +64,14 @@ void StepProducts::run_share(Products products, std::int64_t t) const {
   }
 }
 
-// True if all of them are packed: their codes are ready then. Others are
+// True if all of them are packed: their forms are ready then. Others are
 // computed here.
 bool StepProducts::prepare(const at::Tensor& x, Products products) {
   input_.set(x);
   bool all = true;
   for (const StepProduct& one : products) {
     if (one.linear->packed()) {
-      input_.prepare(one.linear->compute);
+      input_.prepare(*one.linear);
       continue;
     }
     all = false;

@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "kernels/linear_lowbit.h"
+#include "kernels/linear_lowbit_float.h"
 #include "torch/models/decode_input.h"
 #include "torch/models/decode_parts.h"
 #include "torch/ops/on_threads.h"
@@ -20,7 +21,7 @@ struct StepProduct {
 };
 
 /// The products of decode_step(): linears of one vector in one parallel region,
-/// which share its codes. What is not packed runs as a module, before that.
+/// which share its forms. What is not packed runs as a module, before that.
 class StepProducts {
  public:
   using Products = std::initializer_list<StepProduct>;
@@ -43,7 +44,8 @@ class StepProducts {
   void run(const StepProduct& product, Share tiles) const;
 
   std::int64_t threads_;
-  const kernels::LinearLowbitKernel& kernel_;
+  const kernels::LinearLowbitKernel& int8_;
+  const kernels::LinearLowbitFloatKernel& float_;
   StepInput input_;
 };
 

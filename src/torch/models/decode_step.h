@@ -10,8 +10,10 @@ class DecoderStack;
 
 /// One token of one sequence through all layers, five parallel regions a layer
 /// and nothing copied: q, k, v; attention; o; gate and up; down; norms,
-/// quantization and RoPE between them (project, after kernels_and_qat A13). A
-/// linear that is not packed (pack_lowbit_()) and experts run as modules. Final
+/// quantization and RoPE between them (project, after kernels_and_qat A13).
+/// Packed linears (pack_lowbit_()) of every kind run in the regions, on int8
+/// codes or floats, to the bit as linear_lowbit() gives it for the same x; a
+/// linear that is not packed and experts run as modules between them. Final
 /// hidden states [1, 1, hidden]; keys and values are put behind the `past`
 /// positions of the cache. Undefined, with nothing done, unless ids are one
 /// token, activations float32, nothing differentiable and the cache float32,

@@ -84,4 +84,16 @@ Tensor fake_quantize_compressed(const Tensor& x,
   return (codes * params.scale).reshape(x.sizes());
 }
 
+Tensor CompressedRounding::operator()(const Tensor& x) const {
+  return fake_quantize_compressed(x, how, scale, zero_point);
+}
+
+bool CompressedRounding::same_as(const CompressedRounding& other) const {
+  return how.dynamic && other.how.dynamic &&
+         how.floating == other.how.floating &&
+         how.symmetric == other.how.symmetric &&
+         how.strategy == other.how.strategy &&
+         how.group_size == other.how.group_size;
+}
+
 }  // namespace mantissa

@@ -33,4 +33,18 @@ at::Tensor fake_quantize_compressed(const at::Tensor& x,
                                     const at::Tensor& scale = {},
                                     const at::Tensor& zero_point = {});
 
+/// The activations of one weight: what fake_quantize_compressed() takes beside
+/// x.
+struct CompressedRounding {
+  CompressedActivations how;
+  at::Tensor scale = {};
+  at::Tensor zero_point = {};
+
+  /// fake_quantize_compressed(x, ...).
+  at::Tensor operator()(const at::Tensor& x) const;
+  /// Whether the other gives the same for every x; static ones are not
+  /// compared.
+  bool same_as(const CompressedRounding& other) const;
+};
+
 }  // namespace mantissa

@@ -85,10 +85,7 @@ void multiply(const LowbitFloatBuffer& x,
               Tensor& y) {
   auto args = make_args<LinearLowbitFloatArgs>(weight, bias, x.view());
   args.y = y.mutable_data_ptr<float>();
-  const DType decoded = weight.encoding()->dtype();
-  args.values = decoded == DType::BFloat16  ? kernels::LowbitScale::Bf16
-                : decoded == DType::Float16 ? kernels::LowbitScale::F16
-                                            : kernels::LowbitScale::F32;
+  args.values = decoded_type(weight);
   run_tiles(kernels::select_linear_lowbit_float(
                 {args.w.bits, args.x.m, args.w.n, args.w.k}),
             args);
@@ -124,6 +121,17 @@ void multiply(const LowbitActivationBuffer& x,
 
 }  // namespace
 
+bool multiplies_bf16(c10::ScalarType type) {
+  return type == at::kBFloat16 && kernels::host_caps().avx512bf16;
+}
+
+kernels::LowbitScale decoded_type(const LowbitWeight& weight) {
+  const DType type = weight.encoding()->dtype();
+  return type == DType::BFloat16  ? kernels::LowbitScale::Bf16
+         : type == DType::Float16 ? kernels::LowbitScale::F16
+                                  : kernels::LowbitScale::F32;
+}
+
 void* lowbit_workspace() {
   static thread_local AlignedBytes bytes(
       static_cast<std::size_t>(kernels::kLowbitWorkspace));
@@ -139,8 +147,7 @@ LowbitInput::LowbitInput(const Tensor& x, Int8Compute activation) : x_(x) {
   if (activation != Int8Compute::Float) {
     quantize_lowbit_rows(
         rows, activation, rows_.emplace<LowbitActivationBuffer>());
-  } else if (x.scalar_type() == at::kBFloat16 &&
-             kernels::host_caps().avx512bf16) {
+  } else if (multiplies_bf16(x.scalar_type())) {
     arrange(rows,
             reinterpret_cast<const std::uint16_t*>(
                 rows.const_data_ptr<at::BFloat16>()),

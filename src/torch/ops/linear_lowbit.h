@@ -51,6 +51,12 @@ std::shared_ptr<const LowbitWeight> pack_lowbit_weight(
     const std::shared_ptr<const Encoding>& encoding,
     const std::vector<at::Tensor>& fields);
 
+/// Whether Int8Compute::Float multiplies x of this dtype in bfloat16, here.
+bool multiplies_bf16(c10::ScalarType type);
+
+/// The dtype that a weight decodes to, for LinearLowbitFloatArgs::values.
+kernels::LowbitScale decoded_type(const LowbitWeight& weight);
+
 /// Room of kernels::kLowbitWorkspace bytes for the calling thread's kernels,
 /// aligned as they want it; the same at every call.
 void* lowbit_workspace();

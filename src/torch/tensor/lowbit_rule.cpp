@@ -41,24 +41,19 @@ class FakeQuantizedLowbitRule final : public ProductRule {
                           const std::vector<at::Tensor>& fields)
       : ProductRule(*state.encoding),
         weight_(state.packed),
-        how_(input.how()),
-        scale_(input.scale(fields)),
-        zero_point_(input.zero_point(fields)) {}
+        rounding_{input.how(), input.scale(fields), input.zero_point(fields)} {}
 
   at::Tensor linear(const at::Tensor& x,
                     const QuantizedTensorImpl&,
                     const at::Tensor& bias) const override {
-    return linear_lowbit(fake_quantize_compressed(x, how_, scale_, zero_point_),
-                         *weight_,
-                         bias,
-                         Int8Compute::Float);
+    return linear_lowbit(rounding_(x), *weight_, bias, Int8Compute::Float);
   }
+
+  const CompressedRounding* rounding() const override { return &rounding_; }
 
  private:
   std::shared_ptr<const LowbitWeight> weight_;
-  CompressedActivations how_;
-  at::Tensor scale_;
-  at::Tensor zero_point_;
+  CompressedRounding rounding_;
 };
 
 }  // namespace

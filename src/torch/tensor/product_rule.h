@@ -10,6 +10,7 @@
 
 namespace mantissa {
 
+struct CompressedRounding;
 class QuantizedTensorImpl;
 
 /// How an inference weight takes part in x * w^T: what its format says of
@@ -30,6 +31,10 @@ class ProductRule {
   virtual at::Tensor linear(const at::Tensor& x,
                             const QuantizedTensorImpl& w,
                             const at::Tensor& bias) const;
+
+  /// Of a packed weight: what linear() does to x before the product, null where
+  /// it takes x as it is.
+  virtual const CompressedRounding* rounding() const { return nullptr; }
 
  protected:
   /// x times act_pre_scale, in torch's result dtype; x where there is none.

@@ -1,17 +1,14 @@
 #include "torch/models/decode_step.h"
 
-#include <memory>
 #include <vector>
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <mantissa/formats/int4_tensor.h>
-#include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
-#include <mantissa/torch/lowbit.h>
 #include <mantissa/torch/quantized_tensor.h>
 
 #include "torch/models/cache_rows.h"
+#include "torch/models/decode_step_model.h"
 #include "torch/models/decoder_stack.h"
 #include "torch/ops/lowbit_rows.h"
 #include "torch/quantize/module_parameters.h"
@@ -19,55 +16,12 @@
 namespace mantissa {
 namespace {
 
-// A random decoder whose linears are int4 with groups of 32, packed.
+using tests::fill_decoder;
+using tests::StepWeights;
+
 class DecodeStepTest : public ::testing::Test {
  protected:
-  static DecoderConfig small() {
-    DecoderConfig config;
-    config.vocabulary = 50;
-    config.hidden = 96;
-    config.intermediate = 160;
-    config.heads = 6;
-    config.kv_heads = 2;
-    config.head_dim = 16;
-    config.positions = 64;
-    config.attention_scale = 0.25;
-    config.ropes.resize(1);
-    config.layers.resize(3);
-    return config;
-  }
-
-  enum class Weights { Intx, Int4Tensor };
-
-  static std::shared_ptr<const Encoding> encoding(const Shape& shape,
-                                                  Weights weights) {
-    if (weights == Weights::Int4Tensor) {
-      return make_int4_encoding(shape, DType::Float32, {.group_size = 32});
-    }
-    return make_intx_encoding(shape,
-                              DType::Float32,
-                              {.target_dtype = DType::Int4,
-                               .granularity = PerGroup{32},
-                               .mapping_type = MappingType::Asymmetric});
-  }
-
-  // Random values; weights of linears int4 in groups of 32, packed.
-  static void fill(torch::nn::Module& module,
-                   Int8Compute compute,
-                   Weights weights = Weights::Intx) {
-    torch::manual_seed(11);
-    for (const Parameter& parameter : parameters_of(module)) {
-      const auto sizes = parameter.tensor.sizes();
-      at::Tensor value = torch::randn(sizes) * (sizes.size() == 2 ? 0.15 : 0.1);
-      if (sizes.size() == 1) value = value + 1;
-      if (parameter.places.front().kind() == WeightKind::Linear ||
-          sizes.size() == 3) {
-        value = to_quantized_tensor(value, encoding(sizes.vec(), weights));
-      }
-      for (const ParameterPlace& place : parameter.places) place.put(value);
-    }
-    pack_lowbit_(module, compute);
-  }
+  static DecoderConfig small() { return tests::small_decoder(); }
 
   // One token behind a prompt by the step and by the modules: they differ where
   // rounding moves a code by one, and else by the order of sums.
@@ -75,12 +29,12 @@ class DecodeStepTest : public ::testing::Test {
                       Int8Compute compute = Int8Compute::Group32,
                       c10::ScalarType type = at::kFloat,
                       std::int64_t prompt = 21,
-                      Weights weights = Weights::Intx) {
+                      StepWeights weights = StepWeights::Intx) {
     const c10::InferenceMode inference;
     const double bound =
         !takes_int8(compute) && type == at::kFloat ? 1e-5 : kFlips;
     DecoderStack stack(config, at::kFloat);
-    fill(stack, compute, weights);
+    fill_decoder(stack, compute, weights);
     KvCache ours(config, 1, prompt + 10, at::TensorOptions(type));
     stack.forward(torch::randint(0, 50, {1, prompt}), &ours, 0);
     const KvCache theirs = copy(config, ours);
@@ -126,7 +80,7 @@ TEST_F(DecodeStepTest, IsTheModulesWay) { compare(small()); }
 
 TEST_F(DecodeStepTest, WithFloatZeroPoints) {
   for (const auto compute : {Int8Compute::Group32, Int8Compute::Token}) {
-    compare(small(), compute, at::kFloat, 21, Weights::Int4Tensor);
+    compare(small(), compute, at::kFloat, 21, StepWeights::Int4Tensor);
   }
 }
 
@@ -215,7 +169,7 @@ TEST_F(DecodeStepTest, WithLinearsThatAreNotPacked) {
   const c10::InferenceMode inference;
   const DecoderConfig config = small();
   DecoderStack stack(config, at::kFloat);
-  fill(stack, Int8Compute::Group32);
+  fill_decoder(stack, Int8Compute::Group32);
   for (const Parameter& parameter : parameters_of(stack)) {
     const std::string& name = parameter.places.front().name();
     if (name.find("up_proj") == name.npos && name.find("k_proj") == name.npos &&
@@ -242,7 +196,7 @@ TEST_F(DecodeStepTest, OneAndTwoThreadsGiveTheSameBytes) {
   const c10::InferenceMode inference;
   const DecoderConfig config = small();
   DecoderStack stack(config, at::kFloat);
-  fill(stack, Int8Compute::Group64);
+  fill_decoder(stack, Int8Compute::Group64);
   const int threads = at::get_num_threads();
   std::vector<at::Tensor> results;
   for (const int count : {1, 2}) {
@@ -263,7 +217,7 @@ TEST_F(DecodeStepTest, ACacheOfAnotherModelIsRefused) {
   const c10::InferenceMode inference;
   const DecoderConfig config = small();
   Decoder decoder(config);
-  fill(decoder, Int8Compute::Group32);
+  fill_decoder(decoder, Int8Compute::Group32);
   const at::Tensor id = torch::full({1, 1}, 3);
   const auto refuses = [&](const DecoderConfig& other) {
     KvCache cache(other, 1, 8, at::TensorOptions(at::kFloat));
@@ -287,7 +241,7 @@ TEST_F(DecodeStepTest, LeavesOthersToTheModules) {
   DecoderStack stack(config, at::kFloat);
   KvCache cache(config, 1, 8, at::TensorOptions(at::kFloat));
   const at::Tensor id = torch::full({1, 1}, 3);
-  fill(stack, Int8Compute::Group32);
+  fill_decoder(stack, Int8Compute::Group32);
   // Something may be differentiated.
   EXPECT_FALSE(decode_step(config, stack, id, &cache, 0).defined());
   const c10::InferenceMode inference;
