@@ -1,6 +1,7 @@
 #include "torch/models/decode_input.h"
 
 #include "torch/ops/compressed_activations.h"
+#include "torch/ops/linear_lowbit.h"
 #include "torch/ops/lowbit_rows.h"
 
 namespace mantissa {
@@ -12,9 +13,18 @@ bool same(const CompressedRounding* a, const CompressedRounding* b) {
 
 }  // namespace
 
+StepInput::StepInput(c10::ScalarType type)
+    : type_(type), bf16_(mantissa::multiplies_bf16(type)) {}
+
 void StepInput::set(const at::Tensor& x) {
   x_ = &x;
+  values_.reset();
   made_ = 0;
+}
+
+const at::Tensor& StepInput::values() {
+  if (!values_.defined()) values_ = in_dtype(*x_, type_);
+  return values_;
 }
 
 // made_ where there is none.
@@ -41,19 +51,33 @@ const StepForm& StepInput::form(const StepLinear& linear) const {
   return forms_[find(linear)];
 }
 
-void StepInput::make(StepForm& form) const {
+void StepInput::make_codes(StepForm& form) {
   const std::int64_t k = x_->numel();
-  const auto* x = x_->const_data_ptr<float>();
-  if (takes_int8(form.compute)) {
-    return quantize_lowbit_row(x, k, form.compute, form.codes);
+  if (type_ == at::kFloat) {
+    return quantize_lowbit_row(
+        x_->const_data_ptr<float>(), k, form.compute, form.codes);
   }
-  at::Tensor rounded;
+  quantize_lowbit_rows(values().view({1, k}), form.compute, form.codes);
+}
+
+void StepInput::make(StepForm& form) {
+  if (takes_int8(form.compute)) return make_codes(form);
+  const std::int64_t k = x_->numel();
+  at::Tensor x = values();
   if (form.rounding != nullptr) {
-    rounded = (*form.rounding)(x_->view({1, k})).contiguous();
-    x = rounded.const_data_ptr<float>();
+    x = (*form.rounding)(x.view({1, k})).contiguous();
   }
+  if (bf16_) {
+    form.narrow.resize(1, k);
+    return form.narrow.fill(reinterpret_cast<const std::uint16_t*>(
+                                x.const_data_ptr<at::BFloat16>()),
+                            k,
+                            0,
+                            1);
+  }
+  x = in_dtype(x, at::kFloat);
   form.floats.resize(1, k);
-  form.floats.fill(x, k, 0, 1);
+  form.floats.fill(x.const_data_ptr<float>(), k, 0, 1);
 }
 
 }  // namespace mantissa

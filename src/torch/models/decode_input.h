@@ -5,27 +5,37 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "kernels/linear_lowbit_bf16.h"
 #include "kernels/linear_lowbit_float.h"
 #include "kernels/lowbit_activations.h"
 #include "torch/models/decode_parts.h"
 
 namespace mantissa {
 
-/// A vector as products take it: int8 codes, or floats in their order, after
-/// what a config does to its activations.
+/// A vector as products take it: int8 codes, or floats or bfloat16 in their
+/// order, after what a config does to its activations.
 struct StepForm {
   Int8Compute compute = Int8Compute::None;
   const CompressedRounding* rounding = nullptr;
-  kernels::LowbitActivationBuffer codes;  // one of the two
+  kernels::LowbitActivationBuffer codes;  // one of the three
   kernels::LowbitFloatBuffer floats;
+  kernels::LowbitBf16Buffer narrow;
 };
 
-/// The vector that products of a step multiply, in each form that one of them
-/// asks for, made once.
+/// The vector that products of a step multiply, rounded to the dtype of the
+/// model's activations, in each form that one of them asks for, made once.
 class StepInput {
  public:
+  explicit StepInput(c10::ScalarType type);
+
+  /// Whether floats are multiplied as bfloat16, StepForm::narrow.
+  bool multiplies_bf16() const { return bf16_; }
+
   /// A new vector, [1, 1, K] float32, which outlives the calls below.
   void set(const at::Tensor& x);
+
+  /// The vector in the model's dtype.
+  const at::Tensor& values();
 
   /// Makes the form that a packed linear takes.
   void prepare(const StepLinear& linear);
@@ -35,9 +45,13 @@ class StepInput {
 
  private:
   std::size_t find(const StepLinear& linear) const;
-  void make(StepForm& form) const;
+  void make(StepForm& form);
+  void make_codes(StepForm& form);
 
+  c10::ScalarType type_;
+  bool bf16_;
   const at::Tensor* x_ = nullptr;
+  at::Tensor values_;            // once asked for
   std::vector<StepForm> forms_;  // the first made_ of this vector
   std::size_t made_ = 0;
 };

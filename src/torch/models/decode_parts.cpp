@@ -1,16 +1,20 @@
 #include "torch/models/decode_parts.h"
 
 #include <ATen/autocast_mode.h>
+#include <ATen/ops/empty.h>
+
+#include <mantissa/primitives/convert.h>
 
 #include "torch/models/decoder_stack.h"
 #include "torch/ops/linear_lowbit.h"
+#include "torch/tensor/host_tensors.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
 namespace {
 
 bool plain_float(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat && tensor.is_contiguous() &&
+  return takes_step(tensor.scalar_type()) && tensor.is_contiguous() &&
          tensor.is_cpu() && quantized_impl(tensor) == nullptr;
 }
 
@@ -32,7 +36,7 @@ StepLinear part(const LinearPtr& linear) {
   out.rounding = state.rule->rounding();
   out.w = state.packed->view();
   out.values = decoded_type(*state.packed);
-  if (bias.defined()) out.bias = bias.const_data_ptr<float>();
+  if (bias.defined()) out.bias = in_dtype(bias, at::kFloat);
   return out;
 }
 
@@ -40,8 +44,7 @@ StepLinear part(const LinearPtr& linear) {
 bool take(const RmsNorm* norm, StepNorm& out) {
   if (norm == nullptr) return true;
   if (!plain_float(norm->weight())) return false;
-  out = {norm->weight().const_data_ptr<float>(),
-         static_cast<float>(norm->eps())};
+  out = {in_dtype(norm->weight(), at::kFloat), static_cast<float>(norm->eps())};
   return true;
 }
 
@@ -70,6 +73,20 @@ bool take(const DecoderLayer& layer, StepLayer& out) {
 }
 
 }  // namespace
+
+bool takes_step(c10::ScalarType type) {
+  return type == at::kFloat || type == at::kBFloat16 || type == at::kHalf;
+}
+
+at::Tensor in_dtype(const at::Tensor& x, c10::ScalarType type) {
+  if (x.scalar_type() == type) return x;
+  at::Tensor out = at::empty(x.sizes(), x.options().dtype(type));
+  convert(host_view(x),
+          {dtype_of(type),
+           shape_of(x),
+           static_cast<std::byte*>(out.mutable_data_ptr())});
+  return out;
+}
 
 bool step_layers(const DecoderStack& stack,
                  std::vector<StepLayer>& layers,

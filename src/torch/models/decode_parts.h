@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include <ATen/core/Tensor.h>
+
 #include <mantissa/torch/int8_compute.h>
 
 #include "kernels/linear_lowbit_args.h"
@@ -23,7 +25,7 @@ struct StepLinear {
   const CompressedRounding* rounding = nullptr;
   kernels::LowbitWeightView w = {};
   kernels::LowbitScale values = kernels::LowbitScale::F32;  ///< decoded dtype
-  const float* bias = nullptr;
+  at::Tensor bias = {};  ///< float32, or undefined
 
   bool packed() const { return compute != Int8Compute::None; }
   std::int64_t tiles() const {
@@ -33,10 +35,11 @@ struct StepLinear {
 
 /// An RMSNorm; without a weight there is none.
 struct StepNorm {
-  const float* weight = nullptr;
+  at::Tensor weight = {};  ///< float32
   float eps = 0;
 
-  explicit operator bool() const { return weight != nullptr; }
+  explicit operator bool() const { return weight.defined(); }
+  const float* values() const { return weight.const_data_ptr<float>(); }
 };
 
 /// The parts of one decoder layer. Norms behind a block stand where the model
@@ -53,8 +56,15 @@ struct StepLayer {
   std::int64_t window = 0;
 };
 
+/// Whether a step computes activations of this dtype: float32, bfloat16,
+/// float16.
+bool takes_step(c10::ScalarType type);
+
+/// x, contiguous on the CPU, in another float dtype; itself where it has that.
+at::Tensor in_dtype(const at::Tensor& x, c10::ScalarType type);
+
 /// The layers of a stack and its last norm, valid while the stack is; false
-/// where a norm is not float32 on the CPU.
+/// where a norm is not a plain float on the CPU.
 bool step_layers(const DecoderStack& stack,
                  std::vector<StepLayer>& layers,
                  StepNorm& last);

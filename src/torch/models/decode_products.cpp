@@ -9,6 +9,7 @@ namespace mantissa {
 
 using kernels::kLowbitTile;
 using kernels::LinearLowbitArgs;
+using kernels::LinearLowbitBf16Args;
 using kernels::LinearLowbitFloatArgs;
 
 namespace {
@@ -16,13 +17,15 @@ namespace {
 // A token by a weight of any size; no row refuses by that.
 constexpr kernels::LinearLowbitProblem kToken = {4, 1, 16, 32};
 constexpr kernels::LinearLowbitFloatProblem kFloatToken = {4, 1, 16, 32};
+constexpr kernels::LinearLowbitBf16Problem kBf16Token = {4, 1, 16, 32};
 
 template <class Args, class Input>
 Args make_args(const StepProduct& product, const Input& x) {
   Args args;
   args.w = product.linear->w;
   args.x = x;
-  args.bias = product.linear->bias;
+  const at::Tensor& bias = product.linear->bias;
+  if (bias.defined()) args.bias = bias.const_data_ptr<float>();
   args.y = product.y;
   args.y_stride = args.w.n;
   return args;
@@ -30,10 +33,12 @@ Args make_args(const StepProduct& product, const Input& x) {
 
 }  // namespace
 
-StepProducts::StepProducts()
+StepProducts::StepProducts(c10::ScalarType type)
     : threads_(thread_count()),
       int8_(kernels::select_linear_lowbit(kToken)),
-      float_(kernels::select_linear_lowbit_float(kFloatToken)) {}
+      float_(kernels::select_linear_lowbit_float(kFloatToken)),
+      bf16_(kernels::select_linear_lowbit_bf16(kBf16Token)),
+      input_(type) {}
 
 void StepProducts::run(const StepProduct& product, Share tiles) const {
   if (tiles.begin >= tiles.end) return;
@@ -43,6 +48,10 @@ void StepProducts::run(const StepProduct& product, Share tiles) const {
   if (takes_int8(form.compute)) {
     return int8_.run(make_args<LinearLowbitArgs>(product, form.codes.view()),
                      part);
+  }
+  if (input_.multiplies_bf16()) {
+    return bf16_.run(
+        make_args<LinearLowbitBf16Args>(product, form.narrow.view()), part);
   }
   auto args = make_args<LinearLowbitFloatArgs>(product, form.floats.view());
   args.values = product.linear->values;
@@ -75,9 +84,9 @@ bool StepProducts::prepare(const at::Tensor& x, Products products) {
       continue;
     }
     all = false;
-    // Autocast may have made it narrower.
-    const at::Tensor y =
-        one.linear->module->forward(x).to(at::kFloat).contiguous();
+    const at::Tensor y = one.linear->module->forward(input_.values())
+                             .to(at::kFloat)
+                             .contiguous();
     std::copy_n(y.const_data_ptr<float>(), y.numel(), one.y);
   }
   return all;

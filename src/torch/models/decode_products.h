@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "kernels/linear_lowbit.h"
+#include "kernels/linear_lowbit_bf16.h"
 #include "kernels/linear_lowbit_float.h"
 #include "torch/models/decode_input.h"
 #include "torch/models/decode_parts.h"
@@ -28,9 +29,11 @@ class StepProducts {
   /// Columns [begin, end).
   using Columns = std::function<void(std::int64_t, std::int64_t)>;
 
-  StepProducts();
+  /// `type`: the dtype of the model's activations, to which x is rounded and in
+  /// which modules give their results.
+  explicit StepProducts(c10::ScalarType type);
 
-  /// Each y = x * w^T + bias; x [1, 1, K] float32.
+  /// Each y = x * w^T + bias in float32; x [1, 1, K] float32.
   void multiply(const at::Tensor& x, Products products);
 
   /// The same for linears of one size N; each thread calls `behind` for the
@@ -46,6 +49,7 @@ class StepProducts {
   std::int64_t threads_;
   const kernels::LinearLowbitKernel& int8_;
   const kernels::LinearLowbitFloatKernel& float_;
+  const kernels::LinearLowbitBf16Kernel& bf16_;
   StepInput input_;
 };
 

@@ -43,8 +43,13 @@ kernels::GateActivation gate_activation(Activation activation) {
 
 class Step {
  public:
-  Step(const DecoderConfig& config, std::int64_t past, const at::Tensor& x)
+  // x: float32 of what has the dtype `type`.
+  Step(const DecoderConfig& config,
+       std::int64_t past,
+       const at::Tensor& x,
+       c10::ScalarType type)
       : config_(config),
+        type_(type),
         past_(past),
         threads_(thread_count()),
         ops_(kernels::select_decode_ops({config.head_dim})),
@@ -56,7 +61,8 @@ class Step {
         mixed_(room(config.heads * config.head_dim)),
         gate_(room(config.intermediate)),
         up_(room(config.intermediate)),
-        added_(room(config.hidden)) {}
+        added_(room(config.hidden)),
+        products_(type) {}
 
   void layer(const StepLayer& parts,
              const KvCache::Layer& cache,
@@ -70,7 +76,7 @@ class Step {
     add(parts.after_attention);
     norm(parts.before_feed_forward, x_, normed_);
     if (parts.experts != nullptr) {
-      added_.copy_(parts.experts->forward(normed_));
+      added_.copy_(parts.experts->forward(in_dtype(normed_, type_)));
     } else {
       gate(parts);
       products_.multiply(gate_, {{&parts.down, data(added_)}});
@@ -82,7 +88,7 @@ class Step {
             const at::Tensor& x,
             const at::Tensor& y) const {
     ops_.rms_norm({x.const_data_ptr<float>(),
-                   norm.weight,
+                   norm.values(),
                    data(y),
                    x.numel(),
                    norm.eps,
@@ -125,7 +131,7 @@ class Step {
     for (float* end = x + heads.numel(); x < end; x += dim) {
       if (norm) {
         ops_.rms_norm(
-            {x, norm.weight, x, dim, norm.eps, config_.one_plus_norm});
+            {x, norm.values(), x, dim, norm.eps, config_.one_plus_norm});
       }
       ops_.rotate({x, cos, sin, dim});
     }
@@ -177,6 +183,7 @@ class Step {
   }
 
   const DecoderConfig& config_;
+  c10::ScalarType type_;  // of the model's activations
   std::int64_t past_;
   std::int64_t threads_;
   const kernels::DecodeOpsKernel& ops_;
@@ -207,16 +214,20 @@ at::Tensor decode_step(const DecoderConfig& config,
   std::vector<StepLayer> layers;
   StepNorm last;
   if (!step_layers(stack, layers, last)) return {};
-  const at::Tensor x = stack.embed(ids).contiguous().clone();
-  if (x.scalar_type() != at::kFloat || !x.is_cpu()) return {};
+  const at::Tensor embedded = stack.embed(ids);
+  const c10::ScalarType type = embedded.scalar_type();
+  if (!takes_step(type) || !embedded.is_cpu()) return {};
+  const at::Tensor x =
+      embedded.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true)
+          .contiguous();
   const std::vector<RopeAngles> angles = stack.angles(past, x);
-  Step step(config, past, x);
+  Step step(config, past, x, type);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     step.layer(layers[i], cache->layer(i), angles[stack.rope_of_layer(i)]);
   }
   at::Tensor hidden = at::empty_like(x);
   step.norm(last, x, hidden);
-  return hidden;
+  return in_dtype(hidden, type);
 }
 
 }  // namespace mantissa

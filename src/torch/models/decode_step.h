@@ -15,9 +15,16 @@ class DecoderStack;
 /// codes or floats, to the bit as linear_lowbit() gives it for the same x; a
 /// linear that is not packed and experts run as modules between them. Final
 /// hidden states [1, 1, hidden]; keys and values are put behind the `past`
-/// positions of the cache. Undefined, with nothing done, unless ids are one
-/// token, activations float32, nothing differentiable and the cache float32,
-/// bfloat16 or int8 on the CPU.
+/// positions of the cache.
+///
+/// Where activations are bfloat16 or float16 the residual, norms, RoPE,
+/// attention and gates are float32, and so are the results of packed products.
+/// Rounded to that dtype, half to even, are: what a product, a module or the
+/// experts take, what the latter two give, and the final hidden states. (The
+/// modules round each of their results.)
+///
+/// Undefined, with nothing done, unless ids are one token, nothing is
+/// differentiable and the cache is float32, bfloat16 or int8 on the CPU.
 at::Tensor decode_step(const DecoderConfig& config,
                        const DecoderStack& stack,
                        const at::Tensor& ids,

@@ -147,7 +147,7 @@ TEST(DecodeStepFloatTest, WhatAConfigRoundsIsMadeOnceForOneVector) {
   fill_decoder(stack, Int8Compute::Float, StepWeights::RoundedInt8);
   const StepLayer layer = parts_of(stack)[0];
   const at::Tensor x = torch::randn({1, 1, 96});
-  StepInput input;
+  StepInput input(at::kFloat);
   input.set(x);
   input.prepare(layer.q);
   input.prepare(layer.k);

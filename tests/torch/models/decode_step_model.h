@@ -16,7 +16,6 @@
 #include <mantissa/torch/quantized_tensor.h>
 
 #include "torch/quantize/module_parameters.h"
-#include "torch/tensor/host_tensors.h"
 
 // A small random decoder with packed weights, for tests of decode_step().
 namespace mantissa::tests {
@@ -41,8 +40,8 @@ inline DecoderConfig small_decoder() {
 enum class StepWeights { Intx, Int4Tensor, Float8, RoundedFloat8, RoundedInt8 };
 
 inline std::shared_ptr<const Encoding> step_encoding(const Shape& shape,
-                                                     DType dtype,
                                                      StepWeights weights) {
+  constexpr DType dtype = DType::Float32;
   switch (weights) {
     case StepWeights::Intx:
       return make_intx_encoding(shape,
@@ -76,8 +75,8 @@ inline std::shared_ptr<const Encoding> step_encoding(const Shape& shape,
            R"({"strategy":"group","group_size":32,"dynamic":true})"});
 }
 
-/// Random values in a module; linears and experts quantized, then packed for
-/// `compute`. The same values for every dtype but for their rounding.
+/// Random values in a module of activations `dtype`; linears and experts
+/// quantized from float32, then packed for `compute`.
 inline void fill_decoder(torch::nn::Module& module,
                          Int8Compute compute,
                          StepWeights weights = StepWeights::Intx,
@@ -87,11 +86,11 @@ inline void fill_decoder(torch::nn::Module& module,
     const auto sizes = parameter.tensor.sizes();
     at::Tensor value = torch::randn(sizes) * (sizes.size() == 2 ? 0.15 : 0.1);
     if (sizes.size() == 1) value = value + 1;
-    value = value.to(dtype);
     if (parameter.places.front().kind() == WeightKind::Linear ||
         sizes.size() == 3) {
-      value = to_quantized_tensor(
-          value, step_encoding(sizes.vec(), dtype_of(dtype), weights));
+      value = to_quantized_tensor(value, step_encoding(sizes.vec(), weights));
+    } else {
+      value = value.to(dtype);
     }
     for (const ParameterPlace& place : parameter.places) place.put(value);
   }
