@@ -13,6 +13,7 @@
 #include "kernels/linear_lowbit_bf16.h"
 #include "kernels/linear_lowbit_float.h"
 #include "kernels/pack_bits.h"
+#include "kernels/pack_lowbit.h"
 #include "kernels/pack_universal.h"
 #include "kernels/quantize_affine.h"
 #include "kernels/quantize_float8.h"
@@ -41,6 +42,7 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   list_linear_lowbit_bf16(caps, out);
   list_linear_lowbit_float(caps, out);
   list_pack_bits(caps, out);
+  list_pack_lowbit(caps, out);
   list_pack_universal(caps, out);
   list_quantize_affine(caps, out);
   list_quantize_float8(caps, out);
@@ -48,6 +50,7 @@ std::vector<KernelInfo> all_kernels(const Caps& caps) {
   list_quantize_panels(caps, out);
   list_search_affine(caps, out);
   list_unpack_bits(caps, out);
+  list_unpack_lowbit(caps, out);
   list_unpack_universal(caps, out);
   return out;
 }

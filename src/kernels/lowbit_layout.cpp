@@ -4,8 +4,12 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include <mantissa/primitives/float_casts.h>
+
+#include "kernels/common/lowbit_planes.h"
+#include "kernels/pack_lowbit.h"
 
 namespace mantissa::kernels {
 namespace {
@@ -13,120 +17,43 @@ namespace {
 constexpr int kUnits = 8;
 constexpr int kUnitBytes = 64;
 
-// The units of one chunk: code + 2^(bits-1) of column c and value 4u + j at
-// [u][4c + j].
-struct Units {
-  std::uint8_t at[kUnits][kUnitBytes];
-};
-
-// What stands behind k in a row: the code that means 0, or the nearest.
-std::int8_t padding(const LowbitLayout& layout,
-                    const std::int8_t* zeros,
-                    std::int64_t row) {
-  // Only a group of all of k ends inside a chunk.
-  const int zero = zeros == nullptr ? 0 : zeros[row * layout.groups()];
-  const int half = 1 << (layout.bits - 1);
+// The code that means 0, or the nearest there is.
+std::int8_t padding(int bits, int zero) {
+  const int half = 1 << (bits - 1);
   return static_cast<std::int8_t>(std::clamp(zero, -half, half - 1));
 }
 
-Units gather(const LowbitLayout& layout,
-             const std::int8_t* codes,
-             const std::int8_t* zeros,
-             std::int64_t tile,
-             std::int64_t chunk) {
-  Units out = {};
-  const int offset = 1 << (layout.bits - 1);
-  const std::int64_t first = tile * kLowbitTile;
-  const std::int64_t columns = std::min(kLowbitTile, layout.n - first);
-  const std::int64_t k0 = chunk * kLowbitChunk;
-  const std::int64_t values = std::min(kLowbitChunk, layout.k - k0);
-  for (std::int64_t c = 0; c < columns; ++c) {
-    const std::int8_t* row = codes + (first + c) * layout.k + k0;
-    const std::int8_t pad = padding(layout, zeros, first + c);
-    for (std::int64_t i = 0; i < kLowbitChunk; ++i) {
-      const std::int8_t code = i < values ? row[i] : pad;
-      out.at[i / 4][4 * c + i % 4] = static_cast<std::uint8_t>(code + offset);
-    }
+// What stands behind k in each row; nothing where k fills its chunks. Only a
+// group of all of k ends inside a chunk: `zeros` has one a row then.
+std::vector<std::int8_t> paddings(const LowbitLayout& layout,
+                                  const std::int8_t* zeros) {
+  if (layout.k == layout.stored_k()) return {};
+  std::vector<std::int8_t> out(static_cast<std::size_t>(layout.n));
+  for (std::size_t row = 0; row < out.size(); ++row) {
+    out[row] = padding(layout.bits, zeros == nullptr ? 0 : zeros[row]);
   }
   return out;
 }
 
-void scatter(const LowbitLayout& layout,
-             const Units& units,
-             std::int64_t tile,
-             std::int64_t chunk,
-             std::int8_t* codes) {
-  const int offset = 1 << (layout.bits - 1);
-  const std::int64_t first = tile * kLowbitTile;
-  const std::int64_t columns = std::min(kLowbitTile, layout.n - first);
-  const std::int64_t k0 = chunk * kLowbitChunk;
-  const std::int64_t values = std::min(kLowbitChunk, layout.k - k0);
-  for (std::int64_t c = 0; c < columns; ++c) {
-    std::int8_t* row = codes + (first + c) * layout.k + k0;
-    for (std::int64_t i = 0; i < values; ++i) {
-      row[i] =
-          static_cast<std::int8_t>(units.at[i / 4][4 * c + i % 4] - offset);
-    }
-  }
-}
-
-// One plane of `width` bits: bits [low, low + width) of the codes.
-std::uint8_t* put_plane(const Units& units,
-                        int low,
-                        int width,
-                        std::uint8_t* out) {
-  const int each = 8 / width;  // units a byte
-  const int mask = (1 << width) - 1;
-  for (int r = 0; r < kUnits / each; ++r) {
-    for (int b = 0; b < kUnitBytes; ++b) {
-      int byte = 0;
-      for (int i = 0; i < each; ++i) {
-        byte |= ((units.at[r * each + i][b] >> low) & mask) << (width * i);
-      }
-      *out++ = static_cast<std::uint8_t>(byte);
-    }
-  }
-  return out;
-}
-
-const std::uint8_t* take_plane(const std::uint8_t* in,
-                               int low,
-                               int width,
-                               Units& units) {
-  const int each = 8 / width;
-  const int mask = (1 << width) - 1;
-  for (int r = 0; r < kUnits / each; ++r) {
-    for (int b = 0; b < kUnitBytes; ++b) {
-      const int byte = *in++;
-      for (int i = 0; i < each; ++i) {
-        units.at[r * each + i][b] |=
-            static_cast<std::uint8_t>(((byte >> (width * i)) & mask) << low);
-      }
-    }
-  }
-  return in;
-}
-
-// Calls plane(lowest bit, width) for each plane of a code.
-template <class Plane>
-void for_each_plane(int bits, const Plane& plane) {
-  if (bits == 8) {
-    plane(0, 8);
-    return;
-  }
-  int low = 0;
-  for (const int width : {4, 2, 1}) {
-    if ((bits & width) == 0) continue;
-    plane(low, width);
-    low += width;
-  }
+PackLowbitArgs pack_args(const LowbitLayout& layout,
+                         const std::int8_t* codes,
+                         const std::vector<std::int8_t>& behind,
+                         std::uint8_t* out) {
+  PackLowbitArgs args;
+  args.bits = layout.bits;
+  args.n = layout.n;
+  args.k = layout.k;
+  args.codes = codes;
+  args.padding = behind.data();
+  args.packed = out;
+  return args;
 }
 
 // The four codes of one row and unit, one a byte; `at` is where the row's bytes
 // of a chunk begin.
 std::uint32_t row_unit(int bits, const std::uint8_t* at, int unit) {
   std::uint32_t codes = 0;
-  for_each_plane(bits, [&](int low, int width) {
+  for_each_lowbit_plane(bits, [&](int low, int width) {
     const int each = 8 / width;
     std::uint32_t word = 0;
     std::memcpy(&word, at + unit / each * kUnitBytes, sizeof(word));
@@ -135,6 +62,58 @@ std::uint32_t row_unit(int bits, const std::uint8_t* at, int unit) {
     at += kUnits / each * kUnitBytes;
   });
   return codes;
+}
+
+// [groups][16] of a tile: sums of (code - zero) of each group of each column.
+using GroupSums = std::vector<std::int64_t>;
+
+GroupSums group_sums(const LowbitLayout& layout) {
+  return GroupSums(static_cast<std::size_t>(layout.groups() * kLowbitTile));
+}
+
+// Index of the metadata of a group of row j.
+std::int64_t place(const LowbitLayout& layout, std::int64_t j, std::int64_t g) {
+  return (j / kLowbitTile * layout.groups() + g) * kLowbitTile +
+         j % kLowbitTile;
+}
+
+// LowbitWeightView::sums of a tile.
+void fold(const LowbitLayout& layout,
+          const LowbitWeightView& packed,
+          std::int64_t tile,
+          const GroupSums& groups,
+          float* sums) {
+  std::fill_n(sums, kLowbitTile, 0.0f);
+  const std::int64_t first = tile * layout.groups() * kLowbitTile;
+  const auto group = static_cast<float>(layout.group);
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const auto at = first + static_cast<std::int64_t>(i);
+    float& sum = sums[i % kLowbitTile];
+    sum = std::fma(static_cast<float>(groups[i]),
+                   lowbit_scale(packed.scale_type, packed.scales, at),
+                   sum);
+    if (packed.offsets == nullptr) continue;
+    sum = std::fma(
+        group, lowbit_scale(packed.scale_type, packed.offsets, at), sum);
+  }
+}
+
+// From sums of code + 2^(bits-1) over all that is stored.
+void take_codes_alone(const LowbitLayout& layout,
+                      const LowbitWeightView& packed,
+                      std::int64_t tile,
+                      GroupSums& sums) {
+  const std::int64_t half = std::int64_t{1} << (layout.bits - 1);
+  const std::int64_t behind = layout.stored_k() - layout.k;
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const auto column = static_cast<std::int64_t>(i % kLowbitTile);
+    if (tile * kLowbitTile + column >= layout.n) continue;  // it is 0
+    const std::int64_t at =
+        tile * layout.groups() * kLowbitTile + static_cast<std::int64_t>(i);
+    const int zero = packed.zeros == nullptr ? 0 : packed.zeros[at];
+    sums[i] -= layout.stored_group() * half + zero * layout.group;
+    if (behind != 0) sums[i] -= behind * padding(layout.bits, zero);
+  }
 }
 
 }  // namespace
@@ -157,30 +136,16 @@ void pack_lowbit(const LowbitLayout& layout,
                  std::int64_t begin,
                  std::int64_t end,
                  std::uint8_t* out) {
-  const std::int64_t chunk_bytes = layout.bits * kUnitBytes;
-  for (std::int64_t tile = begin; tile < end; ++tile) {
-    for (std::int64_t chunk = 0; chunk < layout.chunks(); ++chunk) {
-      const Units units = gather(layout, codes, zeros, tile, chunk);
-      std::uint8_t* to = out + (tile * layout.chunks() + chunk) * chunk_bytes;
-      for_each_plane(layout.bits, [&](int low, int width) {
-        to = put_plane(units, low, width, to);
-      });
-    }
-  }
+  const auto behind = paddings(layout, zeros);
+  select_pack_lowbit({layout.bits})
+      .run(pack_args(layout, codes, behind, out), begin, end);
 }
 
 void unpack_lowbit(const LowbitLayout& layout,
                    const std::uint8_t* packed,
                    std::int8_t* codes) {
-  for (std::int64_t tile = 0; tile < layout.tiles(); ++tile) {
-    for (std::int64_t chunk = 0; chunk < layout.chunks(); ++chunk) {
-      Units units = {};
-      for_each_plane(layout.bits, [&](int low, int width) {
-        packed = take_plane(packed, low, width, units);
-      });
-      scatter(layout, units, tile, chunk, codes);
-    }
-  }
+  select_unpack_lowbit({layout.bits})
+      .run({layout.bits, layout.n, layout.k, packed, codes}, 0, layout.tiles());
 }
 
 void unpack_lowbit_row(const LowbitLayout& layout,
@@ -207,46 +172,58 @@ void unpack_lowbit_row(const LowbitLayout& layout,
   }
 }
 
+namespace {
+
+// Calls f(T()) with an integer of so many bytes.
+template <class F>
+void with_value(std::int64_t bytes, const F& f) {
+  if (bytes == 1) {
+    f(std::uint8_t());
+  } else if (bytes == 2) {
+    f(std::uint16_t());
+  } else {
+    f(std::uint32_t());
+  }
+}
+
+}  // namespace
+
 void pack_lowbit_metadata(const LowbitLayout& layout,
                           const void* values,
                           std::int64_t bytes,
                           std::int64_t begin,
                           std::int64_t end,
                           void* out) {
-  const auto* from = static_cast<const std::byte*>(values);
-  auto* to = static_cast<std::byte*>(out);
   const std::int64_t groups = layout.groups();
-  for (std::int64_t j = begin * kLowbitTile; j < end * kLowbitTile; ++j) {
-    const std::int64_t tile = j / kLowbitTile;
-    for (std::int64_t g = 0; g < groups; ++g) {
-      std::byte* place =
-          to + ((tile * groups + g) * kLowbitTile + j % kLowbitTile) * bytes;
-      const auto count = static_cast<std::size_t>(bytes);
-      if (j < layout.n) {
-        std::memcpy(place, from + (j * groups + g) * bytes, count);
-      } else {
-        std::memset(place, 0, count);
+  with_value(bytes, [&]<class T>(T) {
+    const auto* from = static_cast<const T*>(values);
+    auto* to = static_cast<T*>(out) + begin * groups * kLowbitTile;
+    for (std::int64_t tile = begin; tile < end; ++tile) {
+      const T* rows = from + tile * kLowbitTile * groups;
+      const std::int64_t there =
+          std::min(kLowbitTile, layout.n - tile * kLowbitTile);
+      for (std::int64_t g = 0; g < groups; ++g, to += kLowbitTile) {
+        for (std::int64_t c = 0; c < there; ++c) to[c] = rows[c * groups + g];
+        std::fill(to + there, to + kLowbitTile, T{0});
       }
     }
-  }
+  });
 }
 
 void unpack_lowbit_metadata(const LowbitLayout& layout,
                             const void* packed,
                             std::int64_t bytes,
                             void* values) {
-  const auto* from = static_cast<const std::byte*>(packed);
-  auto* to = static_cast<std::byte*>(values);
   const std::int64_t groups = layout.groups();
-  for (std::int64_t j = 0; j < layout.n; ++j) {
-    const std::int64_t tile = j / kLowbitTile;
-    for (std::int64_t g = 0; g < groups; ++g) {
-      std::memcpy(
-          to + (j * groups + g) * bytes,
-          from + ((tile * groups + g) * kLowbitTile + j % kLowbitTile) * bytes,
-          static_cast<std::size_t>(bytes));
+  with_value(bytes, [&]<class T>(T) {
+    const auto* from = static_cast<const T*>(packed);
+    auto* to = static_cast<T*>(values);
+    for (std::int64_t j = 0; j < layout.n; ++j) {
+      for (std::int64_t g = 0; g < groups; ++g) {
+        *to++ = from[place(layout, j, g)];
+      }
     }
-  }
+  });
 }
 
 float lowbit_scale(LowbitScale type, const void* scales, std::int64_t i) {
@@ -268,24 +245,41 @@ void lowbit_sums(const LowbitLayout& layout,
                  std::int64_t end,
                  float* sums) {
   const std::int64_t groups = layout.groups();
-  for (std::int64_t j = begin * kLowbitTile; j < end * kLowbitTile; ++j) {
-    sums[j] = 0;
-    if (j >= layout.n) continue;
-    for (std::int64_t g = 0; g < groups; ++g) {
-      const std::int64_t at =
-          (j / kLowbitTile * groups + g) * kLowbitTile + j % kLowbitTile;
-      const std::int64_t zero = packed.zeros == nullptr ? 0 : packed.zeros[at];
-      const std::int8_t* group = codes + j * layout.k + g * layout.group;
-      std::int64_t sum = -zero * layout.group;
-      for (std::int64_t i = 0; i < layout.group; ++i) sum += group[i];
-      sums[j] = std::fma(static_cast<float>(sum),
-                         lowbit_scale(packed.scale_type, packed.scales, at),
-                         sums[j]);
-      if (packed.offsets == nullptr) continue;
-      sums[j] = std::fma(static_cast<float>(layout.group),
-                         lowbit_scale(packed.scale_type, packed.offsets, at),
-                         sums[j]);
+  GroupSums some = group_sums(layout);
+  for (std::int64_t tile = begin; tile < end; ++tile) {
+    const std::int64_t first = tile * kLowbitTile;
+    std::ranges::fill(some, 0);
+    for (std::int64_t j = first; j < std::min(first + kLowbitTile, layout.n);
+         ++j) {
+      for (std::int64_t g = 0; g < groups; ++g) {
+        const std::int64_t zero =
+            packed.zeros == nullptr ? 0 : packed.zeros[place(layout, j, g)];
+        const std::int8_t* group = codes + j * layout.k + g * layout.group;
+        std::int64_t sum = -zero * layout.group;
+        for (std::int64_t i = 0; i < layout.group; ++i) sum += group[i];
+        some[static_cast<std::size_t>(g * kLowbitTile + j - first)] = sum;
+      }
     }
+    fold(layout, packed, tile, some, sums + first);
+  }
+}
+
+void pack_lowbit_with_sums(const LowbitLayout& layout,
+                           const std::int8_t* codes,
+                           const LowbitWeightView& packed,
+                           std::int64_t begin,
+                           std::int64_t end,
+                           const LowbitOut& out) {
+  const auto behind = paddings(layout, packed.zeros);
+  const PackLowbitKernel& kernel = select_pack_lowbit({layout.bits});
+  GroupSums some = group_sums(layout);
+  PackLowbitArgs args = pack_args(layout, codes, behind, out.codes);
+  args.sums = some.data();
+  args.sum_chunks = layout.stored_group() / kLowbitChunk;
+  for (std::int64_t tile = begin; tile < end; ++tile) {
+    kernel.run(args, tile, tile + 1);
+    take_codes_alone(layout, packed, tile, some);
+    fold(layout, packed, tile, some, out.sums + tile * kLowbitTile);
   }
 }
 

@@ -85,6 +85,21 @@ void lowbit_sums(const LowbitLayout& layout,
                  std::int64_t end,
                  float* sums);
 
+/// Where the codes of a weight and LowbitWeightView::sums go.
+struct LowbitOut {
+  std::uint8_t* codes = nullptr;
+  float* sums = nullptr;
+};
+
+/// pack_lowbit() and lowbit_sums() in one pass over the codes; `packed` has the
+/// metadata of the tiles.
+void pack_lowbit_with_sums(const LowbitLayout& layout,
+                           const std::int8_t* codes,
+                           const LowbitWeightView& packed,
+                           std::int64_t begin,
+                           std::int64_t end,
+                           const LowbitOut& out);
+
 /// Scale i of packed metadata as float32.
 float lowbit_scale(LowbitScale type, const void* scales, std::int64_t i);
 

@@ -11,7 +11,7 @@ namespace mantissa::kernels {
 
 /// Operators on weights in memory: encoders, decoders, conversions; and on
 /// activations of products.
-inline constexpr std::array<std::string_view, 20> kEncoderOps = {
+inline constexpr std::array<std::string_view, 22> kEncoderOps = {
     "absmax_runs",        // largest magnitude of each run of elements
     "attention_bf16",     // attention over keys and values of bfloat16
     "attention_int8",     // attention of uint8 codes
@@ -24,6 +24,7 @@ inline constexpr std::array<std::string_view, 20> kEncoderOps = {
     "group_minmax",       // minimum and maximum of each group of columns
     "hqq_scale",          // scales of least squares for their own codes
     "pack_bits",          // codes of 1 to 8 bits to bytes
+    "pack_lowbit",        // codes of 1 to 8 bits as products on x86 read them
     "pack_universal",     // a weight as torchao's linear kernels read it
     "quantize_affine",    // integer codes of each group of columns
     "quantize_float8",    // float8 codes of runs that have one scale each
@@ -31,6 +32,7 @@ inline constexpr std::array<std::string_view, 20> kEncoderOps = {
     "quantize_panels",    // activations to int8 with a scale each group
     "search_affine",      // scale and zero point of least squared error
     "unpack_bits",        // the inverse of pack_bits
+    "unpack_lowbit",      // the inverse of pack_lowbit
     "unpack_universal",   // the inverse of pack_universal
 };
 
