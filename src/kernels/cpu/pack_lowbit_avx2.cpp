@@ -18,6 +18,12 @@ struct Columns8 {
   static inline void store(uint8_t* p, T v) {
     _mm256_storeu_si256(reinterpret_cast<T*>(p), v);
   }
+  // No whole line: never past the caches.
+  template <bool kStream>
+  static inline void put(uint8_t* p, T v) {
+    static_assert(!kStream);
+    store(p, v);
+  }
   static inline T add8(T a, T b) { return _mm256_add_epi8(a, b); }
   static inline T sub8(T a, T b) { return _mm256_sub_epi8(a, b); }
   static inline T add32(T a, T b) { return _mm256_add_epi32(a, b); }
@@ -37,17 +43,42 @@ struct Columns8 {
     }
   }
 
-  static inline void load_rows(const int8_t* p, int64_t stride, T (&rows)[8]) {
-    for (int i = 0; i < 8; ++i) {
-      rows[i] = load(reinterpret_cast<const uint8_t*>(p + i * stride));
+  // The units of 8 rows.
+  template <int kChunks>
+  static inline void load_units(const int8_t* p,
+                                int64_t stride,
+                                T (&units)[kChunks][8]) {
+    for (int c = 0; c < kChunks; ++c) {
+      for (int i = 0; i < 8; ++i) {
+        units[c][i] = load(reinterpret_cast<const uint8_t*>(p + i * stride +
+                                                            c * kLowbitChunk));
+      }
+      transpose(units[c]);
     }
   }
-  static inline void store_rows(const T (&rows)[8], int8_t* p, int64_t stride) {
-    for (int i = 0; i < 8; ++i) {
-      store(reinterpret_cast<uint8_t*>(p + i * stride), rows[i]);
+  template <int kChunks>
+  static inline void store_units(T (&units)[kChunks][8],
+                                 int8_t* p,
+                                 int64_t stride) {
+    for (int c = 0; c < kChunks; ++c) {
+      transpose(units[c]);
+      for (int i = 0; i < 8; ++i) {
+        store(reinterpret_cast<uint8_t*>(p + i * stride + c * kLowbitChunk),
+              units[c][i]);
+      }
     }
   }
 
+  // Sums of the four bytes of each word, over the units.
+  static inline T sums_of(const T (&units)[8]) {
+    T pairs = zero();
+    for (const T unit : units) {
+      pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(unit, broadcast(1)));
+    }
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+  }
+
+ private:
   // 8 rows of 8 words of 32 bits: rows for columns.
   static inline void transpose(T (&v)[8]) {
     T a[8];
@@ -66,15 +97,6 @@ struct Columns8 {
       v[i] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x20);
       v[i + 4] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x31);
     }
-  }
-
-  // Sums of the four bytes of each word, over the units.
-  static inline T sums_of(const T (&units)[8]) {
-    T pairs = zero();
-    for (const T unit : units) {
-      pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(unit, broadcast(1)));
-    }
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
   }
 };
 

@@ -32,7 +32,7 @@ constexpr int mask_of(int width, int low) { return ((1 << width) - 1) << low; }
 
 // Bits [kLow, kLow + kWidth) of the units as one plane. Shifts of 16 bits move
 // only these bits right.
-template <class V, int kWidth, int kLow>
+template <class V, bool kStream, int kWidth, int kLow>
 [[gnu::always_inline]] inline void put_plane(const typename V::T (&units)[8],
                                              uint8_t* out) {
   using T = typename V::T;
@@ -47,7 +47,7 @@ template <class V, int kWidth, int kLow>
                     V::broadcast(mask_of(kWidth, kAt)),
                     bytes);
     });
-    V::store(out + kRow * kUnitBytes, bytes);
+    V::template put<kStream>(out + kRow * kUnitBytes, bytes);
   });
 }
 
@@ -65,24 +65,26 @@ template <class V, int kWidth, int kLow>
   });
 }
 
-template <class V, int kBits>
+template <class V, bool kStream, int kBits>
 [[gnu::always_inline]] inline void put_planes(const typename V::T (&units)[8],
                                               uint8_t* out) {
   if constexpr (kBits == 8) {
     each_of<kUnits>([&]<int kUnit>() __attribute__((always_inline)) {
-      V::store(out + kUnit * kUnitBytes, units[kUnit]);
+      V::template put<kStream>(out + kUnit * kUnitBytes, units[kUnit]);
     });
     return;
   }
   if constexpr ((kBits & 4) != 0) {
-    put_plane<V, 4, 0>(units, out);
+    put_plane<V, kStream, 4, 0>(units, out);
     out += 4 * kUnitBytes;
   }
   if constexpr ((kBits & 2) != 0) {
-    put_plane<V, 2, kBits & 4>(units, out);
+    put_plane<V, kStream, 2, kBits & 4>(units, out);
     out += 2 * kUnitBytes;
   }
-  if constexpr ((kBits & 1) != 0) put_plane<V, 1, kBits & 6>(units, out);
+  if constexpr ((kBits & 1) != 0) {
+    put_plane<V, kStream, 1, kBits & 6>(units, out);
+  }
 }
 
 template <class V, int kBits>
@@ -102,53 +104,86 @@ template <class V, int kBits>
   if constexpr ((kBits & 1) != 0) take_plane<V, 1, kBits & 6>(in, units);
 }
 
-// Byte sums of the 16 columns of a tile.
+// Byte sums of the 16 columns of a tile over one chunk or more.
 template <class V>
 struct ColumnSums {
   typename V::T parts[kTile / V::kColumns];
-
-  void clear() {
-    for (auto& part : parts) part = V::zero();
-  }
-  void add_to(int64_t* sums) const {
-    int32_t lanes[kTile];
-    for (int i = 0; i < kTile / V::kColumns; ++i) {
-      V::store(reinterpret_cast<uint8_t*>(lanes + i * V::kColumns), parts[i]);
-    }
-    for (int i = 0; i < kTile; ++i) sums[i] += lanes[i];
-  }
 };
 
-// 16 rows of 32 codes, `stride` apart.
-template <class V, int kBits, bool kSums>
-[[gnu::always_inline]] inline void pack_chunk(const int8_t* codes,
-                                              int64_t stride,
-                                              uint8_t* out,
-                                              ColumnSums<V>& sums) {
+// Where the sums of the groups of a call go, one behind the other.
+template <class V>
+class GroupSums {
+ public:
+  GroupSums(int64_t* out, int64_t group) : out_(out), group_(group) { clear(); }
+
+  // Of the next chunk.
+  [[gnu::always_inline]] inline void take(const ColumnSums<V>& chunk) {
+    for (int i = 0; i < kTile / V::kColumns; ++i) {
+      sums_.parts[i] = V::add32(sums_.parts[i], chunk.parts[i]);
+    }
+    ++taken_;
+    if (taken_ == group_ || taken_ % kExactChunks == 0) flush();
+  }
+
+ private:
+  void clear() {
+    for (auto& part : sums_.parts) part = V::zero();
+  }
+  void flush() {
+    int32_t lanes[kTile];
+    for (int i = 0; i < kTile / V::kColumns; ++i) {
+      V::store(reinterpret_cast<uint8_t*>(lanes + i * V::kColumns),
+               sums_.parts[i]);
+    }
+    const bool first = taken_ <= kExactChunks;
+    for (int i = 0; i < kTile; ++i) {
+      out_[i] = (first ? 0 : out_[i]) + lanes[i];
+    }
+    clear();
+    if (taken_ < group_) return;
+    out_ += kTile;
+    taken_ = 0;
+  }
+
+  int64_t* out_;
+  int64_t group_;
+  int64_t taken_ = 0;  // chunks of the group
+  ColumnSums<V> sums_;
+};
+
+// kChunks chunks of 16 rows, `stride` apart: the chunks of a row share lines of
+// memory, and rows may fall into one set of the cache.
+template <class V, bool kStream, int kBits, bool kSums, int kChunks>
+[[gnu::always_inline]] inline void pack_chunks(const int8_t* codes,
+                                               int64_t stride,
+                                               uint8_t* out,
+                                               ColumnSums<V> (&sums)[kChunks]) {
   const auto offset = V::broadcast(1 << (kBits - 1));
   for (int part = 0; part < kTile / V::kColumns; ++part) {
-    typename V::T units[kUnits];
-    V::load_rows(codes + part * V::kColumns * stride, stride, units);
-    V::transpose(units);
-    for (auto& unit : units) unit = V::add8(unit, offset);
-    put_planes<V, kBits>(units, out + part * V::kColumns * 4);
-    if (kSums) {
-      sums.parts[part] = V::add32(sums.parts[part], V::sums_of(units));
+    typename V::T units[kChunks][kUnits];
+    V::load_units(codes + part * V::kColumns * stride, stride, units);
+    for (int c = 0; c < kChunks; ++c) {
+      for (auto& unit : units[c]) unit = V::add8(unit, offset);
+      put_planes<V, kStream, kBits>(
+          units[c], out + c * kBits * kUnitBytes + part * V::kColumns * 4);
+      if (kSums) sums[c].parts[part] = V::sums_of(units[c]);
     }
   }
 }
 
-template <class V, int kBits>
-[[gnu::always_inline]] inline void unpack_chunk(const uint8_t* in,
-                                                int8_t* codes,
-                                                int64_t stride) {
+template <class V, int kBits, int kChunks>
+[[gnu::always_inline]] inline void unpack_chunks(const uint8_t* in,
+                                                 int8_t* codes,
+                                                 int64_t stride) {
   const auto offset = V::broadcast(1 << (kBits - 1));
   for (int part = 0; part < kTile / V::kColumns; ++part) {
-    typename V::T units[kUnits];
-    take_planes<V, kBits>(in + part * V::kColumns * 4, units);
-    for (auto& unit : units) unit = V::sub8(unit, offset);
-    V::transpose(units);
-    V::store_rows(units, codes + part * V::kColumns * stride, stride);
+    typename V::T units[kChunks][kUnits];
+    for (int c = 0; c < kChunks; ++c) {
+      take_planes<V, kBits>(
+          in + c * kBits * kUnitBytes + part * V::kColumns * 4, units[c]);
+      for (auto& unit : units[c]) unit = V::sub8(unit, offset);
+    }
+    V::store_units(units, codes + part * V::kColumns * stride, stride);
   }
 }
 
@@ -160,6 +195,10 @@ struct ChunkPlace {
   int64_t values;  // of K that are there, up to 32
 
   bool whole() const { return columns == kTile && values == kChunk; }
+  // Whether it and the next are whole.
+  bool pair(int64_t k) const {
+    return columns == kTile && k0 + 2 * kChunk <= k;
+  }
 };
 
 inline ChunkPlace chunk_place(int64_t n, int64_t k, int64_t tile, int64_t c) {
@@ -186,68 +225,72 @@ inline void copy_edge(const PackLowbitArgs& args,
   }
 }
 
-template <class V, int kBits, bool kSums>
-[[gnu::always_inline]] inline void pack_place(const PackLowbitArgs& args,
-                                              const ChunkPlace& at,
-                                              uint8_t* out,
-                                              ColumnSums<V>& sums) {
-  if (at.whole()) {
-    const int8_t* codes = args.codes + at.first * args.k + at.k0;
-    pack_chunk<V, kBits, kSums>(codes, args.k, out, sums);
-    return;
-  }
-  int8_t edge[kTile * kChunk];
-  copy_edge(args, at, edge);
-  pack_chunk<V, kBits, kSums>(edge, kChunk, out, sums);
-}
-
 inline int64_t chunks_of(int64_t k) { return (k + kChunk - 1) / kChunk; }
 
-template <class V, int kBits, bool kSums>
+// Hardware prefetchers stop at the end of a page, and a long row is one: asks
+// for the same line of the rows of the next tile.
+inline void fetch_next_tile(const int8_t* codes, int64_t stride) {
+  for (int i = 0; i < kTile; ++i) {
+    _mm_prefetch(reinterpret_cast<const char*>(codes + (kTile + i) * stride),
+                 _MM_HINT_T1);
+  }
+}
+
+template <class V, bool kStream, int kBits, bool kSums>
 void pack_tiles(const PackLowbitArgs& args, int64_t begin, int64_t end) {
   const int64_t chunks = chunks_of(args.k);
-  const int64_t group = kSums ? args.sum_chunks : chunks;
-  int64_t* sums = args.sums;
+  GroupSums<V> groups(args.sums, args.sum_chunks);
+  uint8_t* out = args.packed + begin * chunks * kBits * kUnitBytes;
   for (int64_t tile = begin; tile < end; ++tile) {
-    uint8_t* out = args.packed + tile * chunks * kBits * kUnitBytes;
     for (int64_t c = 0; c < chunks;) {
-      if (kSums && c % group == 0) {
-        sums = args.sums + ((tile - begin) * chunks + c) / group * kTile;
-        memset(sums, 0, kTile * sizeof(*sums));
+      const ChunkPlace at = chunk_place(args.n, args.k, tile, c);
+      const int8_t* codes = args.codes + at.first * args.k + at.k0;
+      ColumnSums<V> sums[2];
+      ColumnSums<V> sum[1];
+      if (at.pair(args.k)) {
+        fetch_next_tile(codes, args.k);
+        pack_chunks<V, kStream, kBits, kSums, 2>(codes, args.k, out, sums);
+        if (kSums) groups.take(sums[0]);
+        if (kSums) groups.take(sums[1]);
+        c += 2;
+        out += 2 * kBits * kUnitBytes;
+        continue;
       }
-      const int64_t left = group - c % group;
-      const int64_t last = c + (left < kExactChunks ? left : kExactChunks);
-      ColumnSums<V> some;
-      some.clear();
-      for (; c < last; ++c) {
-        pack_place<V, kBits, kSums>(
-            args, chunk_place(args.n, args.k, tile, c), out, some);
-        out += kBits * kUnitBytes;
-      }
-      if (kSums) some.add_to(sums);
+      int8_t edge[kTile * kChunk];
+      if (!at.whole()) copy_edge(args, at, edge);
+      pack_chunks<V, kStream, kBits, kSums, 1>(
+          at.whole() ? codes : edge, at.whole() ? args.k : kChunk, out, sum);
+      if (kSums) groups.take(sum[0]);
+      ++c;
+      out += kBits * kUnitBytes;
     }
   }
+  if (kStream) _mm_sfence();
 }
 
 template <class V, int kBits>
 void unpack_tiles(const UnpackLowbitArgs& args, int64_t begin, int64_t end) {
   const int64_t chunks = chunks_of(args.k);
+  const uint8_t* in = args.packed + begin * chunks * kBits * kUnitBytes;
   for (int64_t tile = begin; tile < end; ++tile) {
-    const uint8_t* in = args.packed + tile * chunks * kBits * kUnitBytes;
-    for (int64_t c = 0; c < chunks; ++c, in += kBits * kUnitBytes) {
+    for (int64_t c = 0; c < chunks;) {
       const ChunkPlace at = chunk_place(args.n, args.k, tile, c);
       int8_t* codes = args.codes + at.first * args.k + at.k0;
-      if (at.whole()) {
-        unpack_chunk<V, kBits>(in, codes, args.k);
+      if (at.pair(args.k)) {
+        unpack_chunks<V, kBits, 2>(in, codes, args.k);
+        c += 2;
+        in += 2 * kBits * kUnitBytes;
         continue;
       }
       int8_t edge[kTile * kChunk];
-      unpack_chunk<V, kBits>(in, edge, kChunk);
+      unpack_chunks<V, kBits, 1>(in, edge, kChunk);
       for (int64_t row = 0; row < at.columns; ++row) {
         memcpy(codes + row * args.k,
                edge + row * kChunk,
                static_cast<size_t>(at.values));
       }
+      ++c;
+      in += kBits * kUnitBytes;
     }
   }
 }
@@ -275,13 +318,26 @@ template <class F>
   }
 }
 
+template <class V, bool kStream, int kBits>
+void pack_tiles_of(const PackLowbitArgs& args, int64_t begin, int64_t end) {
+  if (args.sums == nullptr) {
+    pack_tiles<V, kStream, kBits, false>(args, begin, end);
+  } else {
+    pack_tiles<V, kStream, kBits, true>(args, begin, end);
+  }
+}
+
 template <class V>
 void pack_lowbit_loop(const PackLowbitArgs& args, int64_t begin, int64_t end) {
+  // Codes are read much later; whole lines go past the caches.
+  const bool stream =
+      V::kColumns == kTile &&
+      reinterpret_cast<uintptr_t>(args.packed) % kUnitBytes == 0;
   with_bits(args.bits, [&]<int kBits>() {
-    if (args.sums == nullptr) {
-      pack_tiles<V, kBits, false>(args, begin, end);
+    if (stream) {
+      pack_tiles_of<V, V::kColumns == kTile, kBits>(args, begin, end);
     } else {
-      pack_tiles<V, kBits, true>(args, begin, end);
+      pack_tiles_of<V, false, kBits>(args, begin, end);
     }
   });
 }
