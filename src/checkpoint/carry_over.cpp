@@ -1,7 +1,7 @@
 #include "checkpoint/carry_over.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,62 +24,86 @@ constexpr std::int64_t kGroup = 32;
 constexpr int kMiddle = 8;  // the code of a 4-bit block that becomes 0
 constexpr int kMiddleOfFive = 16;
 
-// A ggml block of 32: value = d * code, or d * (code + 8) + m for Q4_1.
+// A ggml block of 32: its first bytes are the half float d, value = d * code,
+// or d * (code + 8) + m for Q4_1.
+struct StoredType {
+  std::string_view name;
+  std::string_view width;  ///< of a signed integer that holds the codes
+  std::int64_t bytes;
+  void (*codes)(const std::byte* in, std::int8_t* out);  ///< [kGroup]
+};
+
+// 16 bytes to 32 codes from -8 on, in a loop that compilers vectorize.
+void nibble_codes(const std::byte* in, std::int8_t* out) {
+  for (int i = 0; i < kGroup / 2; ++i) {
+    const auto byte = static_cast<std::uint8_t>(in[i]);
+    out[i] = static_cast<std::int8_t>((byte & 15) - kMiddle);
+    out[i + kGroup / 2] = static_cast<std::int8_t>((byte >> 4) - kMiddle);
+  }
+}
+
+void q4_0_codes(const std::byte* in, std::int8_t* out) {
+  nibble_codes(in + 2, out);
+}
+
+void q4_1_codes(const std::byte* in, std::int8_t* out) {
+  nibble_codes(in + 4, out);
+}
+
+// The bits of a byte as the fifth bits of eight codes.
+std::uint64_t fifth_bits(std::byte byte) {
+  const std::uint64_t all =
+      std::to_integer<std::uint64_t>(byte) * 0x0101010101010101;
+  const std::uint64_t own = all & 0x8040201008040201;  // bit i of byte i
+  // 0x80 where a byte is not 0: none carries into the next.
+  return ((own + 0x7f7f7f7f7f7f7f7f) & 0x8080808080808080) >> 3;
+}
+
+void q5_0_codes(const std::byte* in, std::int8_t* out) {
+  std::uint8_t codes[kGroup];
+  for (int i = 0; i < kGroup / 8; ++i) {
+    const std::uint64_t bits = fifth_bits(in[2 + i]);
+    std::memcpy(codes + 8 * i, &bits, sizeof(bits));
+  }
+  for (int i = 0; i < kGroup / 2; ++i) {
+    const auto byte = static_cast<std::uint8_t>(in[6 + i]);
+    const int low = codes[i] + (byte & 15) - kMiddleOfFive;
+    const int high = codes[i + kGroup / 2] + (byte >> 4) - kMiddleOfFive;
+    out[i] = static_cast<std::int8_t>(low);
+    out[i + kGroup / 2] = static_cast<std::int8_t>(high);
+  }
+}
+
+void q8_0_codes(const std::byte* in, std::int8_t* out) {
+  std::memcpy(out, in + 2, kGroup);
+}
+
+constexpr StoredType kQ4_0 = {"Q4_0", "int4", 18, q4_0_codes};
+constexpr StoredType kQ4_1 = {"Q4_1", "", 20, q4_1_codes};
+constexpr StoredType kQ5_0 = {"Q5_0", "int5", 22, q5_0_codes};
+constexpr StoredType kQ8_0 = {"Q8_0", "int8", 34, q8_0_codes};
+
+// A block of Q4_1.
 struct Block {
   float d = 0;
   float m = 0;
   std::int8_t codes[kGroup] = {};
 };
 
-struct StoredType {
-  std::string_view name;
-  std::string_view width;  ///< of a signed integer that holds the codes
-  std::int64_t bytes;
-  void (*read)(const std::byte* in, Block& out);
-};
-
-void read_nibbles(const std::byte* in, Block& out) {
-  for (int i = 0; i < kGroup / 2; ++i) {
-    const unsigned byte = ggml::byte_at(in, i);
-    out.codes[i] =
-        static_cast<std::int8_t>(static_cast<int>(byte & 15u) - kMiddle);
-    out.codes[i + kGroup / 2] =
-        static_cast<std::int8_t>(static_cast<int>(byte >> 4) - kMiddle);
-  }
+Block read_q4_1(const std::byte* in) {
+  Block out{ggml::half_at(in), ggml::half_at(in + 2)};
+  q4_1_codes(in, out.codes);
+  return out;
 }
 
-void read_q4_0(const std::byte* in, Block& out) {
-  out.d = ggml::half_at(in);
-  read_nibbles(in + 2, out);
+// A half float at any address, as bits.
+std::uint16_t half_bits(const std::byte* in) {
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, in, sizeof(bits));
+  return bits;
 }
 
-void read_q4_1(const std::byte* in, Block& out) {
-  out.d = ggml::half_at(in);
-  out.m = ggml::half_at(in + 2);
-  read_nibbles(in + 4, out);
-}
-
-void read_q5_0(const std::byte* in, Block& out) {
-  out.d = ggml::half_at(in);
-  read_nibbles(in + 6, out);
-  for (int i = 0; i < kGroup; ++i) {
-    const unsigned high = ggml::byte_at(in, 2 + i / 8) >> (i % 8) & 1u;
-    const int code = out.codes[i] + kMiddle + static_cast<int>(high << 4);
-    out.codes[i] = static_cast<std::int8_t>(code - kMiddleOfFive);
-  }
-}
-
-void read_q8_0(const std::byte* in, Block& out) {
-  out.d = ggml::half_at(in);
-  for (int i = 0; i < kGroup; ++i) {
-    out.codes[i] = static_cast<std::int8_t>(ggml::byte_at(in, 2 + i));
-  }
-}
-
-constexpr StoredType kQ4_0 = {"Q4_0", "int4", 18, read_q4_0};
-constexpr StoredType kQ4_1 = {"Q4_1", "", 20, read_q4_1};
-constexpr StoredType kQ5_0 = {"Q5_0", "int5", 22, read_q5_0};
-constexpr StoredType kQ8_0 = {"Q8_0", "int8", 34, read_q8_0};
+bool is_finite_half(std::uint16_t bits) { return (bits & 0x7c00) != 0x7c00; }
 
 // Where the fields of a target stand; missing ones are not written.
 struct Fields {
@@ -238,21 +262,25 @@ class CarryEncoder final : public Encoder {
  private:
   std::int64_t groups() const { return shape_.columns / kGroup; }
 
-  // Calls visit(row of the block, group, ggml block).
+  // Calls visit(row of the block, group, bytes of the ggml block).
   template <class Visit>
   void for_each_group(const RowBlock& block,
                       const std::byte* in,
                       const Visit& visit) const {
-    Block group;
     for (std::int64_t row = 0; row < block.rows; ++row) {
       for (std::int64_t g = 0; g < groups(); ++g) {
-        route_.type->read(in, group);
+        visit(row, g, in);
         in += route_.type->bytes;
-        if (!std::isfinite(group.d) || !std::isfinite(group.m)) {
-          fail(block, row, g, "the scale is not finite");
-        }
-        visit(row, g, group);
       }
+    }
+  }
+
+  void require_finite(const RowBlock& block,
+                      std::int64_t row,
+                      std::int64_t group,
+                      std::uint16_t half) const {
+    if (!is_finite_half(half)) {
+      fail(block, row, group, "the scale is not finite");
     }
   }
 
@@ -261,12 +289,14 @@ class CarryEncoder final : public Encoder {
                     const std::byte* in,
                     FieldSink& sink) const {
     std::vector<std::int8_t> codes(size(block.rows * shape_.columns));
-    std::vector<float> scales(size(block.rows * groups()));
-    for_each_group(block, in, [&](auto row, auto g, const Block& group) {
-      std::copy_n(group.codes,
-                  kGroup,
-                  codes.begin() + row * shape_.columns + g * kGroup);
-      scales[size(row * groups() + g)] = group.d;
+    std::vector<std::uint16_t> scales(size(block.rows * groups()));
+    std::int8_t* code = codes.data();
+    std::uint16_t* scale = scales.data();
+    for_each_group(block, in, [&](auto row, auto g, const std::byte* from) {
+      *scale = half_bits(from);
+      require_finite(block, row, g, *scale++);
+      route_.type->codes(from, code);
+      code += kGroup;
     });
     const std::int64_t first = block.matrix * shape_.rows + block.row;
     write(sink, route_.fields.qdata, first * shape_.columns, codes);
@@ -285,7 +315,10 @@ class CarryEncoder final : public Encoder {
     std::vector<std::uint8_t> codes(size(block.rows * bytes));
     std::vector<float> scales(size(groups() * block.rows));
     std::vector<float> zeros(scales.size());
-    for_each_group(block, in, [&](auto row, auto g, const Block& group) {
+    for_each_group(block, in, [&](auto row, auto g, const std::byte* from) {
+      require_finite(block, row, g, half_bits(from));
+      require_finite(block, row, g, half_bits(from + 2));
+      const Block group = read_q4_1(from);
       const std::size_t to = size(row * bytes + g * kGroup / 2);
       for (std::size_t i = 0; i < kGroup / 2; ++i) {
         codes[to + i] = static_cast<std::uint8_t>(
@@ -325,14 +358,14 @@ class CarryEncoder final : public Encoder {
   // Scales from index `first` on, in the dtype of the field: they are halves.
   void write_scales(FieldSink& sink,
                     std::int64_t first,
-                    const std::vector<float>& scales) const {
-    if (route_.fields.scale_dtype == DType::Float32) {
-      write(sink, route_.fields.scale, first * 4, scales);
+                    const std::vector<std::uint16_t>& scales) const {
+    if (route_.fields.scale_dtype == DType::Float16) {
+      write(sink, route_.fields.scale, first * 2, scales);
       return;
     }
-    std::vector<std::uint16_t> halves(scales.size());
-    std::ranges::transform(scales, halves.begin(), float_to_float16);
-    write(sink, route_.fields.scale, first * 2, halves);
+    std::vector<float> wide(scales.size());
+    std::ranges::transform(scales, wide.begin(), float16_to_float);
+    write(sink, route_.fields.scale, first * 4, wide);
   }
 
   [[noreturn]] void fail(const RowBlock& block,

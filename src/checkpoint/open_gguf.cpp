@@ -90,8 +90,13 @@ class GgufModelSource final : public CheckpointSource {
                         std::int64_t row,
                         std::int64_t rows,
                         std::span<std::byte> out) const override {
-    check_range(index, row, rows, stored(index).row_bytes, out.size());
-    visit_rows(index, row, rows, GgufCopier(out));
+    const GgufTensor& tensor = stored(index);
+    check_range(index, row, rows, tensor.row_bytes, out.size());
+    if (model_.tensors[index].interleaved == 0) {
+      file_.read(tensor, row * tensor.row_bytes, out);
+    } else {
+      visit_rows(index, row, rows, GgufCopier(out));
+    }
   }
 
  private:
