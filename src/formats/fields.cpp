@@ -180,7 +180,7 @@ HostTensor exact_scales(std::string_view owner,
 }
 
 HostTensor copied(ConstTensorView tensor) {
-  HostTensor out(tensor.dtype, tensor.shape);
+  HostTensor out = HostTensor::uninitialized(tensor.dtype, tensor.shape);
   if (out.nbytes() > 0) {
     std::memcpy(
         out.data(), tensor.data, static_cast<std::size_t>(out.nbytes()));

@@ -88,9 +88,9 @@ std::int64_t rows_of_scale(const Encoding& encoding) {
 }
 
 // Codes of 8 bits, the sign bit of each flipped: float8 as int8 and back.
-HostTensor with_flipped_signs(const HostTensor& codes, DType dtype) {
-  HostTensor out(dtype, codes.shape());
-  const auto* from = reinterpret_cast<const std::uint8_t*>(codes.data());
+HostTensor with_flipped_signs(ConstTensorView codes, DType dtype) {
+  HostTensor out = HostTensor::uninitialized(dtype, codes.shape);
+  const auto* from = codes.as<std::uint8_t>();
   auto* to = reinterpret_cast<std::uint8_t*>(out.data());
   for (std::int64_t i = 0; i < codes.numel(); ++i) to[i] = from[i] ^ 0x80;
   return out;
@@ -125,10 +125,11 @@ LowbitGrid float8_grid(const Encoding& encoding,
                        const LowbitLayout& layout,
                        std::span<const ConstTensorView> fields) {
   const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
-  const HostTensor codes =
-      compressed == nullptr ? copied(fields[0]) : compressed->codes(fields);
+  HostTensor codes;
+  if (compressed != nullptr) codes = compressed->codes(fields);
   // A row of scales for each row of codes.
-  return {with_flipped_signs(codes, DType::Int8),
+  return {with_flipped_signs(compressed == nullptr ? fields[0] : codes.view(),
+                             DType::Int8),
           repeated_rows(copied(fields[1]),
                         rows_of_scale(encoding),
                         {layout.n, layout.groups()}),
@@ -192,9 +193,14 @@ LowbitGrid lowbit_grid_of(const Encoding& encoding,
             HostTensor(),
             int4_exchanged(fields[kInt4ZeroPoint])};
   }
-  return {copied(fields[0]),
+  return {HostTensor(),
           copied(fields[1]),
           fields.size() > 2 ? copied(fields[2]) : HostTensor()};
+}
+
+ConstTensorView codes_of(const LowbitGrid& grid,
+                         std::span<const ConstTensorView> fields) {
+  return grid.codes.data() == nullptr ? fields[0] : grid.codes.view();
 }
 
 std::vector<HostTensor> lowbit_kept_fields(
@@ -222,7 +228,7 @@ std::vector<HostTensor> lowbit_stored_fields(const Encoding& encoding,
   }
   const std::vector<FieldLayout> layouts = encoding.fields();
   if (lowbit_code_of(encoding) != LowbitCode::Integer) {
-    grid.codes = with_flipped_signs(grid.codes, layouts[0].dtype);
+    grid.codes = with_flipped_signs(grid.codes.view(), layouts[0].dtype);
     grid.scale =
         first_rows(grid.scale, rows_of_scale(encoding), layouts[1].shape);
   }

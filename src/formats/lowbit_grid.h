@@ -15,7 +15,9 @@ namespace mantissa {
 
 /// Codes, scales and zero points of a weight, each in its stored dtype.
 struct LowbitGrid {
-  HostTensor codes;  ///< int8 [N, K]: float8 with the sign bit flipped
+  /// int8 [N, K]: float8 with the sign bit flipped. Empty where the first field
+  /// is that, see codes_of().
+  HostTensor codes;
   HostTensor scale;  ///< [N, G]
   HostTensor zero;   ///< int8 [N, G]; empty: there is none
   /// Float zero points, of the scale's dtype [N, G]; empty: there are none.
@@ -32,6 +34,10 @@ kernels::LowbitCode lowbit_code_of(const Encoding& encoding);
 LowbitGrid lowbit_grid_of(const Encoding& encoding,
                           const kernels::LowbitLayout& layout,
                           std::span<const ConstTensorView> fields);
+
+/// The codes of a grid of these fields, without a copy of them.
+ConstTensorView codes_of(const LowbitGrid& grid,
+                         std::span<const ConstTensorView> fields);
 
 /// Copies of the fields that a grid has no place for.
 std::vector<HostTensor> lowbit_kept_fields(

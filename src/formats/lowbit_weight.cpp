@@ -28,12 +28,22 @@ bool all_zero(const HostTensor& zero) {
   });
 }
 
-bool fit(const HostTensor& codes, int bits) {
-  const int least = -(1 << (bits - 1));
-  const std::int8_t* values = codes.as<std::int8_t>();
-  return std::all_of(values, values + codes.numel(), [&](std::int8_t value) {
-    return value >= least && value < -least;
-  });
+// Whether all codes have their width; without a branch in the inner loop, so
+// that compilers vectorize it.
+bool fit(ConstTensorView codes, int bits) {
+  if (bits == 8) return true;
+  constexpr std::int64_t kRun = 4096;
+  const auto offset = static_cast<std::uint8_t>(1 << (bits - 1));
+  const std::int64_t count = codes.numel();
+  for (std::int64_t done = 0; done < count; done += kRun) {
+    const std::uint8_t* values = codes.as<std::uint8_t>() + done;
+    std::uint8_t seen = 0;
+    for (std::int64_t i = 0; i < std::min(kRun, count - done); ++i) {
+      seen |= static_cast<std::uint8_t>(values[i] + offset);
+    }
+    if (seen >> bits != 0) return false;
+  }
+  return true;
 }
 
 bool all_bits_zero(const HostTensor& values) {
@@ -121,7 +131,8 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
   }
   LowbitGrid grid = lowbit_grid_of(*encoding_, layout_, fields);
   // A file may hold codes that its width does not have.
-  if (!fit(grid.codes, layout_.bits)) layout_.bits = 8;
+  const ConstTensorView all_codes = codes_of(grid, fields);
+  if (!fit(all_codes, layout_.bits)) layout_.bits = 8;
   kept_fields_ = lowbit_kept_fields(*encoding_, fields);
   const bool offsets = grid.offset.numel() != 0 && !all_bits_zero(grid.offset);
   const LowbitScale type = make_narrow(grid.scale, grid.offset);
@@ -148,16 +159,18 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
            lowbit_code_of(*encoding_),
            offsets ? offsets_.data() : nullptr};
   parallel(layout_.tiles(), [&](std::int64_t begin, std::int64_t end) {
-    const auto* codes = grid.codes.as<std::int8_t>();
-    const auto* zero = zeros ? grid.zero.as<std::int8_t>() : nullptr;
-    kernels::pack_lowbit(
-        layout_, codes, zero, begin, end, codes_.as<std::uint8_t>());
     for (const Metadata& each : metadata) {
       kernels::pack_lowbit_metadata(
           layout_, each.from.data(), each.bytes, begin, end, each.to.data());
     }
-    if (view_.code != LowbitCode::Integer) return;
-    kernels::lowbit_sums(layout_, codes, view_, begin, end, sums_.as<float>());
+    const auto* codes = all_codes.as<std::int8_t>();
+    auto* out = codes_.as<std::uint8_t>();
+    if (view_.code == LowbitCode::Integer) {
+      kernels::pack_lowbit_with_sums(
+          layout_, codes, view_, begin, end, {out, sums_.as<float>()});
+    } else {
+      kernels::pack_lowbit(layout_, codes, nullptr, begin, end, out);
+    }
   });
 }
 
@@ -187,7 +200,7 @@ std::vector<HostTensor> LowbitWeight::fields() const {
     return stored == out.dtype() ? std::move(out)
                                  : converted(out.view(), stored);
   };
-  LowbitGrid grid{HostTensor(DType::Int8, encoding_->shape()),
+  LowbitGrid grid{HostTensor::uninitialized(DType::Int8, encoding_->shape()),
                   floats(view_.scales),
                   unpacked(view_.zeros, 1, DType::Int8),
                   floats(view_.offsets)};
