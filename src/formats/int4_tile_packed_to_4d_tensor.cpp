@@ -102,7 +102,6 @@ class TilePackedEncoding final : public Encoding {
   std::string check_values(
       std::span<const ConstTensorView> fields) const override;
 
- private:
   TilePackedLayout layout() const {
     const MatrixShape matrices = matrix_shape(shape());
     return {matrices.matrices,
@@ -112,6 +111,8 @@ class TilePackedEncoding final : public Encoding {
             round_up(matrices.columns, kTileKMultiple),
             spec_.group_size};
   }
+
+ private:
   // The same format with other extents; `fields` become its fields.
   EncodedTensor with(Shape shape, std::vector<HostTensor> fields) const;
   // The window of rows and columns of every matrix, packed anew.
@@ -394,6 +395,14 @@ std::shared_ptr<const Encoding> parse_int4_tile_packed(
   fields::check_names(
       kName, fields, {"qdata", "scale_and_zero", "act_pre_scale"});
   return encoding;
+}
+
+std::optional<TilePackedParameters> tile_packed_parameters(
+    const Encoding& encoding) {
+  const auto* tiles = dynamic_cast<const TilePackedEncoding*>(&encoding);
+  if (tiles == nullptr) return std::nullopt;
+  return TilePackedParameters{
+      tiles->layout(), tiles->fields().size() > tiles->required_fields()};
 }
 
 }  // namespace mantissa

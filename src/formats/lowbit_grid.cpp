@@ -12,6 +12,8 @@
 #include "formats/int4_grid.h"
 #include "formats/int4_tensor.h"
 #include "formats/int4_tensor_encoder.h"
+#include "formats/int4_tile_packed_grid.h"
+#include "formats/int4_tile_packed_to_4d_tensor.h"
 
 namespace mantissa {
 namespace {
@@ -75,6 +77,14 @@ std::string int4_layout(const Int4Parameters& int4, LowbitLayout& out) {
   if (int4.act_pre_scale) return "it holds an act_pre_scale for activations";
   out.bits = 4;
   out.group = int4.spec.group_size;
+  return {};
+}
+
+std::string tile_packed_layout(const TilePackedParameters& tiles,
+                               LowbitLayout& out) {
+  if (tiles.act_pre_scale) return "it holds an act_pre_scale for activations";
+  out.bits = 4;
+  out.group = tiles.layout.group_size;
   return {};
 }
 
@@ -156,6 +166,8 @@ std::string lowbit_layout_of(const Encoding& encoding, LowbitLayout& out) {
     refusal = float8_layout(*float8, out);
   } else if (const auto int4 = int4_parameters(encoding)) {
     refusal = int4_layout(*int4, out);
+  } else if (const auto tiles = tile_packed_parameters(encoding)) {
+    refusal = tile_packed_layout(*tiles, out);
   }
   if (!refusal.empty()) return refusal;
   if (out.k == 0) return "it has no columns";
@@ -172,6 +184,10 @@ LowbitCode lowbit_code_of(const Encoding& encoding) {
   return compressed != nullptr && compressed->spec().floating
              ? LowbitCode::E4m3
              : LowbitCode::Integer;
+}
+
+bool has_lowbit_offsets(const Encoding& encoding) {
+  return int4_parameters(encoding) || tile_packed_parameters(encoding);
 }
 
 LowbitGrid lowbit_grid_of(const Encoding& encoding,
@@ -193,6 +209,13 @@ LowbitGrid lowbit_grid_of(const Encoding& encoding,
             HostTensor(),
             int4_exchanged(fields[kInt4ZeroPoint])};
   }
+  if (const auto tiles = tile_packed_parameters(encoding)) {
+    TilePackedGrid grid = tile_packed_grid(tiles->layout, fields);
+    return {std::move(grid.codes),
+            std::move(grid.scale),
+            HostTensor(),
+            std::move(grid.zero)};
+  }
   return {HostTensor(),
           copied(fields[1]),
           fields.size() > 2 ? copied(fields[2]) : HostTensor()};
@@ -205,6 +228,9 @@ ConstTensorView codes_of(const LowbitGrid& grid,
 
 std::vector<HostTensor> lowbit_kept_fields(
     const Encoding& encoding, std::span<const ConstTensorView> fields) {
+  if (const auto tiles = tile_packed_parameters(encoding)) {
+    return tile_packed_padding(tiles->layout, fields);
+  }
   std::vector<HostTensor> out;
   const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
   if (compressed == nullptr) return out;
@@ -227,6 +253,11 @@ std::vector<HostTensor> lowbit_stored_fields(const Encoding& encoding,
     return out;
   }
   const std::vector<FieldLayout> layouts = encoding.fields();
+  if (const auto tiles = tile_packed_parameters(encoding)) {
+    const Shape shapes[] = {layouts[0].shape, layouts[1].shape};
+    return tile_packed_fields(
+        tiles->layout, {grid.codes, grid.scale, grid.offset}, kept, shapes);
+  }
   if (lowbit_code_of(encoding) != LowbitCode::Integer) {
     grid.codes = with_flipped_signs(grid.codes.view(), layouts[0].dtype);
     grid.scale =

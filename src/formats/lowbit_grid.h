@@ -30,6 +30,9 @@ std::string lowbit_layout_of(const Encoding& encoding,
 
 kernels::LowbitCode lowbit_code_of(const Encoding& encoding);
 
+/// Whether its zero points are floats, beside the scales.
+bool has_lowbit_offsets(const Encoding& encoding);
+
 /// Of an encoding that has `layout`.
 LowbitGrid lowbit_grid_of(const Encoding& encoding,
                           const kernels::LowbitLayout& layout,

@@ -10,7 +10,6 @@
 #include <mantissa/primitives/convert.h>
 #include <mantissa/primitives/float_casts.h>
 
-#include "formats/int4_tensor.h"
 #include "formats/lowbit_grid.h"
 #include "primitives/int4_decode.h"
 
@@ -114,7 +113,7 @@ std::int64_t LowbitWeight::most_bytes(const Encoding& encoding) {
   LowbitLayout layout;
   lowbit_layout_of(encoding, layout);
   const std::int64_t scale = bit_width(encoding.fields()[1].dtype) / 8;
-  const std::int64_t zero = int4_parameters(encoding) ? scale : 1;
+  const std::int64_t zero = has_lowbit_offsets(encoding) ? scale : 1;
   return layout.code_bytes() + layout.metadata_values() * (scale + zero) +
          layout.tiles() * kernels::kLowbitTile * 4;
 }

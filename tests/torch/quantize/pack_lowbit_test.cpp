@@ -10,6 +10,7 @@
 #include <mantissa/formats/compressed_tensor.h>
 #include <mantissa/formats/float8_tensor.h>
 #include <mantissa/formats/int4_tensor.h>
+#include <mantissa/formats/int4_tile_packed_to_4d_tensor.h>
 #include <mantissa/formats/int8_tensor.h>
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/formats/registry.h>
@@ -70,6 +71,13 @@ std::vector<NamedEncoding> encodings(DType dtype) {
                    make_int4_encoding(shape, dtype, {.group_size = group})});
   }
   out.push_back({"Int8Tensor", make_int8_encoding(shape, dtype, {})});
+  if (dtype != DType::BFloat16) return out;
+  for (const std::int64_t group : {32, 64}) {
+    out.push_back(
+        {"Int4TilePackedTo4dTensor" + std::to_string(group),
+         make_int4_tile_packed_encoding(
+             shape, dtype, {.group_size = group, .ntile = group / 4})});
+  }
   return out;
 }
 
@@ -130,16 +138,19 @@ at::Tensor scales_of(const at::Tensor& w, std::size_t field = 1) {
       .repeat_interleave(w.size(1) / scale.size(1), 1);
 }
 
-// An Int4Tensor as a file may hold it.
-at::Tensor with_act_pre_scale(const at::Tensor& w) {
-  const auto encoding = make_int4_encoding(
-      {w.size(0), w.size(1)}, DType::Float32, {.group_size = 32});
+// A weight of this encoding as a file may hold it.
+at::Tensor with_act_pre_scale(const std::shared_ptr<const Encoding>& encoding) {
+  const Shape& shape = encoding->shape();
+  const auto dtype =
+      encoding->dtype() == DType::Float32 ? at::kFloat : at::kBFloat16;
   std::vector<FieldLayout> layouts = encoding->fields();
-  layouts.push_back({"act_pre_scale", DType::Float32, {w.size(1)}});
-  auto fields = fields_of(w);
-  fields.push_back(torch::ones({w.size(1)}));
+  layouts.push_back({"act_pre_scale", encoding->dtype(), {shape[1]}});
+  auto fields =
+      fields_of(to_quantized_tensor(torch::randn(shape).to(dtype), encoding));
+  fields.push_back(torch::ones({shape[1]}, dtype));
   return make_quantized_tensor(
-      find_format("Int4Tensor")->parse(encoding->attributes_json(), layouts),
+      find_format(encoding->format_name())
+          ->parse(encoding->attributes_json(), layouts),
       fields);
 }
 
@@ -306,6 +317,57 @@ TEST(PackLowbitTest, OffsetsGiveTheValuesThatTheFormatDecodes) {
   }
 }
 
+// The same of tiles, whose rows and columns are padded.
+TEST(PackLowbitTest, TilesGiveTheValuesThatTheFormatDecodes) {
+  torch::manual_seed(13);
+  for (const auto algorithm : {Int4ChooseQParamsAlgorithm::Tinygemm,
+                               Int4ChooseQParamsAlgorithm::Hqq}) {
+    for (const std::int64_t group : {32, 64}) {
+      at::Tensor values = torch::randn({45, 192});
+      values.narrow(0, 0, 20).clamp_(-8.0 / 15, 7.0 / 15);
+      const at::Tensor w = to_quantized_tensor(
+          values.to(at::kBFloat16),
+          make_int4_tile_packed_encoding(
+              {45, 192},
+              DType::BFloat16,
+              {.group_size = group, .algorithm = algorithm}));
+      const auto linear = linear_of(w.to(at::kFloat));
+      torch::nn::init::zeros_(linear->bias);
+      ASSERT_EQ(pack_lowbit_(*linear, Int8Compute::Float)[0].refusal, "");
+      const at::Tensor decoded = mantissa::dequantize(w).to(at::kFloat);
+      EXPECT_TRUE(torch::equal(linear->forward(torch::eye(192)), decoded.t()));
+      const at::Tensor rows = torch::arange(45);
+      EXPECT_TRUE(
+          torch::equal(torch::embedding(linear->weight, rows), decoded));
+    }
+  }
+}
+
+// Padding that no encoder makes comes back too.
+TEST(PackLowbitTest, TilesKeepPaddingThatIsNotTheSameEverywhere) {
+  torch::manual_seed(14);
+  const auto encoding = make_int4_tile_packed_encoding(
+      {44, 192}, DType::BFloat16, {.group_size = 32});
+  const at::Tensor w =
+      to_quantized_tensor(torch::randn({44, 192}).to(at::kBFloat16), encoding);
+  // The last code of the last row and the scale of a group behind K.
+  for (const std::size_t field : {0, 1}) {
+    auto fields = fields_of(w);
+    fields[field] = fields[field].clone();
+    if (field == 0) {
+      fields[0].view({-1})[-1] = 0x50000000;
+    } else {
+      fields[1][20][3][0] = 7.0;
+    }
+    const auto linear = linear_of(make_quantized_tensor(encoding, fields));
+    ASSERT_EQ(pack_lowbit_(*linear, Int8Compute::Float)[0].refusal, "");
+    const auto after = fields_of(linear->weight);
+    EXPECT_TRUE(torch::equal(fields[0], after[0]));
+    EXPECT_TRUE(
+        torch::equal(fields[1].view(at::kShort), after[1].view(at::kShort)));
+  }
+}
+
 // A config that names its activations keeps them: the codes are those of
 // torchao's sequence of operators, which multiplies the values.
 TEST(PackLowbitTest, TokensAreQuantizedAsTheConfigSays) {
@@ -456,6 +518,32 @@ TEST(PackLowbitTest, ReasonsForWhatStays) {
       "its float8 dtype is not float8_e4m3fn or float8_e5m2");
 }
 
+// Code * scale + offset, rounded once, is not what such a format decodes to.
+TEST(PackLowbitTest, FloatZeroPointsStayAsTheyAreRoundedMoreThanOnce) {
+  const auto encoding = make_intx_encoding(
+      {16, 32},
+      DType::Float32,
+      {.target_dtype = DType::Int4, .granularity = PerGroup{32}});
+  std::vector<FieldLayout> layouts = encoding->fields();
+  layouts.back().dtype = DType::Float32;
+  const float scale = 0.1f;
+  const float zero = 0.3f;
+  const at::Tensor w = make_quantized_tensor(
+      find_format("IntxUnpackedToInt8Tensor")
+          ->parse(encoding->attributes_json(), layouts),
+      {torch::arange(-8, 8, at::kChar).unsqueeze(1).repeat({1, 32}),
+       torch::full({16, 1}, scale),
+       torch::full({16, 1}, zero)});
+  EXPECT_EQ(reason(w, Int8Compute::Float), "its zero points are not integers");
+  const at::Tensor values = mantissa::dequantize(w);
+  int differ = 0;
+  for (int code = -8; code < 8; ++code) {
+    const float once = std::fma(static_cast<float>(code), scale, -zero * scale);
+    differ += values[code + 8][0].item<float>() == once ? 0 : 1;
+  }
+  EXPECT_EQ(differ, 2);
+}
+
 TEST(PackLowbitTest, ReasonsForInt4TensorsThatStay) {
   const Shape shape = {48, 192};
   const at::Tensor plain = torch::randn({48, 192});
@@ -471,11 +559,13 @@ TEST(PackLowbitTest, ReasonsForInt4TensorsThatStay) {
           plain,
           make_int4_encoding(shape, DType::Float32, {.group_size = 24}))),
       HasSubstr("group_size must be 32, 64"));
-  EXPECT_EQ(
-      reason(with_act_pre_scale(to_quantized_tensor(
-          plain,
-          make_int4_encoding(shape, DType::Float32, {.group_size = 32})))),
-      "it holds an act_pre_scale for activations");
+  for (const auto& encoding :
+       {make_int4_encoding(shape, DType::Float32, {.group_size = 32}),
+        make_int4_tile_packed_encoding(
+            shape, DType::BFloat16, {.group_size = 32})}) {
+    EXPECT_EQ(reason(with_act_pre_scale(encoding)),
+              "it holds an act_pre_scale for activations");
+  }
 }
 
 // int8 activations do not multiply them: floats do, whatever is asked for.
