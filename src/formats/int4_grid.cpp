@@ -1,7 +1,6 @@
 #include "formats/int4_grid.h"
 
 #include <cstdint>
-#include <cstring>
 #include <utility>
 
 #include "formats/int4_tensor_encoder.h"
@@ -17,16 +16,35 @@ std::int8_t signed_code(std::uint8_t nibble) {
   return static_cast<std::int8_t>((nibble ^ 8) - 8);
 }
 
+// Matrices [rows, columns] of a whole tensor to [columns, rows].
+template <class T>
+void exchange(ConstTensorView values,
+              std::int64_t rows,
+              std::int64_t columns,
+              const HostTensor& out) {
+  const auto* from = values.as<T>();
+  auto* to = out.as<T>();
+  const T* const end = to + values.numel();
+  for (; to < end; from += rows * columns) {
+    for (std::int64_t column = 0; column < columns; ++column) {
+      for (std::int64_t row = 0; row < rows; ++row) {
+        *to++ = from[row * columns + column];
+      }
+    }
+  }
+}
+
 }  // namespace
 
 HostTensor int4_codes(ConstTensorView qdata) {
   Shape shape = qdata.shape;
   shape.back() *= 2;
-  HostTensor out(DType::Int8, std::move(shape));
+  HostTensor out = HostTensor::uninitialized(DType::Int8, std::move(shape));
   auto* codes = reinterpret_cast<std::uint8_t*>(out.data());
+  const std::int64_t count = out.numel();
   kernels::unpack_nibbles<kInt4Order>(
-      qdata.as<std::uint8_t>(), out.numel(), kNoFlip, codes);
-  for (std::int64_t i = 0; i < out.numel(); ++i) {
+      qdata.as<std::uint8_t>(), count, kNoFlip, codes);
+  for (std::int64_t i = 0; i < count; ++i) {
     codes[i] = static_cast<std::uint8_t>(signed_code(codes[i]));
   }
   return out;
@@ -35,10 +53,11 @@ HostTensor int4_codes(ConstTensorView qdata) {
 HostTensor int4_qdata(ConstTensorView codes) {
   Shape shape = codes.shape;
   shape.back() /= 2;
-  HostTensor out(DType::Int8, std::move(shape));
+  HostTensor out = HostTensor::uninitialized(DType::Int8, std::move(shape));
   auto* bytes = reinterpret_cast<std::uint8_t*>(out.data());
   const auto* from = codes.as<std::uint8_t>();
-  for (std::int64_t i = 0; i < out.numel(); ++i) {
+  const std::int64_t count = out.numel();
+  for (std::int64_t i = 0; i < count; ++i) {
     const std::uint8_t pair[2] = {
         static_cast<std::uint8_t>(from[2 * i] & 15),
         static_cast<std::uint8_t>(from[2 * i + 1] & 15)};
@@ -52,16 +71,11 @@ HostTensor int4_exchanged(ConstTensorView values) {
   const std::int64_t rows = shape[shape.size() - 2];
   const std::int64_t columns = shape.back();
   std::swap(shape[shape.size() - 2], shape.back());
-  HostTensor out(values.dtype, std::move(shape));
-  const std::int64_t bytes = bit_width(values.dtype) / 8;
-  const auto* from = values.as<std::byte>();
-  auto* to = out.data();
-  for (std::int64_t i = 0; i < out.numel(); ++i) {
-    const std::int64_t matrix = i / (rows * columns);
-    const std::int64_t row = i / rows % columns;  // of the result
-    const std::int64_t at = (matrix * rows + i % rows) * columns + row;
-    std::memcpy(
-        to + i * bytes, from + at * bytes, static_cast<std::size_t>(bytes));
+  HostTensor out = HostTensor::uninitialized(values.dtype, std::move(shape));
+  if (bit_width(values.dtype) == 16) {
+    exchange<std::uint16_t>(values, rows, columns, out);
+  } else {
+    exchange<std::uint32_t>(values, rows, columns, out);
   }
   return out;
 }

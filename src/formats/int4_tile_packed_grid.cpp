@@ -17,19 +17,22 @@ enum Field : std::size_t { kQdata, kScaleAndZero };
 
 constexpr int kMiddle = 8;  // the stored code of 0
 
-// Calls visit(matrix, row, codes [padded_columns]) for all rows, padding too.
+// Eight times the same code.
+std::uint32_t word_of(std::uint8_t code) { return code * 0x11111111u; }
+
+// Calls visit(matrix, row, codes [spanned columns]) for all rows, padding too.
 template <class Visit>
 void for_each_row(const TilePackedLayout& layout,
                   const std::uint32_t* words,
                   const Visit& visit) {
-  const std::int64_t width = layout.padded_columns;
+  const std::int64_t width = layout.spanned_columns();
   std::vector<std::uint8_t> tile(static_cast<std::size_t>(kTileRows * width));
   for (std::int64_t m = 0; m < layout.matrices; ++m) {
     for (std::int64_t row = 0; row < layout.padded_rows; ++row) {
       if (row % kTileRows == 0) {
         kernels::unpack_tinygemm_tile_row(
             words, width, kTileInnerKTiles, tile.data());
-        words += width;
+        words += layout.padded_columns;
       }
       visit(m, row, tile.data() + row % kTileRows * width);
     }
@@ -72,6 +75,15 @@ struct Padding {
                 return other == code;
               });
   }
+  // Of tiles that are padding alone.
+  void see_words(const std::uint32_t* begin, const std::uint32_t* end) {
+    if (begin == end) return;
+    if (!any_code) code = *begin & 15;
+    any_code = true;
+    uniform = uniform && std::all_of(begin, end, [&](std::uint32_t word) {
+                return word == word_of(code);
+              });
+  }
   void see_group(const ScaleAndZero& found) {
     if (!any_group) parameters = found;
     any_group = true;
@@ -112,11 +124,19 @@ std::vector<HostTensor> tile_packed_padding(
     const TilePackedLayout& layout, std::span<const ConstTensorView> fields) {
   Padding found;
   const auto* parameters = fields[kScaleAndZero].as<ScaleAndZero>();
+  const auto* words = fields[kQdata].as<std::uint32_t>();
+  const std::int64_t tile_rows =
+      layout.matrices * layout.padded_rows / kTileRows;
+  for (std::int64_t i = 0; i < tile_rows; ++i) {
+    const std::uint32_t* row = words + i * layout.padded_columns;
+    found.see_words(row + layout.spanned_columns(),
+                    row + layout.padded_columns);
+  }
   for_each_row(layout,
-               fields[kQdata].as<std::uint32_t>(),
+               words,
                [&](std::int64_t m, std::int64_t row, const std::uint8_t* from) {
                  found.see_codes(from + own_columns(layout, row),
-                                 from + layout.padded_columns);
+                                 from + layout.spanned_columns());
                  for (std::int64_t g = own_groups(layout, row);
                       g < layout.groups();
                       ++g) {
@@ -152,7 +172,7 @@ std::vector<HostTensor> tile_packed_fields(
   const auto* code = grid.codes.as<std::int8_t>();
   const auto* scale = grid.scale.as<std::uint16_t>();
   const auto* zero = grid.zero.as<std::uint16_t>();
-  const std::int64_t width = layout.padded_columns;
+  const std::int64_t width = layout.spanned_columns();
   std::vector<std::uint8_t> tile(static_cast<std::size_t>(kTileRows * width));
   for (std::int64_t i = 0; i < layout.matrices * layout.padded_rows; ++i) {
     const std::int64_t row = i % layout.padded_rows;
@@ -168,7 +188,10 @@ std::vector<HostTensor> tile_packed_fields(
     if (row % kTileRows == kTileRows - 1) {
       kernels::pack_tinygemm_tile_row(
           tile.data(), width, kTileInnerKTiles, words);
-      words += width;
+      std::fill(words + width,
+                words + layout.padded_columns,
+                word_of(*kept.as<std::uint8_t>()));
+      words += layout.padded_columns;
     }
   }
   return {std::move(qdata), std::move(both)};

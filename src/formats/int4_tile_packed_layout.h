@@ -26,6 +26,11 @@ struct TilePackedLayout {
   std::int64_t used_groups() const {
     return (columns + group_size - 1) / group_size;
   }
+  /// Columns of the tiles that hold one of the weight's; what follows in a row
+  /// of tiles is padding alone.
+  std::int64_t spanned_columns() const {
+    return (columns + kTileColumns - 1) / kTileColumns * kTileColumns;
+  }
   /// Bytes of `rows` rows of qdata.
   std::int64_t qdata_bytes(std::int64_t rows) const {
     return rows * padded_columns / 2;

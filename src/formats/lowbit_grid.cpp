@@ -102,7 +102,8 @@ HostTensor with_flipped_signs(ConstTensorView codes, DType dtype) {
   HostTensor out = HostTensor::uninitialized(dtype, codes.shape);
   const auto* from = codes.as<std::uint8_t>();
   auto* to = reinterpret_cast<std::uint8_t*>(out.data());
-  for (std::int64_t i = 0; i < codes.numel(); ++i) to[i] = from[i] ^ 0x80;
+  const std::int64_t count = codes.numel();
+  for (std::int64_t i = 0; i < count; ++i) to[i] = from[i] ^ 0x80;
   return out;
 }
 
