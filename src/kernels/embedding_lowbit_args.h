@@ -11,7 +11,8 @@ namespace mantissa::kernels {
 /// Rows of a weight in the runtime layout: out[i] = (code - zero) * scale, or
 /// the float8 value * scale, of row indices[i] in float32, then rounded half to
 /// even to the dtype of `out`. Every kernel gives the same bits, but for the
-/// payload of a NaN.
+/// payload of a NaN. Weights with offsets or two levels of scales are not
+/// taken.
 struct EmbeddingLowbitArgs {
   LowbitWeightView w;   ///< `sums` are not read
   int64_t columns = 0;  ///< of the weight itself: w.k without what is behind it

@@ -25,13 +25,17 @@ LowbitWeightView ExpertsView::expert(std::int64_t e) const {
   const std::int64_t tile = e * out.n / kLowbitTile;
   const std::int64_t value = tile * (all.k / all.group) * kLowbitTile;
   out.codes += tile * (all.k / kLowbitChunk) * all.bits * 64;
+  const std::int64_t scales =
+      all.super == 0 ? value : tile * (all.k / all.super) * kLowbitTile;
   const std::int64_t bytes =
-      value * (all.scale_type == LowbitScale::F32 ? 4 : 2);
+      scales * (all.scale_type == LowbitScale::F32 ? 4 : 2);
   out.scales = static_cast<const std::uint8_t*>(all.scales) + bytes;
   if (all.offsets != nullptr) {
     out.offsets = static_cast<const std::uint8_t*>(all.offsets) + bytes;
   }
   if (all.zeros != nullptr) out.zeros += value;
+  if (all.factors != nullptr) out.factors += value;
+  if (all.offset_factors != nullptr) out.offset_factors += value;
   if (all.sums != nullptr) out.sums += e * out.n;
   return out;
 }
@@ -68,7 +72,9 @@ LinearLowbitProblem grouped_lowbit_problem(const GroupedLowbitArgs& args,
           rows / std::max<std::int64_t>(1, busy_experts(args)),
           args.w.columns(),
           w.k,
-          lowbit_segment(w.group, x_group, w.k)};
+          lowbit_segment(w.group, x_group, w.k),
+          w.from_zero,
+          w.factors != nullptr};
 }
 
 std::int64_t grouped_lowbit_pairs(const GroupedLowbitArgs& args) {

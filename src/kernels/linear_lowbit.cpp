@@ -11,17 +11,27 @@ constexpr const char* kOp = "linear_lowbit";
 // those of 64 gained in one measurement and lost in another.
 const char* refuses_amx(const LinearLowbitProblem& problem, const Caps& caps) {
   const char* refusal = needs_amx_int8(problem, caps);
-  if (refusal != nullptr || problem.segment >= 64) return refusal;
-  return "needs groups of 64 values or more";
+  if (refusal != nullptr) return refusal;
+  if (problem.segment < 64) return "needs groups of 64 values or more";
+  if (problem.from_zero) return "takes no codes that count from 0";
+  return problem.levels ? "takes one level of scales" : nullptr;
+}
+
+template <const char* (*machine)(const LinearLowbitProblem&, const Caps&)>
+const char* refuses_vectors(const LinearLowbitProblem& problem,
+                            const Caps& caps) {
+  const char* refusal = machine(problem, caps);
+  if (refusal != nullptr || !problem.levels) return refusal;
+  return lowbit_levels_refusal(problem.bits, problem.segment < kLowbitChunk);
 }
 
 constexpr LinearLowbitKernel kCpu[] = {
     {"linear_i8dyn_ixg_amx", refuses_amx, run_linear_lowbit_amx},
     {"linear_i8dyn_ixg_avx512vnni",
-     needs_avx512vnni<LinearLowbitProblem>,
+     refuses_vectors<needs_avx512vnni<LinearLowbitProblem>>,
      run_linear_lowbit_avx512vnni},
     {"linear_i8dyn_ixg_avx2",
-     needs_avx2<LinearLowbitProblem>,
+     refuses_vectors<needs_avx2<LinearLowbitProblem>>,
      run_linear_lowbit_avx2},
     {"linear_i8dyn_ixg_ref",
      accepts_any<LinearLowbitProblem>,

@@ -16,19 +16,35 @@ struct LinearLowbitProblem {
   std::int64_t m = 1;
   std::int64_t n = 16;
   std::int64_t k = 32;
-  /// Values of K with one scale of each kind (kLowbitChunk or more): of weights
+  /// Values of K with one scale of each kind (kLowbitHalf or more): of weights
   /// and of activations in groups.
   std::int64_t segment = 64;
+  bool from_zero = false;  ///< LowbitWeightView::from_zero
+  bool levels = false;     ///< its scales have two
 };
 
-/// The segment of a product; `w_group` and `x_group` as in its views, where 0 is
-/// a scale each row.
+/// The segment of a product; `w_group` and `x_group` as in its views, where 0
+/// is a scale each row.
 inline std::int64_t lowbit_segment(std::int64_t w_group,
                                    std::int64_t x_group,
                                    std::int64_t k) {
   const std::int64_t w = w_group == 0 ? k : w_group;
   const std::int64_t x = x_group == 0 ? k : x_group;
   return w < x ? w : x;
+}
+
+/// The problem of m rows of activations with a scale each `x_group` values (0:
+/// each row).
+inline LinearLowbitProblem linear_lowbit_problem(const LowbitWeightView& w,
+                                                 std::int64_t m,
+                                                 std::int64_t x_group) {
+  return {w.bits,
+          m,
+          w.n,
+          w.k,
+          lowbit_segment(w.group, x_group, w.k),
+          w.from_zero,
+          w.factors != nullptr};
 }
 
 struct LinearLowbitKernel {

@@ -9,6 +9,8 @@ namespace mantissa::kernels {
 /// of the runtime layout (lowbit_layout.h).
 inline constexpr int64_t kLowbitTile = 16;
 inline constexpr int64_t kLowbitChunk = 32;
+/// Values of K with a scale of their own at least, with two levels of scales.
+inline constexpr int64_t kLowbitHalf = 16;
 /// Values of K whose integer sum is exact in 32 bits.
 inline constexpr int64_t kLowbitExact = 32768;
 /// Bytes that a thread's call of a linear_lowbit kernel may use.
@@ -22,7 +24,9 @@ enum class LowbitCode : uint8_t { Integer, E4m3, E5m2 };
 /// A weight [n, k] of codes u in [0, 2^bits): (u - 2^(bits-1) - zero) * scale,
 /// or (u - 2^(bits-1)) * scale + offset; or of float8 values, times scale. k is
 /// a multiple of kLowbitChunk; what lies behind the weight's own K is
-/// multiplied with activations of 0.
+/// multiplied with activations of 0. With two levels, a group's scale is that
+/// of its super-block times its factor, and its offset that of the super-block
+/// times its offset factor: float32 holds both products exactly.
 struct LowbitWeightView {
   int32_t bits = 4;
   int64_t n = 0;
@@ -37,7 +41,20 @@ struct LowbitWeightView {
   LowbitCode code = LowbitCode::Integer;  ///< int8 activations: this alone
   /// As the scales; null: 0. Without `zeros` and for integers alone.
   const void* offsets = nullptr;
+  /// Codes count from 0, u in place of u - 2^(bits-1). As `offsets`.
+  bool from_zero = false;
+  /// Two levels: values of K with one of `scales` and `offsets`, which have 16
+  /// bits then and are [tiles][k / super][16]. Groups are kLowbitHalf then, or
+  /// of kLowbitChunk or more with offsets. 0: one level.
+  int64_t super = 0;
+  const int8_t* factors = nullptr;  ///< [tiles][groups][16]; null: one level
+  const int8_t* offset_factors = nullptr;  ///< the same, beside `offsets`
 };
+
+/// What is subtracted from a code, beside its zero point.
+static inline int32_t lowbit_middle(const LowbitWeightView& w) {
+  return w.from_zero ? 0 : 1 << (w.bits - 1);
+}
 
 /// Activations [m, k] as int8 codes, in panels of rows; rows behind m are 0.
 struct LowbitActivations {
@@ -49,6 +66,8 @@ struct LowbitActivations {
   const int32_t* sums = nullptr;  ///< [panels][k / 32][panel] of the codes
   const float* scales = nullptr;  ///< [panels][groups or 1][panel]
   const float* zeros = nullptr;   ///< [panels][panel], or null: symmetric
+  /// [panels][k / 16][panel] of the codes; for weights in groups of 16.
+  const int32_t* half_sums = nullptr;
 };
 
 /// y[i, j] = sum over k of scale_x * (x - zero_x) * w + bias.
@@ -80,6 +99,12 @@ void run_linear_lowbit_avx2(const LinearLowbitArgs& args,
                             const LinearLowbitTiles& tiles);
 void run_linear_lowbit_avx512vnni(const LinearLowbitArgs& args,
                                   const LinearLowbitTiles& tiles);
+/// Of weights in groups of kLowbitHalf, of 2, 3 or 6 bits: what the two above
+/// call for them.
+void run_linear_lowbit_halves_avx2(const LinearLowbitArgs& args,
+                                   const LinearLowbitTiles& tiles);
+void run_linear_lowbit_halves_avx512vnni(const LinearLowbitArgs& args,
+                                         const LinearLowbitTiles& tiles);
 void run_linear_lowbit_amx(const LinearLowbitArgs& args,
                            const LinearLowbitTiles& tiles);
 

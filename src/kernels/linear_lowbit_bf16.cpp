@@ -13,20 +13,29 @@ namespace {
 
 constexpr const char* kOp = "linear_lowbit_bf16";
 
+const char* wide_groups(const LinearLowbitBf16Problem& problem) {
+  return problem.group >= kLowbitChunk ? nullptr
+                                       : "needs groups of 32 values or more";
+}
+
 const char* refuses_amx(const LinearLowbitBf16Problem& problem,
                         const Caps& caps) {
   const char* refusal = needs_amx_bf16(problem, caps);
   if (refusal != nullptr) return refusal;
-  return problem.panel == 0 || problem.panel == kLowbitBf16Tile
-             ? nullptr
-             : "needs x in panels of 16 rows";
+  if (problem.panel != 0 && problem.panel != kLowbitBf16Tile) {
+    return "needs x in panels of 16 rows";
+  }
+  return wide_groups(problem);
 }
 
 const char* refuses_avx512bf16(const LinearLowbitBf16Problem& problem,
                                const Caps& caps) {
   const char* refusal = needs_avx512bf16(problem, caps);
-  if (refusal != nullptr || problem.panel != kLowbitBf16Tile) return refusal;
-  return "needs x in panels of up to 8 rows";
+  if (refusal != nullptr) return refusal;
+  if (problem.panel == kLowbitBf16Tile) {
+    return "needs x in panels of up to 8 rows";
+  }
+  return wide_groups(problem);
 }
 
 std::int32_t tile_panel(std::int64_t) { return kLowbitBf16Tile; }

@@ -17,6 +17,7 @@ struct LinearLowbitBf16Problem {
   std::int64_t m = 1;
   std::int64_t n = 16;
   std::int64_t k = 32;
+  std::int64_t group = 32;  ///< LowbitWeightView::group
   /// Rows a panel of x, as in LowbitBf16s; 0: not arranged yet. It is arranged
   /// for several weights, so that no row refuses a problem for its bits or n.
   std::int32_t panel = 0;

@@ -9,12 +9,20 @@ namespace {
 
 constexpr const char* kOp = "linear_lowbit_float";
 
+template <const char* (*machine)(const LinearLowbitFloatProblem&, const Caps&)>
+const char* refuses_vectors(const LinearLowbitFloatProblem& problem,
+                            const Caps& caps) {
+  const char* refusal = machine(problem, caps);
+  if (refusal != nullptr || !problem.levels) return refusal;
+  return lowbit_levels_refusal(problem.bits, problem.group < kLowbitChunk);
+}
+
 constexpr LinearLowbitFloatKernel kCpu[] = {
     {"linear_f32_ixg_avx512",
-     needs_avx512<LinearLowbitFloatProblem>,
+     refuses_vectors<needs_avx512<LinearLowbitFloatProblem>>,
      run_linear_lowbit_float_avx512},
     {"linear_f32_ixg_avx2",
-     needs_avx2<LinearLowbitFloatProblem>,
+     refuses_vectors<needs_avx2<LinearLowbitFloatProblem>>,
      run_linear_lowbit_float_avx2},
     {"linear_f32_ixg_ref",
      accepts_any<LinearLowbitFloatProblem>,

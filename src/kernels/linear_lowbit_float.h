@@ -17,7 +17,15 @@ struct LinearLowbitFloatProblem {
   std::int64_t m = 1;
   std::int64_t n = 16;
   std::int64_t k = 32;
+  std::int64_t group = 32;  ///< LowbitWeightView::group
+  bool levels = false;      ///< its scales have two
 };
+
+/// The problem of m rows of activations.
+inline LinearLowbitFloatProblem linear_lowbit_float_problem(
+    const LowbitWeightView& w, std::int64_t m) {
+  return {w.bits, m, w.n, w.k, w.group, w.factors != nullptr};
+}
 
 struct LinearLowbitFloatKernel {
   const char* name;

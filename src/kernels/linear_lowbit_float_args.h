@@ -38,7 +38,8 @@ static inline int64_t float_place(const LowbitFloats& x,
 /// y[i, j] = sum over k of x * w + bias with w = (code - zero) * scale rounded
 /// to float32, then to the dtype that the format decodes to; with offsets,
 /// which go with scales of 16 bits or a w of float32, w = code * scale + offset
-/// rounded once to that dtype. Two sums, of k % 8 < 4 and of the rest, as the
+/// rounded once to that dtype; with two levels of scales always float32. Two
+/// sums, of k % 8 < 4 and of the rest, as the
 /// units of a 4-bit code's byte: acc = fma(x, w, acc) from 0 in ascending
 /// order; then first + second, then + bias. So every kernel gives the same bits
 /// (zeros of either sign are one), whatever the other rows.

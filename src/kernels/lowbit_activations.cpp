@@ -35,6 +35,7 @@ void LowbitActivationBuffer::resize(std::int64_t m,
   const auto count = static_cast<std::size_t>(chunks());
   codes_.reserve(rows * count * kLowbitChunk);
   sums_.reserve(rows * count * sizeof(std::int32_t));
+  half_sums_.reserve(rows * count * 2 * sizeof(std::int32_t));
   scales_.reserve(rows * static_cast<std::size_t>(groups()) * sizeof(float));
   if (zeros) zeros_.reserve(rows * sizeof(float));
 }
@@ -49,7 +50,8 @@ QuantizePanelsArgs LowbitActivationBuffer::fill_from(const float* x,
           group_,
           codes_.as<std::int8_t>(),
           sums_.as<std::int32_t>(),
-          scales_.as<float>()};
+          scales_.as<float>(),
+          half_sums_.as<std::int32_t>()};
 }
 
 void LowbitActivationBuffer::take_rows(const std::int8_t* codes,
@@ -68,6 +70,8 @@ void LowbitActivationBuffer::take_rows(const std::int8_t* codes,
     }
     auto* out = codes_.as<std::int8_t>() + panel * stored * panel_ + row * 4;
     auto* sums = sums_.as<std::int32_t>() + panel * chunks() * panel_ + row;
+    auto* halves =
+        half_sums_.as<std::int32_t>() + panel * 2 * chunks() * panel_ + row;
     for (std::int64_t c = 0; c < chunks(); ++c) {
       std::int8_t chunk[kLowbitChunk] = {};
       const std::int64_t count = std::min(kLowbitChunk, k_ - c * kLowbitChunk);
@@ -76,9 +80,13 @@ void LowbitActivationBuffer::take_rows(const std::int8_t* codes,
                     codes + i * k_ + c * kLowbitChunk,
                     static_cast<std::size_t>(count));
       }
-      std::int32_t sum = 0;
-      for (const std::int8_t code : chunk) sum += code;
-      sums[c * panel_] = sum;
+      std::int32_t sum[2] = {};
+      for (std::int64_t j = 0; j < kLowbitChunk; ++j) {
+        sum[j / kLowbitHalf] += chunk[j];
+      }
+      sums[c * panel_] = sum[0] + sum[1];
+      halves[2 * c * panel_] = sum[0];
+      halves[(2 * c + 1) * panel_] = sum[1];
       for (std::int64_t u = 0; u < kLowbitChunk / 4; ++u) {
         std::memcpy(
             out + (c * kLowbitChunk / 4 + u) * 4 * panel_, chunk + 4 * u, 4);
@@ -95,7 +103,8 @@ LowbitActivations LowbitActivationBuffer::view() const {
           codes_.as<std::int8_t>(),
           sums_.as<std::int32_t>(),
           scales_.as<float>(),
-          has_zeros_ ? zeros_.as<float>() : nullptr};
+          has_zeros_ ? zeros_.as<float>() : nullptr,
+          half_sums_.as<std::int32_t>()};
 }
 
 }  // namespace mantissa::kernels

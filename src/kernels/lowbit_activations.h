@@ -43,6 +43,7 @@ class LowbitActivationBuffer {
   bool has_zeros_ = false;
   AlignedBytes codes_;
   AlignedBytes sums_;
+  AlignedBytes half_sums_;
   AlignedBytes scales_;
   AlignedBytes zeros_;
 };

@@ -64,6 +64,44 @@ std::uint32_t row_unit(int bits, const std::uint8_t* at, int unit) {
   return codes;
 }
 
+bool power_of_two(std::int64_t value) {
+  return value > 0 && std::has_single_bit(static_cast<std::uint64_t>(value));
+}
+
+const char* levels_error(const LowbitLayout& layout) {
+  if (layout.group < kLowbitHalf || !power_of_two(layout.group) ||
+      layout.super < layout.group || !power_of_two(layout.super)) {
+    return "two levels of scales are of groups of 16 or more values and of "
+           "super-blocks of such groups, both powers of two";
+  }
+  if (layout.k % layout.super != 0 || layout.k % kLowbitChunk != 0) {
+    return "super-blocks must divide in_features";
+  }
+  return layout.group == kLowbitHalf || layout.from_zero
+             ? nullptr
+             : "two levels of scales of more than 16 values go with codes from "
+               "0";
+}
+
+// Where the super-block of a group and column stands.
+std::int64_t super_place(const LowbitWeightView& w, std::int64_t at) {
+  const std::int64_t groups = w.k / w.group;
+  const std::int64_t group = at / kLowbitTile;
+  return (group / groups * (w.k / w.super) +
+          group % groups * w.group / w.super) *
+             kLowbitTile +
+         at % kLowbitTile;
+}
+
+float level(const LowbitWeightView& w,
+            const void* values,
+            const std::int8_t* factors,
+            std::int64_t at) {
+  if (factors == nullptr) return lowbit_scale(w.scale_type, values, at);
+  return lowbit_scale(w.scale_type, values, super_place(w, at)) *
+         static_cast<float>(factors[at]);
+}
+
 // [groups][16] of a tile: sums of (code - zero) of each group of each column.
 using GroupSums = std::vector<std::int64_t>;
 
@@ -89,12 +127,10 @@ void fold(const LowbitLayout& layout,
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const auto at = first + static_cast<std::int64_t>(i);
     float& sum = sums[i % kLowbitTile];
-    sum = std::fma(static_cast<float>(groups[i]),
-                   lowbit_scale(packed.scale_type, packed.scales, at),
-                   sum);
-    if (packed.offsets == nullptr) continue;
     sum = std::fma(
-        group, lowbit_scale(packed.scale_type, packed.offsets, at), sum);
+        static_cast<float>(groups[i]), lowbit_scale_at(packed, at), sum);
+    if (packed.offsets == nullptr) continue;
+    sum = std::fma(group, lowbit_offset_at(packed, at), sum);
   }
 }
 
@@ -104,6 +140,7 @@ void take_codes_alone(const LowbitLayout& layout,
                       std::int64_t tile,
                       GroupSums& sums) {
   const std::int64_t half = std::int64_t{1} << (layout.bits - 1);
+  const std::int64_t middle = packed.from_zero ? 0 : half;
   const std::int64_t behind = layout.stored_k() - layout.k;
   for (std::size_t i = 0; i < sums.size(); ++i) {
     const auto column = static_cast<std::int64_t>(i % kLowbitTile);
@@ -111,8 +148,10 @@ void take_codes_alone(const LowbitLayout& layout,
     const std::int64_t at =
         tile * layout.groups() * kLowbitTile + static_cast<std::int64_t>(i);
     const int zero = packed.zeros == nullptr ? 0 : packed.zeros[at];
-    sums[i] -= layout.stored_group() * half + zero * layout.group;
-    if (behind != 0) sums[i] -= behind * padding(layout.bits, zero);
+    sums[i] -= layout.stored_group() * middle + zero * layout.group;
+    if (behind != 0) {
+      sums[i] -= behind * (padding(layout.bits, zero) + half - middle);
+    }
   }
 }
 
@@ -121,6 +160,7 @@ void take_codes_alone(const LowbitLayout& layout,
 const char* lowbit_layout_error(const LowbitLayout& layout) {
   if (layout.bits < 1 || layout.bits > 8) return "bits must be 1 to 8";
   if (layout.n < 0 || layout.k < 0) return "sizes must not be negative";
+  if (layout.super != 0) return levels_error(layout);
   if (layout.group == layout.k) return nullptr;
   if (layout.group < kLowbitChunk ||
       !std::has_single_bit(static_cast<std::uint64_t>(layout.group))) {
@@ -238,6 +278,15 @@ float lowbit_scale(LowbitScale type, const void* scales, std::int64_t i) {
   return static_cast<const float*>(scales)[i];
 }
 
+float lowbit_scale_at(const LowbitWeightView& w, std::int64_t at) {
+  return level(w, w.scales, w.factors, at);
+}
+
+float lowbit_offset_at(const LowbitWeightView& w, std::int64_t at) {
+  return w.offsets == nullptr ? 0.0f
+                              : level(w, w.offsets, w.offset_factors, at);
+}
+
 void lowbit_sums(const LowbitLayout& layout,
                  const std::int8_t* codes,
                  const LowbitWeightView& packed,
@@ -245,6 +294,8 @@ void lowbit_sums(const LowbitLayout& layout,
                  std::int64_t end,
                  float* sums) {
   const std::int64_t groups = layout.groups();
+  const std::int64_t none =
+      packed.from_zero ? -(std::int64_t{1} << (layout.bits - 1)) : 0;
   GroupSums some = group_sums(layout);
   for (std::int64_t tile = begin; tile < end; ++tile) {
     const std::int64_t first = tile * kLowbitTile;
@@ -253,7 +304,7 @@ void lowbit_sums(const LowbitLayout& layout,
          ++j) {
       for (std::int64_t g = 0; g < groups; ++g) {
         const std::int64_t zero =
-            packed.zeros == nullptr ? 0 : packed.zeros[place(layout, j, g)];
+            packed.zeros == nullptr ? none : packed.zeros[place(layout, j, g)];
         const std::int8_t* group = codes + j * layout.k + g * layout.group;
         std::int64_t sum = -zero * layout.group;
         for (std::int64_t i = 0; i < layout.group; ++i) sum += group[i];
@@ -270,6 +321,10 @@ void pack_lowbit_with_sums(const LowbitLayout& layout,
                            std::int64_t begin,
                            std::int64_t end,
                            const LowbitOut& out) {
+  if (layout.stored_group() < kLowbitChunk) {  // sums are of chunks
+    pack_lowbit(layout, codes, packed.zeros, begin, end, out.codes);
+    return lowbit_sums(layout, codes, packed, begin, end, out.sums);
+  }
   const auto behind = paddings(layout, packed.zeros);
   const PackLowbitKernel& kernel = select_pack_lowbit({layout.bits});
   GroupSums some = group_sums(layout);

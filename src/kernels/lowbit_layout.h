@@ -21,6 +21,9 @@ struct LowbitLayout {
   std::int64_t n = 0;
   std::int64_t k = 0;      ///< of the weight
   std::int64_t group = 0;  ///< values of K a scale; k: one a row
+  bool from_zero = false;  ///< LowbitWeightView::from_zero
+  /// Two levels of scales: values of K a scale of the first; 0: one level.
+  std::int64_t super = 0;
 
   std::int64_t tiles() const { return (n + kLowbitTile - 1) / kLowbitTile; }
   std::int64_t chunks() const { return (k + kLowbitChunk - 1) / kLowbitChunk; }
@@ -33,10 +36,18 @@ struct LowbitLayout {
   std::int64_t metadata_values() const {
     return tiles() * groups() * kLowbitTile;
   }
+  /// The layout of what stands beside super-blocks; itself with one level.
+  LowbitLayout supers() const {
+    LowbitLayout out = *this;
+    if (super != 0) out.group = super;
+    return out;
+  }
 };
 
 /// Null, or the rule that a layout breaks: bits 1 .. 8, group k, or a power of
-/// two of at least 32 that divides k.
+/// two of at least 32 that divides k. With two levels: group 16, or a power of
+/// two above with codes from 0, super a power of two from group on that divides
+/// k, a multiple of 32.
 const char* lowbit_layout_error(const LowbitLayout& layout);
 
 /// Codes [n, k] (signed, code + 2^(bits-1) in [0, 2^bits)) of tiles
@@ -77,7 +88,8 @@ void unpack_lowbit_metadata(const LowbitLayout& layout,
 
 /// LowbitWeightView::sums of tiles [begin, end): fma over the groups in
 /// ascending order of float(sum of (code - zero)) * scale, behind each that of
-/// float(group) * offset.
+/// float(group) * offset. With codes from 0, code + 2^(bits-1) in place of
+/// code.
 void lowbit_sums(const LowbitLayout& layout,
                  const std::int8_t* codes,
                  const LowbitWeightView& packed,
@@ -102,5 +114,10 @@ void pack_lowbit_with_sums(const LowbitLayout& layout,
 
 /// Scale i of packed metadata as float32.
 float lowbit_scale(LowbitScale type, const void* scales, std::int64_t i);
+
+/// Scale and offset of the group and column whose metadata of [tiles][groups]
+/// [16] stand at `at`, of one level or two; an offset that is not there is 0.
+float lowbit_scale_at(const LowbitWeightView& w, std::int64_t at);
+float lowbit_offset_at(const LowbitWeightView& w, std::int64_t at);
 
 }  // namespace mantissa::kernels

@@ -19,6 +19,7 @@ struct QuantizePanelsArgs {
   int8_t* codes = nullptr;  ///< as in LowbitActivations, k rounded up to 32
   int32_t* sums = nullptr;
   float* scales = nullptr;
+  int32_t* half_sums = nullptr;
 };
 
 inline constexpr float kLeastPanelScale = 0x1p-120f;

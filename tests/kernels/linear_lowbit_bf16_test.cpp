@@ -27,6 +27,8 @@ struct Case {
   LowbitScale type;
   LowbitCode code = LowbitCode::Integer;
   LowbitOffsets offsets = LowbitOffsets::None;
+  bool from_zero = false;
+  std::int64_t super = 0;
 };
 
 std::string name(const Case& c) {
@@ -36,7 +38,9 @@ std::string name(const Case& c) {
          (c.bias ? " bias" : "") + " scale type " +
          std::to_string(static_cast<int>(c.type)) + " code " +
          std::to_string(static_cast<int>(c.code)) + " offsets " +
-         std::to_string(static_cast<int>(c.offsets));
+         std::to_string(static_cast<int>(c.offsets)) +
+         (c.from_zero ? " from zero" : "") + " super " +
+         std::to_string(c.super);
 }
 
 class Problem {
@@ -45,7 +49,7 @@ class Problem {
       : case_(c),
         random_(static_cast<unsigned>(c.bits * 7919 + c.m * 31 + c.n * 17 +
                                       c.k + c.group)),
-        weight_({{c.bits, c.n, c.k, c.group},
+        weight_({{c.bits, c.n, c.k, c.group, c.from_zero, c.super},
                  c.zeros,
                  c.type,
                  false,
@@ -193,7 +197,28 @@ std::vector<Case> cases() {
     c.offsets = at % 2 == 0 ? LowbitOffsets::Far : LowbitOffsets::Near;
     out.push_back(c);
   }
+  // Codes from 0, of one level of scales and of two.
+  for (std::size_t at = 0, count = out.size(); at < count; ++at) {
+    Case c = out[at];
+    if (c.offsets != LowbitOffsets::Near) continue;
+    c.from_zero = true;
+    out.push_back(c);
+    if (c.k != 512 && c.k != 384) continue;
+    c.super = c.k == 512 ? 256 : 128;
+    c.group = at % 3 == 0 ? 64 : 32;
+    c.type = at % 2 == 0 ? LowbitScale::F16 : LowbitScale::Bf16;
+    out.push_back(c);
+  }
   return out;
+}
+
+TEST(LinearLowbitBf16Test, TheVectorRowTakesGroupsOf32AndMore) {
+  Caps caps;
+  caps.avx512bf16 = true;
+  const auto rows = linear_lowbit_bf16_kernels();
+  EXPECT_STREQ(rows.front().refuses({6, 1, 16, 256, 16}, caps),
+               "needs groups of 32 values or more");
+  EXPECT_EQ(rows.back().refuses({6, 1, 16, 256, 16}, caps), nullptr);
 }
 
 template <class Check>

@@ -30,6 +30,8 @@ struct Case {
   LowbitScale values;  // what the format decodes to
   LowbitCode code = LowbitCode::Integer;
   LowbitOffsets offsets = LowbitOffsets::None;
+  bool from_zero = false;
+  std::int64_t super = 0;
 };
 
 std::string name(const Case& c) {
@@ -40,7 +42,9 @@ std::string name(const Case& c) {
          std::to_string(static_cast<int>(c.type)) + " values type " +
          std::to_string(static_cast<int>(c.values)) + " code " +
          std::to_string(static_cast<int>(c.code)) + " offsets " +
-         std::to_string(static_cast<int>(c.offsets));
+         std::to_string(static_cast<int>(c.offsets)) +
+         (c.from_zero ? " from zero" : "") + " super " +
+         std::to_string(c.super);
 }
 
 // Half to even to so many bits, of 2^least at least: no infinity.
@@ -57,7 +61,7 @@ class Problem {
       : case_(c),
         random_(static_cast<unsigned>(c.bits * 7919 + c.m * 31 + c.n * 17 +
                                       c.k + c.group)),
-        weight_({{c.bits, c.n, c.k, c.group},
+        weight_({{c.bits, c.n, c.k, c.group, c.from_zero, c.super},
                  c.zeros,
                  c.type,
                  false,
@@ -75,6 +79,9 @@ class Problem {
     return x_[static_cast<std::size_t>(i * case_.k + k)];
   }
   LowbitCaseWeight& weight() { return weight_; }
+  LinearLowbitFloatProblem problem() const {
+    return linear_lowbit_float_problem(weight_.view(), case_.m);
+  }
 
   // Rows [first, first + rows), the tiles in two parts, the first of them odd.
   std::vector<float> result(const LinearLowbitFloatKernel& kernel,
@@ -145,8 +152,52 @@ class Problem {
   LowbitFloatBuffer buffer_;
 };
 
-std::vector<Case> cases() {
+// What the block types of GGUF are: one level of half floats with codes from 0,
+// two levels in groups of 32 and of 16.
+std::vector<Case> level_cases() {
+  struct Form {
+    int bits;
+    std::int64_t group;
+    std::int64_t super;
+    bool from_zero;
+  };
+  std::vector<Form> forms = {{4, 32, 256, true},
+                             {5, 32, 256, true},
+                             {4, 64, 128, true},
+                             {2, 16, 256, true},
+                             {3, 16, 256, false},
+                             {6, 16, 256, false},
+                             {6, 16, 32, false}};
+  for (int bits = 1; bits <= 8; ++bits) forms.push_back({bits, 32, 0, true});
   std::vector<Case> out;
+  int i = 0;
+  for (const Form& form : forms) {
+    for (const std::int64_t m : {1, 2, 3, 4, 5, 6, 7, 13, 33}) {
+      for (const std::int64_t k : {256, 768}) {
+        const std::int64_t n[] = {16, 1, 48, 75, 33};
+        out.push_back(
+            {form.bits,
+             m,
+             n[i % 5],
+             k,
+             form.group,
+             false,
+             i % 3 == 0,
+             i % 4 == 0 ? LowbitScale::Bf16 : LowbitScale::F16,
+             LowbitScale::F32,
+             LowbitCode::Integer,
+             form.from_zero ? LowbitOffsets::Near : LowbitOffsets::None,
+             form.from_zero,
+             form.super});
+        ++i;
+      }
+    }
+  }
+  return out;
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> out = level_cases();
   const std::int64_t rows[] = {1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 33};
   const std::pair<std::int64_t, std::int64_t> depths[] = {{64, 32},
                                                           {576, 64},
@@ -241,6 +292,8 @@ TEST(LinearLowbitFloatTest, EveryKernelGivesTheBitsOfTheReference) {
   for_each_kernel([](const LinearLowbitFloatKernel& kernel) {
     for (const Case& c : cases()) {
       Problem problem(c);
+      ASSERT_EQ(kernel.refuses(problem.problem(), host_caps()), nullptr)
+          << kernel.name << ": " << name(c);
       ASSERT_EQ(problem.result(kernel),
                 problem.result(linear_lowbit_float_kernels().back()))
           << kernel.name << ": " << name(c);
@@ -290,6 +343,44 @@ TEST(LinearLowbitFloatTest, WeightsAreWhatTheFormatDecodes) {
   });
 }
 
+// The columns of a unit matrix again.
+TEST(LinearLowbitFloatTest, BlockTypesAreWhatGgmlDecodes) {
+  for_each_kernel([](const LinearLowbitFloatKernel& kernel) {
+    for (Case c : level_cases()) {
+      c.bias = false;
+      if (c.k != 256) continue;
+      Problem problem(c);
+      for (std::int64_t k = 5; k < c.k; k += 31) {
+        for (std::int64_t i = 0; i < c.m; ++i) {
+          for (std::int64_t at = 0; at < c.k; ++at) {
+            problem.x(i, at) = at == k ? 1.0f : 0.0f;
+          }
+        }
+        const auto y = problem.result(kernel);
+        for (std::int64_t at = 0; at < c.m * c.n; ++at) {
+          ASSERT_EQ(y[static_cast<std::size_t>(at)],
+                    problem.decoded(at % c.n, k))
+              << kernel.name << ": " << name(c) << " k " << k;
+        }
+      }
+    }
+  });
+}
+
+TEST(LinearLowbitFloatTest, VectorRowsSayWhichLevelsOfScalesTheyTake) {
+  Caps caps;
+  caps.avx2 = caps.avx512 = true;
+  const auto rows = linear_lowbit_float_kernels();
+  for (std::size_t i = 0; i + 1 < rows.size(); ++i) {
+    EXPECT_STREQ(rows[i].refuses({4, 1, 16, 256, 16, true}, caps),
+                 "takes groups of 16 with 2, 3 or 6 bits");
+    EXPECT_STREQ(
+        rows[i].refuses({6, 1, 16, 256, 32, true}, caps),
+        "takes two levels of scales with 4 or 5 bits, or groups of 16");
+  }
+  EXPECT_EQ(rows.back().refuses({7, 1, 16, 256, 16, true}, caps), nullptr);
+}
+
 TEST(LinearLowbitFloatTest, RowsDoNotDependOnTheirCompany) {
   for_each_kernel([](const LinearLowbitFloatKernel& kernel) {
     for (const int bits : {3, 4, 8}) {
@@ -316,9 +407,23 @@ TEST(LinearLowbitFloatTest, RowsDoNotDependOnTheirCompany) {
 
 TEST(LinearLowbitFloatTest, NonFiniteRowsSpoilNoOther) {
   for_each_kernel([](const LinearLowbitFloatKernel& kernel) {
+    std::vector<Case> all;
     for (const std::int64_t m : {3, 4, 9, 20}) {
-      const Case c = {
-          4, m, 48, 100, 100, true, true, LowbitScale::Bf16, LowbitScale::Bf16};
+      all.push_back({4,
+                     m,
+                     48,
+                     100,
+                     100,
+                     true,
+                     true,
+                     LowbitScale::Bf16,
+                     LowbitScale::Bf16});
+    }
+    for (const Case& c : level_cases()) {
+      if (c.m > 2 && c.k == 256) all.push_back(c);
+    }
+    for (const Case& c : all) {
+      const std::int64_t m = c.m;
       Problem clean(c);
       const auto expected = clean.result(kernel);
       for (const float bad : {std::numeric_limits<float>::quiet_NaN(),

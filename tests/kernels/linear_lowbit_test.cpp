@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <utility>
 #include <vector>
@@ -30,6 +31,8 @@ struct Case {
   bool bias;
   LowbitScale type;
   LowbitOffsets offsets = LowbitOffsets::None;
+  bool from_zero = false;
+  std::int64_t super = 0;
 };
 
 std::string name(const Case& c) {
@@ -39,17 +42,22 @@ std::string name(const Case& c) {
          (c.zeros ? " zeros" : "") + (c.x_zeros ? " x_zeros" : "") +
          (c.bias ? " bias" : "") + " scale type " +
          std::to_string(static_cast<int>(c.type)) + " offsets " +
-         std::to_string(static_cast<int>(c.offsets));
+         std::to_string(static_cast<int>(c.offsets)) +
+         (c.from_zero ? " from zero" : "") + " super " +
+         std::to_string(c.super);
 }
 
 // A weight, activations and what they hold in plain numbers.
 class Problem {
  public:
-  explicit Problem(const Case& c, bool extreme = false)
+  explicit Problem(const Case& c,
+                   bool extreme = false,
+                   std::int64_t nan_row = -1)
       : case_(c),
+        nan_row_(nan_row),
         random_(static_cast<unsigned>(c.bits * 7919 + c.m * 31 + c.n * 17 +
                                       c.k + c.group + c.x_group)),
-        weight_({{c.bits, c.n, c.k, c.group},
+        weight_({{c.bits, c.n, c.k, c.group, c.from_zero, c.super},
                  c.zeros,
                  c.type,
                  extreme,
@@ -106,6 +114,9 @@ class Problem {
 
   const std::vector<std::int8_t>& codes() const { return weight_.codes(); }
   const LowbitLayout& layout() const { return weight_.layout(); }
+  LinearLowbitProblem problem() const {
+    return linear_lowbit_problem(weight_.view(), case_.m, case_.x_group);
+  }
   const std::vector<std::uint8_t>& packed() const { return weight_.packed(); }
 
  private:
@@ -130,6 +141,10 @@ class Problem {
     std::normal_distribution<float> real(0.0f, 3.0f);
     std::vector<float> x(count);
     for (float& v : x) v = real(random_);
+    if (nan_row_ >= 0) {
+      x[static_cast<std::size_t>(nan_row_ * c.k + c.k / 2)] =
+          std::numeric_limits<float>::quiet_NaN();
+    }
     const auto kernels = quantize_panels_kernels();
     kernels.back().run(x_.fill_from(x.data(), c.k), 0, x_.panels());
   }
@@ -157,6 +172,7 @@ class Problem {
   }
 
   Case case_;
+  std::int64_t nan_row_;
   std::mt19937 random_;
   LowbitCaseWeight weight_;
   LowbitActivationBuffer x_;
@@ -212,14 +228,78 @@ std::vector<Case> cases() {
   return with_offsets(std::move(out));
 }
 
+// Codes from 0 with offsets, and two levels of scales in groups of 16 and more:
+// what the block types of GGUF are.
+std::vector<Case> level_cases() {
+  struct Form {
+    int bits;
+    std::int64_t group;
+    std::int64_t super;
+    bool from_zero;
+  };
+  std::vector<Form> forms = {{4, 32, 256, true},
+                             {5, 32, 256, true},
+                             {4, 64, 128, true},
+                             {5, 256, 256, true},
+                             {2, 16, 256, true},
+                             {3, 16, 256, false},
+                             {6, 16, 256, false},
+                             {6, 16, 32, false}};
+  for (int bits = 1; bits <= 8; ++bits) {
+    forms.push_back({bits, bits % 2 == 0 ? 32 : 64, 0, true});
+  }
+  std::vector<Case> out;
+  int i = 0;
+  for (const Form& form : forms) {
+    for (const auto& [m, k] :
+         std::vector<std::pair<std::int64_t, std::int64_t>>{{1, 256},
+                                                            {2, 256},
+                                                            {3, 256},
+                                                            {4, 256},
+                                                            {5, 256},
+                                                            {8, 256},
+                                                            {17, 256},
+                                                            {1, 768},
+                                                            {9, 768}}) {
+      for (const std::int64_t x_group : {0, 32, 64}) {
+        const std::int64_t n[] = {16, 1, 48, 75, 33};
+        const bool bf16 = i % 4 == 0;
+        out.push_back(
+            {form.bits,
+             m,
+             n[i % 5],
+             k,
+             form.group,
+             x_group,
+             false,
+             x_group == 0 && i % 5 < 3,
+             i % 7 < 3,
+             bf16 ? LowbitScale::Bf16 : LowbitScale::F16,
+             form.from_zero ? LowbitOffsets::Near : LowbitOffsets::None,
+             form.from_zero,
+             form.super});
+        ++i;
+      }
+    }
+  }
+  return out;
+}
+
+std::vector<Case> all_cases() {
+  std::vector<Case> out = cases();
+  for (const Case& c : level_cases()) out.push_back(c);
+  return out;
+}
+
 TEST(LinearLowbitTest, ReferenceIsTheFormulaWithinItsRounding) {
-  for (const Case& c : cases()) {
+  for (const Case& c : all_cases()) {
     const Problem problem(c);
     const auto y = problem.result(linear_lowbit_kernels().back());
     // An fma a segment, and one of its offset and the rounding of its sum, each
     // of at most the sum of the terms' magnitudes.
     const double each = c.offsets == LowbitOffsets::None ? 1 : 2;
-    const double steps = 4 + each * static_cast<double>(c.k) / 32;
+    const double segment = c.group == kLowbitHalf ? 16 : 32;
+    const double steps = 4 + each * static_cast<double>(c.k) / segment;
     for (std::int64_t i = 0; i < c.m; ++i) {
       for (std::int64_t j = 0; j < c.n; ++j) {
         double expected = 0;
@@ -249,6 +329,69 @@ TEST(LinearLowbitTest, EveryKernelGivesTheBitsOfTheReference) {
           << kernel.name << ": " << name(c);
     }
   }
+}
+
+std::vector<LinearLowbitKernel> vector_rows() {
+  std::vector<LinearLowbitKernel> out;
+  for (const LinearLowbitKernel& kernel : linear_lowbit_kernels()) {
+    if (kernel.refuses({}, host_caps()) == nullptr) out.push_back(kernel);
+  }
+  return out;
+}
+
+TEST(LinearLowbitTest, EveryVectorRowTakesTheBlockTypesToTheBit) {
+  for (const Case& c : level_cases()) {
+    for (const bool extreme : {false, true}) {
+      const Problem problem(c, extreme);
+      const auto expected = problem.result(linear_lowbit_kernels().back());
+      for (const LinearLowbitKernel& kernel : vector_rows()) {
+        ASSERT_EQ(kernel.refuses(problem.problem(), host_caps()), nullptr)
+            << kernel.name << ": " << name(c);
+        ASSERT_EQ(problem.result(kernel), expected)
+            << kernel.name << ": " << name(c);
+        ASSERT_EQ(problem.result(kernel, problem.layout().tiles()), expected)
+            << kernel.name << ": " << name(c) << " in one range";
+      }
+    }
+  }
+}
+
+TEST(LinearLowbitTest, ARowOfNaNStaysAloneInTheBlockTypes) {
+  for (const Case& c : level_cases()) {
+    if (c.x_group == 0 || c.m < 3) continue;
+    const Problem clean(c);
+    const Problem spoiled(c, false, 1);
+    for (const LinearLowbitKernel& kernel : vector_rows()) {
+      const auto expected = clean.result(kernel);
+      const auto y = spoiled.result(kernel);
+      for (std::size_t at = 0; at < y.size(); ++at) {
+        if (static_cast<std::int64_t>(at) / c.n == 1) {
+          ASSERT_TRUE(std::isnan(y[at])) << kernel.name << ": " << name(c);
+        } else {
+          ASSERT_EQ(y[at], expected[at]) << kernel.name << ": " << name(c);
+        }
+      }
+    }
+  }
+}
+
+TEST(LinearLowbitTest, RowsSayWhichLevelsOfScalesTheyTake) {
+  Caps caps;
+  caps.avx2 = caps.avx512vnni = caps.amx_int8 = true;
+  const LinearLowbitProblem halves = {4, 64, 16, 256, 16, false, true};
+  const LinearLowbitProblem wide = {6, 64, 16, 256, 64, true, true};
+  const auto rows = linear_lowbit_kernels();
+  EXPECT_STREQ(rows[0].refuses(wide, caps), "takes no codes that count from 0");
+  EXPECT_STREQ(rows[0].refuses({4, 64, 16, 256, 64, false, true}, caps),
+               "takes one level of scales");
+  for (std::size_t i = 1; i + 1 < rows.size(); ++i) {
+    EXPECT_STREQ(rows[i].refuses(halves, caps),
+                 "takes groups of 16 with 2, 3 or 6 bits");
+    EXPECT_STREQ(
+        rows[i].refuses(wide, caps),
+        "takes two levels of scales with 4 or 5 bits, or groups of 16");
+  }
+  EXPECT_EQ(rows.back().refuses(wide, caps), nullptr);
 }
 
 // Four tiles at a time and what is left of them: the path of real weights.
@@ -411,6 +554,21 @@ TEST(LinearLowbitTest, LayoutNamesTheRuleThatIsBroken) {
   EXPECT_NE(lowbit_layout_error({9, 8, 64, 64}), nullptr);
   EXPECT_NE(lowbit_layout_error({0, 8, 64, 64}), nullptr);
   EXPECT_EQ(lowbit_layout_error({4, 8, 576, 576}), nullptr);
+  EXPECT_EQ(lowbit_layout_error({6, 8, 512, 16, false, 256}), nullptr);
+  EXPECT_EQ(lowbit_layout_error({4, 8, 512, 32, true, 256}), nullptr);
+  EXPECT_STREQ(lowbit_layout_error({4, 8, 576, 32, true, 256}),
+               "super-blocks must divide in_features");
+  EXPECT_STREQ(lowbit_layout_error({4, 8, 512, 32, false, 256}),
+               "two levels of scales of more than 16 values go with codes from "
+               "0");
+  for (const auto& [group, super] :
+       std::vector<std::pair<std::int64_t, std::int64_t>>{
+           {8, 256}, {24, 96}, {32, 16}, {32, 96}}) {
+    EXPECT_STREQ(
+        lowbit_layout_error({4, 8, 768, group, true, super}),
+        "two levels of scales are of groups of 16 or more values and of "
+        "super-blocks of such groups, both powers of two");
+  }
 }
 
 }  // namespace

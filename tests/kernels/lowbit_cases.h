@@ -44,12 +44,16 @@ class LowbitCaseWeight {
       if (!std::isfinite(float8(v))) v = 0;
     }
     const auto groups = static_cast<std::size_t>(layout.n * layout.groups());
+    const LowbitLayout supers = layout.supers();
     std::uniform_real_distribution<float> real(-0.02f, 0.05f);
     for (std::size_t i = 0; i < groups; ++i) {
-      scales_.push_back(real(random));
+      if (i < static_cast<std::size_t>(layout.n * supers.groups())) {
+        scales_.push_back(real(random));
+      }
       zeros_.push_back(static_cast<std::int8_t>(code(random)));
     }
     if (c.offsets != LowbitOffsets::None) make_offsets(random);
+    if (layout.super != 0) make_factors(groups, random);
     pack();
   }
   LowbitCaseWeight(const LowbitCaseWeight&) = delete;
@@ -66,21 +70,21 @@ class LowbitCaseWeight {
     pack();
   }
 
-  /// (code - zero) of row j.
+  /// (code - zero) of row j, or its code from 0.
   int code_at(std::int64_t j, std::int64_t k) const {
-    const int code = codes_[static_cast<std::size_t>(j * case_.layout.k + k)];
+    const int code =
+        codes_[static_cast<std::size_t>(j * case_.layout.k + k)] +
+        (case_.layout.from_zero ? 1 << (case_.layout.bits - 1) : 0);
     return case_.zeros ? code - zeros_[static_cast<std::size_t>(group(j, k))]
                        : code;
   }
-  /// As the kernels read it.
-  float scale_at(std::int64_t j, std::int64_t k) const {
-    return narrowed(scales_[static_cast<std::size_t>(group(j, k))]);
+  /// As the kernels read it: of two levels, the product.
+  double scale_at(std::int64_t j, std::int64_t k) const {
+    return level(scales_, factors_, j, k);
   }
   /// The same; 0 where there are none.
-  float offset_at(std::int64_t j, std::int64_t k) const {
-    return offsets_.empty()
-               ? 0.0f
-               : narrowed(offsets_[static_cast<std::size_t>(group(j, k))]);
+  double offset_at(std::int64_t j, std::int64_t k) const {
+    return offsets_.empty() ? 0.0 : level(offsets_, offset_factors_, j, k);
   }
   /// (code - zero), or the float8 value.
   double number_at(std::int64_t j, std::int64_t k) const {
@@ -88,16 +92,15 @@ class LowbitCaseWeight {
     return float8(codes_[static_cast<std::size_t>(j * case_.layout.k + k)]);
   }
   double value_at(std::int64_t j, std::int64_t k) const {
-    const double value = number_at(j, k) * static_cast<double>(scale_at(j, k));
+    const double value = number_at(j, k) * scale_at(j, k);
     // -0 stays that.
-    return case_.offsets == LowbitOffsets::None
-               ? value
-               : value + static_cast<double>(offset_at(j, k));
+    return case_.offsets == LowbitOffsets::None ? value
+                                                : value + offset_at(j, k);
   }
   /// The magnitudes of what value_at() adds.
   double magnitude_at(std::int64_t j, std::int64_t k) const {
-    return std::fabs(number_at(j, k) * static_cast<double>(scale_at(j, k))) +
-           std::fabs(static_cast<double>(offset_at(j, k)));
+    return std::fabs(number_at(j, k) * scale_at(j, k)) +
+           std::fabs(offset_at(j, k));
   }
 
   const LowbitLayout& layout() const { return case_.layout; }
@@ -114,6 +117,29 @@ class LowbitCaseWeight {
       if (random() % 2 == 0) scales_[i] *= 0x1p11f;
       if (random() % 2 == 0) offsets_[i] *= 0x1p-20f;
     }
+  }
+
+  // Factors of all that a byte holds, with codes from 0 of 6 bits.
+  void make_factors(std::size_t groups, std::mt19937& random) {
+    const bool positive = case_.layout.from_zero;
+    std::uniform_int_distribution<int> factor(positive ? 0 : -128,
+                                              positive ? 63 : 127);
+    for (std::size_t i = 0; i < groups; ++i) {
+      factors_.push_back(static_cast<std::int8_t>(factor(random)));
+      offset_factors_.push_back(static_cast<std::int8_t>(factor(random)));
+    }
+  }
+
+  double level(const std::vector<float>& values,
+               const std::vector<std::int8_t>& factors,
+               std::int64_t j,
+               std::int64_t k) const {
+    const LowbitLayout supers = case_.layout.supers();
+    const std::int64_t at = j * supers.groups() + k / supers.group;
+    const double value = narrowed(values[static_cast<std::size_t>(at)]);
+    return factors.empty()
+               ? value
+               : value * factors[static_cast<std::size_t>(group(j, k))];
   }
 
   float narrowed(float value) const {
@@ -140,7 +166,7 @@ class LowbitCaseWeight {
 
   void pack_floats(const std::vector<float>& from,
                    std::vector<std::uint8_t>& to) const {
-    const LowbitLayout& layout = case_.layout;
+    const LowbitLayout layout = case_.layout.supers();
     std::vector<std::uint16_t> narrow;
     for (const float value : from) {
       narrow.push_back(case_.type == LowbitScale::F16
@@ -158,6 +184,15 @@ class LowbitCaseWeight {
         to.data());
   }
 
+  const std::int8_t* pack_bytes(const std::vector<std::int8_t>& from,
+                                std::vector<std::int8_t>& to) const {
+    if (from.empty()) return nullptr;
+    const LowbitLayout& layout = case_.layout;
+    to.resize(static_cast<std::size_t>(layout.metadata_values()));
+    pack_lowbit_metadata(layout, from.data(), 1, 0, layout.tiles(), to.data());
+    return to.data();
+  }
+
   void pack() {
     const LowbitLayout& layout = case_.layout;
     packed_.resize(static_cast<std::size_t>(layout.code_bytes()));
@@ -167,12 +202,11 @@ class LowbitCaseWeight {
                 0,
                 layout.tiles(),
                 packed_.data());
-    const auto values = static_cast<std::size_t>(layout.metadata_values());
     pack_floats(scales_, packed_scales_);
     if (!offsets_.empty()) pack_floats(offsets_, packed_offsets_);
-    packed_zeros_.resize(values);
-    pack_lowbit_metadata(
-        layout, zeros_.data(), 1, 0, layout.tiles(), packed_zeros_.data());
+    const std::int8_t* zeros = pack_bytes(zeros_, packed_zeros_);
+    const std::int8_t* offset_factors =
+        pack_bytes(offset_factors_, packed_offset_factors_);
     weight_ = {layout.bits,
                layout.n,
                layout.stored_k(),
@@ -180,10 +214,14 @@ class LowbitCaseWeight {
                packed_.data(),
                case_.type,
                packed_scales_.data(),
-               case_.zeros ? packed_zeros_.data() : nullptr,
+               case_.zeros ? zeros : nullptr,
                nullptr,
                case_.code,
-               offsets_.empty() ? nullptr : packed_offsets_.data()};
+               offsets_.empty() ? nullptr : packed_offsets_.data(),
+               layout.from_zero,
+               layout.super,
+               pack_bytes(factors_, packed_factors_),
+               offsets_.empty() ? nullptr : offset_factors};
     sums_.resize(static_cast<std::size_t>(layout.tiles() * kLowbitTile));
     lowbit_sums(
         layout, codes_.data(), weight_, 0, layout.tiles(), sums_.data());
@@ -199,6 +237,10 @@ class LowbitCaseWeight {
   std::vector<std::uint8_t> packed_scales_;
   std::vector<std::uint8_t> packed_offsets_;
   std::vector<std::int8_t> packed_zeros_;
+  std::vector<std::int8_t> factors_;
+  std::vector<std::int8_t> offset_factors_;
+  std::vector<std::int8_t> packed_factors_;
+  std::vector<std::int8_t> packed_offset_factors_;
   std::vector<float> sums_;
   LowbitWeightView weight_;
 };

@@ -17,6 +17,7 @@ namespace {
 struct Result {
   std::vector<std::int8_t> codes;
   std::vector<std::int32_t> sums;
+  std::vector<std::int32_t> half_sums;
   std::vector<std::uint32_t> scale_bits;
 
   bool operator==(const Result&) const = default;
@@ -44,6 +45,8 @@ Result quantized(const QuantizePanelsKernel& kernel,
   Result out;
   out.codes.assign(view.codes, view.codes + rows * view.k);
   out.sums.assign(view.sums, view.sums + rows * view.k / kLowbitChunk);
+  out.half_sums.assign(view.half_sums,
+                       view.half_sums + rows * view.k / kLowbitHalf);
   out.scale_bits.resize(static_cast<std::size_t>(rows * groups));
   std::memcpy(out.scale_bits.data(),
               view.scales,
@@ -86,6 +89,13 @@ TEST(QuantizePanelsTest, ReferenceRoundsEachValueToTheNearestCode) {
       const int code = view.codes[j / 4 * 16 + i * 4 + j % 4];
       const double value = x[static_cast<std::size_t>(i * k + j)];
       EXPECT_NEAR(code * scale, value, scale * 0.5001) << i << ", " << j;
+    }
+    for (std::int64_t half = 0; half < 8; ++half) {
+      int sum = 0;
+      for (std::int64_t j = 16 * half; j < 16 * half + 16; ++j) {
+        sum += view.codes[j / 4 * 16 + i * 4 + j % 4];
+      }
+      EXPECT_EQ(view.half_sums[half * 4 + i], sum) << i << ", " << half;
     }
   }
 }

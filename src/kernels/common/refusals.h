@@ -61,4 +61,17 @@ const char* needs_amx_bf16(const Problem& problem, const Caps& caps) {
   return problem.m < kAmxBf16LeastRows ? "needs 5 rows or more" : nullptr;
 }
 
+/// What the vector rows take of two levels of scales, in groups of 16 or of
+/// more: what files have (GGUF's K-quants).
+inline const char* lowbit_levels_refusal(int bits, bool groups_of_16) {
+  if (groups_of_16) {
+    return bits == 2 || bits == 3 || bits == 6
+               ? nullptr
+               : "takes groups of 16 with 2, 3 or 6 bits";
+  }
+  return bits == 4 || bits == 5
+             ? nullptr
+             : "takes two levels of scales with 4 or 5 bits, or groups of 16";
+}
+
 }  // namespace mantissa::kernels

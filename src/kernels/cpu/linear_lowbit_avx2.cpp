@@ -1,146 +1,43 @@
 #include <immintrin.h>
 
-#include "kernels/cpu/lowbit_segments.h"
+#include "kernels/cpu/lowbit_units_avx2.h"
 
 namespace mantissa::kernels {
 namespace {
 
-// A code is split in its low 4 bits and the rest, so that the 16-bit sums of
-// vpmaddubsw cannot saturate: 8 units x 2 x 15 x 128 = 30720.
-
-constexpr int kUnits = 8;
-constexpr int kUnitBytes = 64;
 constexpr int64_t kBlock = 512;  // values of K in the unpacked buffer
 constexpr int64_t kRows = 256;   // rows with partial sums in the workspace
 
-inline __m256i load(const void* p) {
-  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+// Scales, and offsets, of 8 columns of the group at k, columns `half` on.
+template <LowbitForm kForm>
+inline __m256 group_scales(const LowbitWeightView& w,
+                           const LowbitWalk& walk,
+                           int64_t tile,
+                           int64_t k,
+                           int half) {
+  const int64_t at = walk.place(tile, k) + half;
+  if constexpr (kForm != LowbitForm::Levels) return scales_of(w, at);
+  return leveled(
+      w.scale_type, w.scales, walk.super_place(tile, k) + half, w.factors, at);
 }
 
-// Half `h` (8 columns) of unit `u` of a plane of kWidth bits.
-template <int kWidth>
-inline __m256i plane_unit(const uint8_t* plane, int u, int h) {
-  constexpr int kEach = 8 / kWidth;
-  const __m256i row = load(plane + u / kEach * kUnitBytes + h * 32);
-  return _mm256_and_si256(_mm256_srli_epi16(row, u % kEach * kWidth),
-                          _mm256_set1_epi8((1 << kWidth) - 1));
-}
-
-// 1, 2 or 3 bits, 2-bit plane first.
-template <int kBits>
-inline __m256i small_unit(const uint8_t* planes, int u, int h) {
-  if constexpr (kBits == 3) {
-    return _mm256_or_si256(
-        plane_unit<2>(planes, u, h),
-        _mm256_slli_epi16(plane_unit<1>(planes + 2 * kUnitBytes, u, h), 2));
-  } else {
-    return plane_unit<kBits>(planes, u, h);
-  }
-}
-
-template <int kBits>
-inline __m256i low_unit(const uint8_t* chunk, int u, int h) {
-  if constexpr (kBits == 8) {
-    return _mm256_and_si256(load(chunk + u * kUnitBytes + h * 32),
-                            _mm256_set1_epi8(15));
-  } else if constexpr (kBits >= 4) {
-    return plane_unit<4>(chunk, u, h);
-  } else {
-    return small_unit<kBits>(chunk, u, h);
-  }
-}
-
-template <int kBits>
-inline __m256i high_unit(const uint8_t* chunk, int u, int h) {
-  if constexpr (kBits == 8) {
-    return _mm256_and_si256(
-        _mm256_srli_epi16(load(chunk + u * kUnitBytes + h * 32), 4),
-        _mm256_set1_epi8(15));
-  } else {
-    return small_unit<kBits - 4>(chunk + 4 * kUnitBytes, u, h);
-  }
-}
-
-// Keeps GCC from summing all products at the end, which takes more registers
-// than there are.
-inline void pin(__m256i& sum) { __asm__("" : "+x"(sum)); }
-
-inline __m256i broadcast(const int8_t* four) {
-  return _mm256_set1_epi32(load_i32(four));
-}
-
-inline __m256 metadata_of(LowbitScale type, const void* values, int64_t at) {
-  if (type == LowbitScale::F32) {
-    return _mm256_loadu_ps(static_cast<const float*>(values) + at);
-  }
-  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(
-      static_cast<const uint16_t*>(values) + at));
-  if (type == LowbitScale::F16) return _mm256_cvtph_ps(half);
-  return _mm256_castsi256_ps(
-      _mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
-}
-
-inline __m256 scales_of(const LowbitWeightView& w, int64_t at) {
-  return metadata_of(w.scale_type, w.scales, at);
-}
-
-inline __m256 offsets_of(const LowbitWeightView& w, int64_t at) {
-  return metadata_of(w.scale_type, w.offsets, at);
-}
-
-// zero + 2^(bits-1) of 8 columns.
-inline __m256i zeros_of(const LowbitWeightView& w, int64_t at) {
-  const __m256i offset = _mm256_set1_epi32(1 << (w.bits - 1));
-  if (w.zeros == nullptr) return offset;
-  return _mm256_add_epi32(_mm256_cvtepi8_epi32(_mm_loadl_epi64(
-                              reinterpret_cast<const __m128i*>(w.zeros + at))),
-                          offset);
-}
-
-// -(sum of x) * (zero + 2^(bits-1)) of 8 columns: what a sum begins with.
-inline __m256i start(const LowbitWeightView& w, int64_t at, int32_t sum) {
-  if (w.zeros == nullptr) return _mm256_set1_epi32(-sum * (1 << (w.bits - 1)));
-  return _mm256_mullo_epi32(zeros_of(w, at), _mm256_set1_epi32(-sum));
-}
-
-// acc [8 columns] of row i, columns j ..: scaled, shifted, stored.
-inline void finish(const LinearLowbitArgs& args,
-                   int64_t panel,
-                   int64_t row,
-                   int64_t j,
-                   __m256 acc) {
-  const LowbitActivations& x = args.x;
-  const int64_t i = panel * x.panel + row;
-  if (i >= x.m || j >= args.w.n) return;
-  const int64_t count = least(8, args.w.n - j);
-  float bias[8] = {};
-  if (args.bias != nullptr) {
-    memcpy(bias, args.bias + j, static_cast<size_t>(count) * sizeof(float));
-  }
-  const __m256 b = _mm256_loadu_ps(bias);
-  if (x.group == 0) {
-    if (x.zeros != nullptr) {
-      acc = _mm256_fnmadd_ps(
-          _mm256_set1_ps(x.zeros[i]), _mm256_loadu_ps(args.w.sums + j), acc);
-    }
-    const __m256 scale = _mm256_set1_ps(x.scales[i]);
-    acc = args.bias != nullptr ? _mm256_fmadd_ps(acc, scale, b)
-                               : _mm256_mul_ps(acc, scale);
-  } else if (args.bias != nullptr) {
-    acc = _mm256_add_ps(acc, b);
-  }
-  float* y = args.y + i * args.y_stride + j;
-  if (count == 8) {
-    _mm256_storeu_ps(y, acc);
-  } else {
-    float out[8];
-    _mm256_storeu_ps(out, acc);
-    memcpy(y, out, static_cast<size_t>(count) * sizeof(float));
-  }
+template <LowbitForm kForm>
+inline __m256 group_offsets(const LowbitWeightView& w,
+                            const LowbitWalk& walk,
+                            int64_t tile,
+                            int64_t k,
+                            int half) {
+  const int64_t at = walk.place(tile, k) + half;
+  if constexpr (kForm != LowbitForm::Levels) return offsets_of(w, at);
+  return leveled(w.scale_type,
+                 w.offsets,
+                 walk.super_place(tile, k) + half,
+                 w.offset_factors,
+                 at);
 }
 
 // One tile against kRowsOf rows, which are a panel: weights stay in registers.
-template <int kBits, int kRowsOf, bool kOffsets>
+template <int kBits, int kRowsOf, LowbitForm kForm>
 void rows_by_tile(const LinearLowbitArgs& args,
                   const LowbitWalk& walk,
                   int64_t tile) {
@@ -200,7 +97,7 @@ void rows_by_tile(const LinearLowbitArgs& args,
       codes += kLowbitChunk * kRowsOf;
     }
     for (int h = 0; h < 2; ++h) {
-      const __m256 scale = scales_of(w, at + 8 * h);
+      const __m256 scale = group_scales<kForm>(w, walk, tile, k, 8 * h);
       for (int r = 0; r < kRowsOf; ++r) {
         const __m256 s =
             x.group == 0
@@ -210,12 +107,14 @@ void rows_by_tile(const LinearLowbitArgs& args,
                       _mm256_set1_ps(x.scales[walk.x_group(k) * kRowsOf + r]));
         acc[r][h] =
             _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][h]), s, acc[r][h]);
-        if constexpr (kOffsets) {
+        if constexpr (kForm != LowbitForm::Plain) {
           const float by =
               x.group == 0 ? 1.0f : x.scales[walk.x_group(k) * kRowsOf + r];
           const auto total = static_cast<float>(code_sum(x, 0, r, k, end));
-          acc[r][h] = _mm256_fmadd_ps(
-              _mm256_set1_ps(total * by), offsets_of(w, at + 8 * h), acc[r][h]);
+          acc[r][h] =
+              _mm256_fmadd_ps(_mm256_set1_ps(total * by),
+                              group_offsets<kForm>(w, walk, tile, k, 8 * h),
+                              acc[r][h]);
         }
       }
     }
@@ -308,17 +207,23 @@ void read_metadata(const LowbitWeightView& w,
                    const LowbitWalk& walk,
                    const Block& block,
                    Workspace& space) {
+  const bool levels = w.factors != nullptr;
   int64_t segment = 0;
   for (int64_t k = block.begin; k < block.end; ++segment) {
     const int64_t at = (block.tile * walk.groups + walk.group(k)) * kLowbitTile;
     for (int h = 0; h < 2; ++h) {
-      _mm256_storeu_ps(space.scales[segment] + 8 * h, scales_of(w, at + 8 * h));
+      _mm256_storeu_ps(space.scales[segment] + 8 * h,
+                       levels ? group_scales<LowbitForm::Levels>(
+                                    w, walk, block.tile, k, 8 * h)
+                              : scales_of(w, at + 8 * h));
       _mm256_storeu_si256(
           reinterpret_cast<__m256i*>(space.zeros[segment] + 8 * h),
           zeros_of(w, at + 8 * h));
       if (w.offsets == nullptr) continue;
       _mm256_storeu_ps(space.offsets[segment] + 8 * h,
-                       offsets_of(w, at + 8 * h));
+                       levels ? group_offsets<LowbitForm::Levels>(
+                                    w, walk, block.tile, k, 8 * h)
+                              : offsets_of(w, at + 8 * h));
     }
     k = walk.end(k);
   }
@@ -337,7 +242,7 @@ void block_rows(const LinearLowbitArgs& args,
   // Copies: the stores below could change what a reference names.
   const LowbitWalk walk = shared_walk;
   const LowbitActivations x = args.x;
-  const int32_t offset = 1 << (args.w.bits - 1);
+  const int32_t offset = lowbit_middle(args.w);
   const int64_t stride = int64_t{x.panel} * 4;
   const int8_t* codes =
       x.codes + (panel * x.k + block.begin) * x.panel + row * 4;
@@ -461,15 +366,15 @@ void panels_by_tile(const LinearLowbitArgs& args,
   }
 }
 
-template <int kBits, bool kOffsets>
+template <int kBits, LowbitForm kForm>
 void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
   const LowbitWalk walk(args);
   auto& space = *static_cast<Workspace*>(tiles.workspace);
   for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
     if (args.x.panel == 1) {
-      rows_by_tile<kBits, 1, kOffsets>(args, walk, tile);
+      rows_by_tile<kBits, 1, kForm>(args, walk, tile);
     } else if (args.x.panel == 2) {
-      rows_by_tile<kBits, 2, kOffsets>(args, walk, tile);
+      rows_by_tile<kBits, 2, kForm>(args, walk, tile);
     } else {
       panels_by_tile<kBits>(args, walk, tile, space);
     }
@@ -478,14 +383,24 @@ void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
 
 template <int kBits>
 void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
-  if (args.w.offsets != nullptr) return run<kBits, true>(args, tiles);
-  run<kBits, false>(args, tiles);
+  if constexpr (kBits == 4 || kBits == 5) {
+    if (args.w.factors != nullptr) {
+      return run<kBits, LowbitForm::Levels>(args, tiles);
+    }
+  }
+  if (args.w.offsets != nullptr) {
+    return run<kBits, LowbitForm::Offsets>(args, tiles);
+  }
+  run<kBits, LowbitForm::Plain>(args, tiles);
 }
 
 }  // namespace
 
 void run_linear_lowbit_avx2(const LinearLowbitArgs& args,
                             const LinearLowbitTiles& tiles) {
+  if (args.w.group < kLowbitChunk) {
+    return run_linear_lowbit_halves_avx2(args, tiles);
+  }
   switch (args.w.bits) {
     case 1:
       return run<1>(args, tiles);

@@ -1,65 +1,43 @@
 #include <immintrin.h>
 
-#include "kernels/cpu/lowbit_units_avx512.h"
+#include "kernels/cpu/lowbit_products_avx512.h"
 
 namespace mantissa::kernels {
 namespace {
 
-// Codes are the unsigned operand of vpdpbusd, activations the signed one: exact
-// sums, no saturation.
-
-// Keeps GCC from copying sums between registers.
-inline void pin(__m512i& sum) { __asm__("" : "+v"(sum)); }
-
-inline __m512i broadcast(const int8_t* four) {
-  return _mm512_set1_epi32(load_i32(four));
-}
-
-// -(sum of x) * (zero + 2^(bits-1)) of 16 columns: what a sum begins with.
+// -(sum of x) * (zero + lowbit_middle()) of 16 columns: what a sum begins with.
 inline __m512i start(const LowbitWeightView& w, int64_t at, int32_t sum) {
   if (w.zeros == nullptr) {
-    return _mm512_set1_epi32(-sum * (1 << (w.bits - 1)));
+    return _mm512_set1_epi32(-sum * lowbit_middle(w));
   }
   return _mm512_mullo_epi32(zeros_of(w, at), _mm512_set1_epi32(-sum));
 }
 
-// acc [16 columns] of a row, columns j ..: scaled, shifted, stored.
-inline void finish(const LinearLowbitArgs& args,
-                   int64_t panel,
-                   int64_t row,
-                   int64_t j,
-                   __m512 acc) {
-  const LowbitActivations& x = args.x;
-  const int64_t i = panel * x.panel + row;
-  const __mmask16 mask = columns_at(args.w.n, j);
-  if (i >= x.m || mask == 0) return;
-  if (x.group == 0) {
-    if (x.zeros != nullptr) {
-      acc = _mm512_fnmadd_ps(
-          _mm512_set1_ps(x.zeros[i]), _mm512_loadu_ps(args.w.sums + j), acc);
-    }
-    const __m512 scale = _mm512_set1_ps(x.scales[i]);
-    acc = args.bias != nullptr
-              ? _mm512_fmadd_ps(
-                    acc, scale, _mm512_maskz_loadu_ps(mask, args.bias + j))
-              : _mm512_mul_ps(acc, scale);
-  } else if (args.bias != nullptr) {
-    acc = _mm512_add_ps(acc, _mm512_maskz_loadu_ps(mask, args.bias + j));
-  }
-  _mm512_mask_storeu_ps(args.y + i * args.y_stride + j, mask, acc);
+// Scales, and offsets, of the group at k.
+template <LowbitForm kForm>
+inline __m512 group_scales(const LowbitWeightView& w,
+                           const LowbitWalk& walk,
+                           int64_t tile,
+                           int64_t k) {
+  const int64_t at = walk.place(tile, k);
+  if constexpr (kForm != LowbitForm::Levels) return scales_of(w, at);
+  return leveled(
+      w.scale_type, w.scales, walk.super_place(tile, k), w.factors, at);
 }
 
-// The sum of x over a segment, with its scale, times the offsets behind it.
-inline __m512 add_offset(__m512 acc,
-                         int32_t sum,
-                         float x_scale,
-                         __m512 offsets) {
-  return _mm512_fmadd_ps(
-      _mm512_set1_ps(static_cast<float>(sum) * x_scale), offsets, acc);
+template <LowbitForm kForm>
+inline __m512 group_offsets(const LowbitWeightView& w,
+                            const LowbitWalk& walk,
+                            int64_t tile,
+                            int64_t k) {
+  const int64_t at = walk.place(tile, k);
+  if constexpr (kForm != LowbitForm::Levels) return offsets_of(w, at);
+  return leveled(
+      w.scale_type, w.offsets, walk.super_place(tile, k), w.offset_factors, at);
 }
 
 // One tile against a panel of 1, 2 or 4 rows.
-template <int kBits, int kRowsOf, bool kOffsets>
+template <int kBits, int kRowsOf, LowbitForm kForm>
 void rows_by_tile(const LinearLowbitArgs& args,
                   const LowbitWalk& walk,
                   int64_t tile) {
@@ -96,7 +74,7 @@ void rows_by_tile(const LinearLowbitArgs& args,
       chunk += kBits * kUnitBytes;
       codes += kLowbitChunk * kRowsOf;
     }
-    const __m512 scale = scales_of(w, at);
+    const __m512 scale = group_scales<kForm>(w, walk, tile, k);
 #pragma GCC unroll 4
     for (int r = 0; r < kRowsOf; ++r) {
       __m512i total = sum[r][0];
@@ -110,11 +88,13 @@ void rows_by_tile(const LinearLowbitArgs& args,
                     scale,
                     _mm512_set1_ps(x.scales[walk.x_group(k) * kRowsOf + r]));
       acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total), s, acc[r]);
-      if constexpr (kOffsets) {
+      if constexpr (kForm != LowbitForm::Plain) {
         const float by =
             x.group == 0 ? 1.0f : x.scales[walk.x_group(k) * kRowsOf + r];
-        acc[r] = add_offset(
-            acc[r], code_sum(x, 0, r, k, end), by, offsets_of(w, at));
+        acc[r] = add_offset(acc[r],
+                            code_sum(x, 0, r, k, end),
+                            by,
+                            group_offsets<kForm>(w, walk, tile, k));
       }
     }
     k = end;
@@ -125,7 +105,7 @@ void rows_by_tile(const LinearLowbitArgs& args,
 }
 
 // What the sums of a segment of 8 rows begin with: minus the sums of x, times
-// zero + 2^(bits-1).
+// zero + lowbit_middle().
 inline void start_panel(const LowbitWeightView& w,
                         int64_t at,
                         const int32_t* x_sums,
@@ -138,7 +118,10 @@ inline void start_panel(const LowbitWeightView& w,
         total,
         _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x_sums + c * 8)));
   }
-  if (w.zeros == nullptr) total = _mm256_slli_epi32(total, w.bits - 1);
+  if (w.zeros == nullptr) {
+    total = w.from_zero ? _mm256_setzero_si256()
+                        : _mm256_slli_epi32(total, w.bits - 1);
+  }
   _mm256_store_si256(reinterpret_cast<__m256i*>(from), total);
   if (w.zeros == nullptr) {
 #pragma GCC unroll 8
@@ -155,7 +138,7 @@ inline void start_panel(const LowbitWeightView& w,
 // One tile against kPanels panels of 8 rows, from `panel` on. Codes are
 // unpacked anew for each call: that costs less than to write them and to read
 // them back.
-template <int kBits, int kPanels, bool kOffsets>
+template <int kBits, int kPanels, LowbitForm kForm>
 void panels_by_tile(const LinearLowbitArgs& args,
                     const LowbitWalk& shared_walk,
                     int64_t tile,
@@ -200,9 +183,11 @@ void panels_by_tile(const LinearLowbitArgs& args,
       chunk += kBits * kUnitBytes;
       codes += kLowbitChunk * 8;
     }
-    const __m512 scale = scales_of(w, at);
+    const __m512 scale = group_scales<kForm>(w, walk, tile, k);
     __m512 offsets = scale;
-    if constexpr (kOffsets) offsets = offsets_of(w, at);
+    if constexpr (kForm != LowbitForm::Plain) {
+      offsets = group_offsets<kForm>(w, walk, tile, k);
+    }
     float* to = acc[0][0];
     __asm__("" : "+r"(to));  // GCC would keep a pointer for each row
 #pragma GCC unroll 2
@@ -217,7 +202,7 @@ void panels_by_tile(const LinearLowbitArgs& args,
         float* row = to + (p * 8 + r) * kLowbitTile;
         __m512 added = _mm512_fmadd_ps(
             _mm512_cvtepi32_ps(sum[p][r]), by, _mm512_load_ps(row));
-        if constexpr (kOffsets) {
+        if constexpr (kForm != LowbitForm::Plain) {
           added = add_offset(added,
                              code_sum(x, panel + p, r, k, end),
                              x.group == 0 ? 1.0f : of_x[r],
@@ -236,7 +221,7 @@ void panels_by_tile(const LinearLowbitArgs& args,
 }
 
 // Some tiles against all panels of 8 rows, two at a time.
-template <int kBits, bool kOffsets>
+template <int kBits, LowbitForm kForm>
 void panels_by_tiles(const LinearLowbitArgs& args,
                      const LowbitWalk& walk,
                      int64_t begin,
@@ -245,31 +230,31 @@ void panels_by_tiles(const LinearLowbitArgs& args,
   for (int64_t p = 0; p < panels; p += 2) {
     for (int64_t tile = begin; tile < end; ++tile) {
       if (p + 1 < panels) {
-        panels_by_tile<kBits, 2, kOffsets>(args, walk, tile, p);
+        panels_by_tile<kBits, 2, kForm>(args, walk, tile, p);
       } else {
-        panels_by_tile<kBits, 1, kOffsets>(args, walk, tile, p);
+        panels_by_tile<kBits, 1, kForm>(args, walk, tile, p);
       }
     }
   }
 }
 
-template <int kBits, bool kOffsets>
+template <int kBits, LowbitForm kForm>
 void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
   const LowbitWalk walk(args);
   for (int64_t tile = tiles.begin; tile < tiles.end;) {
     switch (args.x.panel) {
       case 1:
-        rows_by_tile<kBits, 1, kOffsets>(args, walk, tile++);
+        rows_by_tile<kBits, 1, kForm>(args, walk, tile++);
         break;
       case 2:
-        rows_by_tile<kBits, 2, kOffsets>(args, walk, tile++);
+        rows_by_tile<kBits, 2, kForm>(args, walk, tile++);
         break;
       case 4:
-        rows_by_tile<kBits, 4, kOffsets>(args, walk, tile++);
+        rows_by_tile<kBits, 4, kForm>(args, walk, tile++);
         break;
       default: {
         const int64_t end = least(tile + kTilesAtOnce, tiles.end);
-        panels_by_tiles<kBits, kOffsets>(args, walk, tile, end);
+        panels_by_tiles<kBits, kForm>(args, walk, tile, end);
         tile = end;
       }
     }
@@ -278,14 +263,24 @@ void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
 
 template <int kBits>
 void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
-  if (args.w.offsets != nullptr) return run<kBits, true>(args, tiles);
-  run<kBits, false>(args, tiles);
+  if constexpr (kBits == 4 || kBits == 5) {
+    if (args.w.factors != nullptr) {
+      return run<kBits, LowbitForm::Levels>(args, tiles);
+    }
+  }
+  if (args.w.offsets != nullptr) {
+    return run<kBits, LowbitForm::Offsets>(args, tiles);
+  }
+  run<kBits, LowbitForm::Plain>(args, tiles);
 }
 
 }  // namespace
 
 void run_linear_lowbit_avx512vnni(const LinearLowbitArgs& args,
                                   const LinearLowbitTiles& tiles) {
+  if (args.w.group < kLowbitChunk) {
+    return run_linear_lowbit_halves_avx512vnni(args, tiles);
+  }
   switch (args.w.bits) {
     case 1:
       return run<1>(args, tiles);

@@ -68,13 +68,29 @@ void bf16_amx_unpack(const uint8_t* chunk,
   }
 }
 
+// Scales or offsets of 16 columns' group, of one level or two.
+inline __m512 bf16_amx_level(const LowbitWeightView& w,
+                             const void* values,
+                             const int8_t* factors,
+                             int64_t tile,
+                             int64_t k) {
+  const int64_t at = (tile * (w.k / w.group) + k / w.group) * kLowbitTile;
+  if (factors == nullptr) return metadata_of(w.scale_type, values, at);
+  const int64_t super = (tile * (w.k / w.super) + k / w.super) * kLowbitTile;
+  return leveled(w.scale_type, values, super, factors, at);
+}
+
 // What the sum of x is multiplied with.
 template <LowbitCode kCode, int kBits>
 inline __m512 bf16_amx_shift(const LowbitWeightView& w,
-                             int64_t at,
+                             int64_t tile,
+                             int64_t k,
                              __m512 scale) {
+  const int64_t at = (tile * (w.k / w.group) + k / w.group) * kLowbitTile;
   const __m512 more =
-      w.offsets == nullptr ? _mm512_setzero_ps() : offsets_of(w, at);
+      w.offsets == nullptr
+          ? _mm512_setzero_ps()
+          : bf16_amx_level(w, w.offsets, w.offset_factors, tile, k);
   return _mm512_fnmadd_ps(
       offset_of<kCode, kBits, way_of_panels<kBits>()>(w, at), scale, more);
 }
@@ -86,7 +102,6 @@ void bf16_amx_read_columns(const LowbitWeightView& w,
                            const Tables& tables,
                            Bf16AmxWorkspace& space) {
   const int64_t chunks = w.k / kLowbitChunk;
-  const int64_t groups = w.k / w.group;
   for (int t = 0; t < kTiles; ++t) {
     const int64_t tile = block.tile + t;
     bf16_amx_unpack<kCode, kBits>(
@@ -97,12 +112,11 @@ void bf16_amx_read_columns(const LowbitWeightView& w,
         space.w[t]);
     int64_t segment = 0;
     for (int64_t k = block.begin; k < block.end; k += block.segment) {
-      const int64_t at = (tile * groups + k / w.group) * kLowbitTile;
-      const __m512 scale = scales_of(w, at);
+      const __m512 scale = bf16_amx_level(w, w.scales, w.factors, tile, k);
       _mm512_store_ps(space.scales[segment][t], scale);
       if constexpr (kShift) {
         _mm512_store_ps(space.shifts[segment][t],
-                        bf16_amx_shift<kCode, kBits>(w, at, scale));
+                        bf16_amx_shift<kCode, kBits>(w, tile, k, scale));
       }
       ++segment;
     }
@@ -270,7 +284,8 @@ void bf16_amx_integers(Machine& m,
                        const LinearLowbitTiles& tiles) {
   constexpr auto kInteger = LowbitCode::Integer;
   if (base<kInteger, kBits, way_of_panels<kBits>()>() != 0.0f ||
-      args.w.zeros != nullptr || args.w.offsets != nullptr) {
+      args.w.zeros != nullptr || args.w.offsets != nullptr ||
+      args.w.from_zero) {
     return bf16_amx_tiles<kInteger, kBits, true>(m, args, tiles);
   }
   bf16_amx_tiles<kInteger, kBits, false>(m, args, tiles);

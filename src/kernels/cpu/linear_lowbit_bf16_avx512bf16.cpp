@@ -20,10 +20,32 @@ inline __m512 dot(__m512 sum, const uint16_t* two, __m512i codes) {
 struct Groups {
   int64_t count;
   int64_t chunks;  // of a group
+  int64_t supers;  // of two levels of scales
+  int shift;       // of a group to its super-block
 
   explicit Groups(const LowbitWeightView& w)
-      : count(w.k / w.group), chunks(w.group / kLowbitChunk) {}
+      : count(w.k / w.group),
+        chunks(w.group / kLowbitChunk),
+        supers(w.super == 0 ? count : w.k / w.super),
+        shift(w.super == 0 ? 0 : shift_of(w.super / w.group)) {}
 };
+
+// Scales or offsets of a group; of two levels where kOffsets allows it.
+template <bool kOffsets>
+inline __m512 group_level(const LowbitWeightView& w,
+                          const Groups& groups,
+                          const void* values,
+                          const int8_t* factors,
+                          int64_t tile,
+                          int64_t group) {
+  const int64_t at = (tile * groups.count + group) * kLowbitTile;
+  if (!kOffsets || factors == nullptr) {
+    return metadata_of(w.scale_type, values, at);
+  }
+  const int64_t super =
+      (tile * groups.supers + (group >> groups.shift)) * kLowbitTile;
+  return leveled(w.scale_type, values, super, factors, at);
+}
 
 // Minus the sum of a row of a panel over chunks [begin, begin + count).
 template <int kRows>
@@ -83,7 +105,13 @@ void rows_by_tile(const LinearLowbitBf16Args& args,
       chunk += kBits * kUnitBytes;
       x += kLowbitChunk * kRows;
     }
-    const __m512 scale = scales_of(w, at);
+    const __m512 scale =
+        group_level<kOffsets>(w, groups, w.scales, w.factors, tile, g);
+    __m512 offsets = scale;
+    if constexpr (kOffsets) {
+      offsets = group_level<kOffsets>(
+          w, groups, w.offsets, w.offset_factors, tile, g);
+    }
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const __m512 total = _mm512_add_ps(_mm512_add_ps(sum[r][0], sum[r][1]),
@@ -92,8 +120,7 @@ void rows_by_tile(const LinearLowbitBf16Args& args,
       if constexpr (kOffsets) {
         const float less =
             minus_sum<kRows>(args.x.sums, r, g * groups.chunks, groups.chunks);
-        acc[r] =
-            _mm512_fnmadd_ps(_mm512_set1_ps(less), offsets_of(w, at), acc[r]);
+        acc[r] = _mm512_fnmadd_ps(_mm512_set1_ps(less), offsets, acc[r]);
       }
     }
   }
@@ -117,7 +144,7 @@ inline void start_panel(const LowbitWeightView& w,
                         int64_t chunks,
                         __m512 (&sum)[8]) {
   if (kCode != LowbitCode::Integer ||
-      (kWay == Way::Table && w.zeros == nullptr)) {
+      (kWay == Way::Table && w.zeros == nullptr && !w.from_zero)) {
 #pragma GCC unroll 8
     for (int r = 0; r < 8; ++r) sum[r] = _mm512_setzero_ps();
   } else {
@@ -196,7 +223,13 @@ template <LowbitCode kCode, int kBits, int kPanels, bool kOffsets>
       }
       chunk += kBits * kUnitBytes;
     }
-    const __m512 scale = scales_of(w, at);
+    const __m512 scale =
+        group_level<kOffsets>(w, groups, w.scales, w.factors, tile, g);
+    __m512 offsets = scale;
+    if constexpr (kOffsets) {
+      offsets = group_level<kOffsets>(
+          w, groups, w.offsets, w.offset_factors, tile, g);
+    }
     float* to = acc[0][0];
     __asm__("" : "+r"(to));  // GCC would keep a pointer for each row
 #pragma GCC unroll 2
@@ -211,8 +244,7 @@ template <LowbitCode kCode, int kBits, int kPanels, bool kOffsets>
         float* row = to + (p * 8 + r) * kLowbitTile;
         __m512 added = _mm512_fmadd_ps(sum[p][r], scale, _mm512_load_ps(row));
         if constexpr (kOffsets) {
-          added = _mm512_fnmadd_ps(
-              _mm512_set1_ps(less[r]), offsets_of(w, at), added);
+          added = _mm512_fnmadd_ps(_mm512_set1_ps(less[r]), offsets, added);
         }
         _mm512_store_ps(row, added);
       }

@@ -90,12 +90,13 @@ struct Columns16 {
     if (type == LowbitScale::F16) return _mm512_cvtph_ps(half);
     return as_float(left32(_mm512_cvtepu16_epi32(half), 16));
   }
-  static inline Float scales(const LowbitWeightView& w, int64_t at) {
-    return metadata(w.scale_type, w.scales, at);
+  static inline Float eights(const int8_t* p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
   }
-  // zero + 2^(bits-1).
+  // zero + lowbit_middle().
   static inline Float zeros(const LowbitWeightView& w, int64_t at) {
-    const Int offset = ints(1 << (w.bits - 1));
+    const Int offset = ints(lowbit_middle(w));
     if (w.zeros == nullptr) return _mm512_cvtepi32_ps(offset);
     const __m128i zero =
         _mm_loadu_si128(reinterpret_cast<const __m128i*>(w.zeros + at));

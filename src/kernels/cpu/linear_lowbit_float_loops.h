@@ -36,6 +36,7 @@ constexpr float base(int place) {
 /// How a code becomes a value: by the fma above, that rounded to bfloat16 or
 /// not, or in any other case; float8 by its bits. With offsets by a subtraction
 /// and an fma, in float32, exact and rounded to bfloat16, or in any other case.
+/// In groups of half a chunk, which have two levels of scales, in float32.
 enum class FloatWay {
   Exact,
   ExactBf16,
@@ -44,11 +45,17 @@ enum class FloatWay {
   Offset,
   OffsetBf16,
   OffsetAny,
+  Halves,
+  OffsetHalves,
 };
+
+constexpr bool has_halves(FloatWay way) {
+  return way == FloatWay::Halves || way == FloatWay::OffsetHalves;
+}
 
 constexpr bool has_offsets(FloatWay way) {
   return way == FloatWay::Offset || way == FloatWay::OffsetBf16 ||
-         way == FloatWay::OffsetAny;
+         way == FloatWay::OffsetAny || way == FloatWay::OffsetHalves;
 }
 
 /// Scale and offsets of one group of a vector of columns.
@@ -62,19 +69,58 @@ struct FloatGrid {
   LowbitCode code;     // of Float8
 };
 
+/// Where the groups of a weight stand.
+struct FloatGroups {
+  int64_t groups;
+  int64_t supers;  // one level: as many
+  int shift;       // of a group to its super-block
+
+  explicit FloatGroups(const LowbitWeightView& w)
+      : groups(w.k / w.group),
+        supers(w.super == 0 ? groups : w.k / w.super),
+        shift(w.super == 0 ? 0 : shift_of(w.super / w.group)) {}
+};
+
+// Scales or offsets, of one level or two: of the group at `at`, in the
+// super-block at `super`.
+template <class V, bool kLevels>
+[[gnu::always_inline]] inline typename V::Float read_level(
+    const LowbitWeightView& w,
+    const void* values,
+    const int8_t* factors,
+    int64_t at,
+    int64_t super) {
+  if (!kLevels || factors == nullptr) {
+    return V::metadata(w.scale_type, values, at);
+  }
+  return V::multiply(V::metadata(w.scale_type, values, super),
+                     V::eights(factors + at));
+}
+
+// Of columns `lane` on of a tile's group.
 template <class V, FloatWay kWay>
 [[gnu::always_inline]] inline FloatGrid<V> read_grid(
-    const LinearLowbitFloatArgs& args, int64_t at) {
+    const LinearLowbitFloatArgs& args,
+    const FloatGroups& groups,
+    int64_t tile,
+    int64_t group,
+    int64_t lane) {
+  constexpr bool kLevels = has_offsets(kWay) || has_halves(kWay);
+  const int64_t at = (tile * groups.groups + group) * kLowbitTile + lane;
+  const int64_t super =
+      (tile * groups.supers + (group >> groups.shift)) * kLowbitTile + lane;
   FloatGrid<V> out;
   const typename V::Float zero = V::zeros(args.w, at);
-  out.scale = V::scales(args.w, at);
+  out.scale =
+      read_level<V, kLevels>(args.w, args.w.scales, args.w.factors, at, super);
   out.code = args.w.code;
   out.low = V::add(zero, V::splat(base(kLowPlace)));
   out.high = V::add(zero, V::splat(base(kHighPlace)));
   out.values = args.values;
   out.offset = zero;
   if constexpr (has_offsets(kWay)) {
-    out.offset = V::metadata(args.w.scale_type, args.w.offsets, at);
+    out.offset = read_level<V, kLevels>(
+        args.w, args.w.offsets, args.w.offset_factors, at, super);
   }
   if constexpr (kWay == FloatWay::Exact || kWay == FloatWay::ExactBf16) {
     const typename V::Float negative = V::subtract(V::splat(-0.0f), out.scale);
@@ -185,13 +231,15 @@ template <class V, FloatWay kWay, int kPlace>
   if constexpr (kWay == FloatWay::Any) {
     return round_any<V>(V::multiply(V::subtract(number, offset), grid.scale),
                         grid.values);
+  } else if constexpr (kWay == FloatWay::Halves) {
+    return V::multiply(V::subtract(number, offset), grid.scale);
   } else if constexpr (kWay == FloatWay::OffsetAny) {
     return add_once<V>(
         V::subtract(number, offset), grid.scale, grid.offset, grid.values);
   } else if constexpr (has_offsets(kWay)) {
     const auto sum =
         V::fma(V::subtract(number, offset), grid.scale, grid.offset);
-    return kWay == FloatWay::Offset ? sum : round_bf16<V>(sum);
+    return kWay == FloatWay::OffsetBf16 ? round_bf16<V>(sum) : sum;
   } else {
     const auto exact = V::fma(number, grid.scale, offset);
     return kWay == FloatWay::Exact ? exact : round_bf16<V>(exact);
@@ -289,24 +337,32 @@ void rows_by_vectors(const LinearLowbitFloatArgs& args,
   constexpr int kParts = kLowbitTile / V::kWidth;
   const LowbitWeightView w = args.w;
   const int64_t tile_bytes = w.k / kLowbitChunk * kBits * kUnitBytes;
-  const int64_t groups = w.k / w.group;
+  const FloatGroups groups(w);
   const uint8_t* chunk = w.codes + tile * tile_bytes;
   const float* x = args.x.values;
   typename V::Float acc[kVectors][kRows][2];
   for (auto& of_vector : acc) {
     for (auto& row : of_vector) row[0] = row[1] = V::splat(0.0f);
   }
-  for (int64_t g = 0; g < groups; ++g) {
+  // Two halves at a time.
+  const int64_t spans = has_halves(kWay) ? groups.groups / 2 : groups.groups;
+  const int64_t chunks = has_halves(kWay) ? 1 : w.group >> kLowbitChunkShift;
+  for (int64_t g = 0; g < spans; ++g) {
     FloatGrid<V> grid[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      const int at = first + v;
-      grid[v] =
-          read_grid<V, kWay>(args,
-                             ((tile + at / kParts) * groups + g) * kLowbitTile +
-                                 at % kParts * V::kWidth);
-    }
-    for (int64_t c = w.group >> kLowbitChunkShift; c > 0; --c) {
+    const auto read = [&](int64_t group) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        const int at = first + v;
+        grid[v] = read_grid<V, kWay>(
+            args, groups, tile + at / kParts, group, at % kParts * V::kWidth);
+      }
+    };
+    if constexpr (!has_halves(kWay)) read(g);
+    for (int64_t c = chunks; c > 0; --c) {
       each_step<kWay>([&](int s) __attribute__((always_inline)) {
+        if constexpr (has_halves(kWay)) {
+          if (s % 2 == 0) read(2 * g + s / 2);
+        }
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) {
           const int at = first + v;
@@ -365,19 +421,25 @@ void unpack_values(const LinearLowbitFloatArgs& args,
                    float (*to)[kLowbitTile]) {
   constexpr int kParts = kLowbitTile / V::kWidth;
   const LowbitWeightView& w = args.w;
-  const int64_t groups = w.k / w.group;
+  const FloatGroups groups(w);
   const uint8_t* chunk =
       w.codes + (tile * w.k + begin) / kLowbitChunk * kBits * kUnitBytes;
   for (int64_t k = begin; k < end;) {
-    const int64_t g = groups == 1 ? 0 : k >> shift_of(w.group);
-    const int64_t stop = least(end, (g + 1) * w.group);
+    const int64_t g = groups.groups == 1 ? 0 : k >> shift_of(w.group);
+    const int64_t stop =
+        has_halves(kWay) ? k + kLowbitChunk : least(end, (g + 1) * w.group);
     FloatGrid<V> grid[kParts];
-    for (int h = 0; h < kParts; ++h) {
-      grid[h] = read_grid<V, kWay>(
-          args, (tile * groups + g) * kLowbitTile + h * V::kWidth);
-    }
+    const auto read = [&](int64_t group) __attribute__((always_inline)) {
+      for (int h = 0; h < kParts; ++h) {
+        grid[h] = read_grid<V, kWay>(args, groups, tile, group, h * V::kWidth);
+      }
+    };
+    if constexpr (!has_halves(kWay)) read(g);
     for (; k < stop; k += kLowbitChunk) {
       each_step<kWay>([&](int s) __attribute__((always_inline)) {
+        if constexpr (has_halves(kWay)) {
+          if (s % 2 == 0) read(g + s / 2);
+        }
 #pragma GCC unroll 2
         for (int h = 0; h < kParts; ++h) {
           const auto codes = read_codes<V, kBits>(chunk, s, h);
@@ -590,15 +652,17 @@ inline bool sums_are_exact(const LowbitWeightView& w,
   return V::none(bad);
 }
 
-// Ways of their own for 4 bits, which formats with offsets have.
+// Ways of their own for 4 and 5 bits, which formats with offsets have.
 template <class V, int kBits, int kTiles>
 void run_offsets(const LinearLowbitFloatArgs& args,
                  int64_t tile,
                  FloatWorkspace& space) {
-  if constexpr (kBits == 4) {
+  if constexpr (kBits == 4 || kBits == 5) {
     if (args.values == LowbitScale::F32) {
       return run_tiles<V, kBits, FloatWay::Offset, kTiles>(args, tile, space);
     }
+  }
+  if constexpr (kBits == 4) {
     const int64_t count = args.w.k / args.w.group * kLowbitTile;
     if (args.values == LowbitScale::Bf16 &&
         args.w.scale_type == LowbitScale::Bf16 &&
@@ -617,6 +681,15 @@ void run_one_way(const LinearLowbitFloatArgs& args,
   if constexpr (kBits == 8) {
     if (args.w.code != LowbitCode::Integer) {
       return run_tiles<V, kBits, FloatWay::Float8, kTiles>(args, tile, space);
+    }
+  }
+  if constexpr (kBits == 2 || kBits == 3 || kBits == 6) {
+    if (args.w.group < kLowbitChunk) {
+      return args.w.offsets != nullptr
+                 ? run_tiles<V, kBits, FloatWay::OffsetHalves, kTiles>(
+                       args, tile, space)
+                 : run_tiles<V, kBits, FloatWay::Halves, kTiles>(
+                       args, tile, space);
     }
   }
   if (args.w.offsets != nullptr) {

@@ -117,7 +117,9 @@ inline Pairs pairs(const uint8_t* chunk, int u, const Tables& tables) {
 // base + zero of 16 columns.
 template <LowbitCode kCode, int kBits, Way kWay>
 inline __m512 offset_of(const LowbitWeightView& w, int64_t at) {
-  const __m512 offset = _mm512_set1_ps(base<kCode, kBits, kWay>());
+  const __m512 offset =
+      _mm512_set1_ps(base<kCode, kBits, kWay>() -
+                     static_cast<float>(w.from_zero ? 1 << (kBits - 1) : 0));
   if (w.zeros == nullptr) return offset;
   const __m128i zero =
       _mm_loadu_si128(reinterpret_cast<const __m128i*>(w.zeros + at));

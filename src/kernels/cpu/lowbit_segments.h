@@ -17,6 +17,10 @@ inline int shift_of(int64_t power_of_two) {
   return __builtin_ctzll(static_cast<unsigned long long>(power_of_two));
 }
 
+/// How scales are read: one a group, with an offset beside it, or both as
+/// products of two levels.
+enum class LowbitForm { Plain, Offsets, Levels };
+
 /// What the loops over K need of a problem. Groups are powers of two or all of
 /// K, so that nothing is divided.
 struct LowbitWalk {
@@ -26,7 +30,9 @@ struct LowbitWalk {
   int64_t chunks;    // of K
   int64_t groups;    // scales of a column
   int64_t x_groups;  // scales of a row of x
+  int64_t supers;    // super-blocks of a column; one level: 1
   int group_shift;
+  int super_shift;
   int x_shift;
   int step_shift;  // segments: one scale of each kind, at most kLowbitExact
 
@@ -37,7 +43,9 @@ struct LowbitWalk {
         x_groups(args.x.group == 0
                      ? 1
                      : (args.x.k + args.x.group - 1) / args.x.group),
+        supers(args.w.super == 0 ? 1 : args.w.k / args.w.super),
         group_shift(args.w.group == args.w.k ? kWhole : shift_of(args.w.group)),
+        super_shift(args.w.super == 0 ? kWhole : shift_of(args.w.super)),
         x_shift(args.x.group == 0 ? kWhole : shift_of(args.x.group)),
         step_shift(static_cast<int>(least(group_shift, x_shift))) {
     if (k > kLowbitExact) {
@@ -52,6 +60,13 @@ struct LowbitWalk {
   }
   int64_t group(int64_t at) const { return at >> group_shift; }
   int64_t x_group(int64_t at) const { return at >> x_shift; }
+  // Where the metadata of a tile's group, and of its super-block, begin.
+  int64_t place(int64_t tile, int64_t at) const {
+    return (tile * groups + group(at)) * kLowbitTile;
+  }
+  int64_t super_place(int64_t tile, int64_t at) const {
+    return (tile * supers + (at >> super_shift)) * kLowbitTile;
+  }
 };
 
 inline int32_t load_i32(const void* from) {

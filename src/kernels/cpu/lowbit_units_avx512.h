@@ -71,9 +71,22 @@ inline __m512 offsets_of(const LowbitWeightView& w, int64_t at) {
   return metadata_of(w.scale_type, w.offsets, at);
 }
 
-// zero + 2^(bits-1) of 16 columns.
+// Values of 16 columns' super-blocks, at `super`, times the factors of their
+// groups.
+inline __m512 leveled(LowbitScale type,
+                      const void* values,
+                      int64_t super,
+                      const int8_t* factors,
+                      int64_t at) {
+  const __m128i eight =
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(factors + at));
+  return _mm512_mul_ps(metadata_of(type, values, super),
+                       _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(eight)));
+}
+
+// zero + lowbit_middle() of 16 columns.
 inline __m512i zeros_of(const LowbitWeightView& w, int64_t at) {
-  const __m512i offset = _mm512_set1_epi32(1 << (w.bits - 1));
+  const __m512i offset = _mm512_set1_epi32(lowbit_middle(w));
   if (w.zeros == nullptr) return offset;
   return _mm512_add_epi32(_mm512_cvtepi8_epi32(_mm_loadu_si128(
                               reinterpret_cast<const __m128i*>(w.zeros + at))),

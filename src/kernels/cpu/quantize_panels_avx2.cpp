@@ -13,9 +13,7 @@ inline int32_t highest(__m256i v) {
   return _mm_cvtsi128_si32(m);
 }
 
-inline int32_t total(__m256i v) {
-  __m128i s =
-      _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+inline int32_t total(__m128i s) {
   s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
   s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
   return _mm_cvtsi128_si32(s);
@@ -94,8 +92,13 @@ void set_row(const QuantizePanelsArgs& args, const PanelRow& row) {
     for (int i = 0; i < count; ++i) {
       const int64_t chunk = k / kLowbitChunk + i;
       const __m256i codes = codes_of(x[i], 1.0f / scale);
-      row.sums[chunk * args.panel] = total(_mm256_madd_epi16(
-          _mm256_maddubs_epi16(ones, codes), _mm256_set1_epi16(1)));
+      const __m256i fours = _mm256_madd_epi16(_mm256_maddubs_epi16(ones, codes),
+                                              _mm256_set1_epi16(1));
+      const int32_t first = total(_mm256_castsi256_si128(fours));
+      const int32_t second = total(_mm256_extracti128_si256(fours, 1));
+      row.half_sums[2 * chunk * args.panel] = first;
+      row.half_sums[(2 * chunk + 1) * args.panel] = second;
+      row.sums[chunk * args.panel] = first + second;
       put_units(
           codes, args.panel, row.codes + chunk * kLowbitChunk * args.panel);
     }

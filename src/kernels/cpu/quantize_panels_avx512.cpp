@@ -14,6 +14,7 @@ struct Panel {
   const float* x[kRows];
   int8_t* codes;
   int32_t* sums;
+  int32_t* half_sums;
   float* scales;
 };
 
@@ -99,11 +100,11 @@ inline void to_units(const __m512i (&twos)[4], __m512i (&units)[4]) {
   }
 }
 
-// Sums of the codes of 8 rows.
-inline __m256i sums_of(const __m512i (&units)[4]) {
+// Sums of the codes of 8 rows in two vectors of units.
+inline __m256i sums_of(const __m512i* units) {
   __m512i sum = _mm512_setzero_si512();
-#pragma GCC unroll 4
-  for (int u = 0; u < 4; ++u) {
+#pragma GCC unroll 2
+  for (int u = 0; u < 2; ++u) {
     const __m512i twos = _mm512_maddubs_epi16(_mm512_set1_epi8(1), units[u]);
     sum = _mm512_add_epi32(sum, _mm512_madd_epi16(twos, _mm512_set1_epi16(1)));
   }
@@ -127,9 +128,15 @@ inline void set_chunk(const Panel& panel,
   for (int u = 0; u < 4; ++u) {
     _mm512_storeu_si512(panel.codes + k * kRows + u * 64, units[u]);
   }
+  const __m256i first = sums_of(units);
+  const __m256i second = sums_of(units + 2);
+  auto* halves =
+      reinterpret_cast<__m256i*>(panel.half_sums + k / kLowbitHalf * kRows);
+  _mm256_storeu_si256(halves, first);
+  _mm256_storeu_si256(halves + 1, second);
   _mm256_storeu_si256(
       reinterpret_cast<__m256i*>(panel.sums + k / kLowbitChunk * kRows),
-      sums_of(units));
+      _mm256_add_epi32(first, second));
 }
 
 // Rows with a number that is not finite, as bits; what is written of them does
@@ -175,7 +182,7 @@ void run_quantize_panels_avx512(const QuantizePanelsArgs& args,
   if (args.panel != kRows) return run_quantize_panels_avx2(args, begin, end);
   for (int64_t p = begin; p < end; ++p) {
     const PanelRow first = panel_row(args, p * kRows);
-    Panel panel = {{}, first.codes, first.sums, first.scales};
+    Panel panel = {{}, first.codes, first.sums, first.half_sums, first.scales};
     for (int64_t r = 0; r < kRows; ++r) {
       // Rows behind m read what is there.
       const int64_t i = p * kRows + r < args.m ? p * kRows + r : args.m - 1;

@@ -19,6 +19,7 @@ struct PanelRow {
   const float* x;  // null behind m
   int8_t* codes;
   int32_t* sums;
+  int32_t* half_sums;
   float* scales;
 };
 
@@ -30,6 +31,7 @@ inline PanelRow panel_row(const QuantizePanelsArgs& args, int64_t i) {
   return {i < args.m ? args.x + i * args.x_stride : nullptr,
           args.codes + panel * chunks * kLowbitChunk * args.panel + row * 4,
           args.sums + panel * chunks * args.panel + row,
+          args.half_sums + panel * 2 * chunks * args.panel + row,
           args.scales + panel * groups * args.panel + row};
 }
 
@@ -40,7 +42,11 @@ inline void fill_panel_row(const QuantizePanelsArgs& args,
   const int64_t chunks = (args.k + kLowbitChunk - 1) / kLowbitChunk;
   const int64_t groups = (args.k + args.group - 1) / args.group;
   for (int64_t g = 0; g < groups; ++g) row.scales[g * args.panel] = scale;
-  for (int64_t c = 0; c < chunks; ++c) row.sums[c * args.panel] = 0;
+  for (int64_t c = 0; c < chunks; ++c) {
+    row.sums[c * args.panel] = 0;
+    row.half_sums[2 * c * args.panel] = 0;
+    row.half_sums[(2 * c + 1) * args.panel] = 0;
+  }
   for (int64_t u = 0; u < chunks * (kLowbitChunk / 4); ++u) {
     memset(row.codes + u * args.panel * 4, 0, 4);
   }

@@ -26,8 +26,7 @@ float column(const LinearLowbitArgs& args, std::int64_t i, std::int64_t j) {
     const std::int64_t group = begin / w.group;
     const std::int64_t end = std::min(begin + step, (group + 1) * w.group);
     const std::int64_t at = (tile * groups + group) * kLowbitTile + lane;
-    const int zero =
-        (w.zeros == nullptr ? 0 : w.zeros[at]) + (1 << (w.bits - 1));
+    const int zero = (w.zeros == nullptr ? 0 : w.zeros[at]) + lowbit_middle(w);
     std::int32_t sum = 0;
     std::int32_t sum_x = 0;
     for (std::int64_t k = begin; k < end; ++k) {
@@ -40,12 +39,11 @@ float column(const LinearLowbitArgs& args, std::int64_t i, std::int64_t j) {
     if (x.group != 0) {
       scale_x = x.scales[(panel * x_groups + begin / x.group) * x.panel + row];
     }
-    const float scale = lowbit_scale(w.scale_type, w.scales, at) * scale_x;
+    const float scale = lowbit_scale_at(w, at) * scale_x;
     acc = std::fma(static_cast<float>(sum), scale, acc);
     if (w.offsets != nullptr) {
-      acc = std::fma(static_cast<float>(sum_x) * scale_x,
-                     lowbit_scale(w.scale_type, w.offsets, at),
-                     acc);
+      acc = std::fma(
+          static_cast<float>(sum_x) * scale_x, lowbit_offset_at(w, at), acc);
     }
     begin = end;
   }

@@ -33,9 +33,9 @@ float column(const LinearLowbitBf16Args& args, std::int64_t i, std::int64_t j) {
       sum_x += x;
       sum = std::fma(x, lowbit_value(w, tile, lane, k, at), sum);
     }
-    y = std::fma(sum, lowbit_scale(w.scale_type, w.scales, at), y);
+    y = std::fma(sum, lowbit_scale_at(w, at), y);
     if (w.offsets == nullptr) continue;
-    y = std::fma(sum_x, lowbit_scale(w.scale_type, w.offsets, at), y);
+    y = std::fma(sum_x, lowbit_offset_at(w, at), y);
   }
   return args.bias == nullptr ? y : y + args.bias[j];
 }

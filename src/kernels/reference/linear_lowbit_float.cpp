@@ -33,9 +33,9 @@ float weight_at(const LinearLowbitFloatArgs& args,
   const std::int64_t at =
       (tile * (w.k / w.group) + k / w.group) * kLowbitTile + lane;
   const float code = lowbit_value(w, tile, lane, k, at);
-  const float scale = lowbit_scale(w.scale_type, w.scales, at);
+  const float scale = lowbit_scale_at(w, at);
   if (w.offsets == nullptr) return rounded(code * scale, args.values);
-  const float offset = lowbit_scale(w.scale_type, w.offsets, at);
+  const float offset = lowbit_offset_at(w, at);
   if (args.values == LowbitScale::F32) return std::fma(code, scale, offset);
   return rounded(multiply_add_to_odd(code, scale, offset), args.values);
 }

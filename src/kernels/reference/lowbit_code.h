@@ -33,8 +33,8 @@ inline int lowbit_code(const LowbitWeightView& w,
   return code;
 }
 
-/// The same value without its scale: code - 2^(bits-1) - zero, where `at` is
-/// the place of its group in the metadata, or what the float8 code means.
+/// The same value without its scale: code - lowbit_middle() - zero, where `at`
+/// is the place of its group in the metadata, or what the float8 code means.
 inline float lowbit_value(const LowbitWeightView& w,
                           std::int64_t tile,
                           std::int64_t lane,
@@ -48,7 +48,7 @@ inline float lowbit_value(const LowbitWeightView& w,
     return Float8E5M2::decode(static_cast<std::uint8_t>(code));
   }
   const int zero = w.zeros == nullptr ? 0 : w.zeros[at];
-  return static_cast<float>(code - (1 << (w.bits - 1)) - zero);
+  return static_cast<float>(code - lowbit_middle(w) - zero);
 }
 
 }  // namespace mantissa::kernels

@@ -14,6 +14,7 @@ struct Row {
   const float* x;  // null behind m
   std::int8_t* codes;
   std::int32_t* sums;
+  std::int32_t* half_sums;
   float* scales;
 };
 
@@ -35,7 +36,11 @@ void set_row(const QuantizePanelsArgs& args, const Row& row) {
     row.scales[g * args.panel] =
         finite ? std::max(most / 127.0f, kLeastPanelScale) : missing;
   }
-  for (std::int64_t c = 0; c < chunks; ++c) row.sums[c * args.panel] = 0;
+  for (std::int64_t c = 0; c < chunks; ++c) {
+    row.sums[c * args.panel] = 0;
+    row.half_sums[2 * c * args.panel] = 0;
+    row.half_sums[(2 * c + 1) * args.panel] = 0;
+  }
   for (std::int64_t k = 0; k < chunks * kLowbitChunk; ++k) {
     std::int8_t code = 0;
     if (finite && k < args.k) {
@@ -44,6 +49,7 @@ void set_row(const QuantizePanelsArgs& args, const Row& row) {
     }
     row.codes[k / 4 * 4 * args.panel + k % 4] = code;
     row.sums[k / kLowbitChunk * args.panel] += code;
+    row.half_sums[k / kLowbitHalf * args.panel] += code;
   }
 }
 
@@ -61,6 +67,7 @@ void run_quantize_panels_ref(const QuantizePanelsArgs& args,
             {i < args.m ? args.x + i * args.x_stride : nullptr,
              args.codes + panel * chunks * kLowbitChunk * args.panel + row * 4,
              args.sums + panel * chunks * args.panel + row,
+             args.half_sums + panel * 2 * chunks * args.panel + row,
              args.scales + panel * groups * args.panel + row});
   }
 }
