@@ -15,7 +15,9 @@
 #include <mantissa/primitives/float_casts.h>
 
 #include "checkpoint/ggml_decode.h"
+#include "checkpoint/gguf_tensor_encoder.h"
 #include "core/quoted.h"
+#include "formats/gguf_tensor.h"
 
 namespace mantissa {
 namespace {
@@ -398,17 +400,28 @@ class CarryEncoder final : public Encoder {
   MatrixShape shape_;
 };
 
+// Blocks whose parts the encoding holds as they are.
+bool holds_blocks(const SourceTensor& tensor, const Encoding& encoding) {
+  const GgufGrid* grid = gguf_grid(encoding);
+  return grid != nullptr && grid->type == tensor.stored_type &&
+         tensor.shape == encoding.shape();
+}
+
 }  // namespace
 
 bool carries_exactly(const SourceTensor& tensor, const Encoding& encoding) {
   // Every stored type with a route is a block type, "Q8_0"; a plan asks this of
   // every tensor, so the rest gets the cheap answer.
   if (!tensor.stored_type.starts_with('Q')) return false;
-  return find_route(tensor, encoding).has_value();
+  return holds_blocks(tensor, encoding) ||
+         find_route(tensor, encoding).has_value();
 }
 
 std::unique_ptr<Encoder> make_carry_encoder(
     const SourceTensor& tensor, std::shared_ptr<const Encoding> encoding) {
+  if (holds_blocks(tensor, *encoding)) {
+    return make_gguf_tensor_encoder(tensor.name, std::move(encoding));
+  }
   const std::optional<Route> route = find_route(tensor, *encoding);
   if (!route) return nullptr;
   return std::make_unique<CarryEncoder>(

@@ -11,7 +11,8 @@ namespace mantissa {
 /// rounded once to the logical dtype, so that codes move without arithmetic:
 /// Q8_0 and Q4_0 to Int8Tensor in groups of 32; Q8_0, Q5_0 and Q4_0 to
 /// IntxUnpackedToInt8Tensor of their width in groups of 32 with float32 or
-/// float16 scales; Q4_1 to Int4Tensor of float32 in groups of 32.
+/// float16 scales; Q4_1 to Int4Tensor of float32 in groups of 32; any type of
+/// find_gguf_grid() to a GgufTensor of that type.
 bool carries_exactly(const SourceTensor& tensor, const Encoding& encoding);
 
 /// An encoder that takes STORED rows (UInt8 [rows, row bytes], as

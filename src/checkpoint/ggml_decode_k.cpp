@@ -1,4 +1,4 @@
-#include "checkpoint/ggml_decode.h"
+#include "checkpoint/ggml_scales.h"
 
 namespace mantissa::ggml {
 namespace {
@@ -7,31 +7,6 @@ constexpr int kSuper = 256;
 
 std::int8_t signed_at(const std::byte* in, int i) {
   return static_cast<std::int8_t>(byte_at(in, i));
-}
-
-// Scale and minimum `i` of the eight 6-bit pairs in 12 bytes: the first four
-// lie in the low 6 bits, the last four share bytes 8..11 and the top 2 bits.
-struct ScaleMin {
-  float scale;
-  float min;
-};
-
-ScaleMin scale_min_at(const std::byte* in, int i) {
-  if (i < 4) {
-    return {static_cast<float>(byte_at(in, i) & 63u),
-            static_cast<float>(byte_at(in, i + 4) & 63u)};
-  }
-  const unsigned low = byte_at(in, i + 4);
-  return {static_cast<float>((low & 15u) | (byte_at(in, i - 4) >> 6 << 4)),
-          static_cast<float>((low >> 4) | (byte_at(in, i) >> 6 << 4))};
-}
-
-// The 6-bit scale `i` of 16 in Q3_K's 12 bytes: low nibbles in bytes 0..7 (low
-// halves first), high pairs in bytes 8..11.
-float q3_scale_at(const std::byte* in, int i) {
-  const unsigned low = byte_at(in, i % 8) >> (i / 8 * 4) & 15u;
-  const unsigned high = byte_at(in, 8 + i % 4) >> (i / 4 * 2) & 3u;
-  return static_cast<float>(static_cast<int>(low | high << 4) - 32);
 }
 
 }  // namespace
@@ -61,7 +36,7 @@ void decode_q3_k(const std::byte* in, std::int64_t blocks, float* out) {
     const std::byte* codes = in + 32;
     const float d = half_at(in + 108);
     for (int sub = 0; sub < 16; ++sub) {
-      const float scale = d * q3_scale_at(in + 96, sub);
+      const float scale = d * static_cast<float>(q3_scale_at(in + 96, sub));
       const std::byte* bytes = codes + sub / 8 * 32 + sub % 2 * 16;
       const std::byte* high = in + sub % 2 * 16;
       const int shift = sub / 2 % 4 * 2;
@@ -80,8 +55,8 @@ void decode_q4_k(const std::byte* in, std::int64_t blocks, float* out) {
     const float dmin = half_at(in + 2);
     for (int sub = 0; sub < 8; ++sub) {
       const ScaleMin pair = scale_min_at(in + 4, sub);
-      const float scale = d * pair.scale;
-      const float min = dmin * pair.min;
+      const float scale = d * static_cast<float>(pair.scale);
+      const float min = dmin * static_cast<float>(pair.min);
       const std::byte* bytes = in + 16 + sub / 2 * 32;
       const int shift = sub % 2 * 4;
       for (int i = 0; i < 32; ++i) {
@@ -99,8 +74,8 @@ void decode_q5_k(const std::byte* in, std::int64_t blocks, float* out) {
     const std::byte* high = in + 16;
     for (int sub = 0; sub < 8; ++sub) {
       const ScaleMin pair = scale_min_at(in + 4, sub);
-      const float scale = d * pair.scale;
-      const float min = dmin * pair.min;
+      const float scale = d * static_cast<float>(pair.scale);
+      const float min = dmin * static_cast<float>(pair.min);
       const std::byte* bytes = in + 48 + sub / 2 * 32;
       const int shift = sub % 2 * 4;
       for (int i = 0; i < 32; ++i) {

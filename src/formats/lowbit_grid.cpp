@@ -9,6 +9,7 @@
 #include "formats/compressed_tensor.h"
 #include "formats/fields.h"
 #include "formats/float8_tensor.h"
+#include "formats/gguf_tensor.h"
 #include "formats/int4_grid.h"
 #include "formats/int4_tensor.h"
 #include "formats/int4_tensor_encoder.h"
@@ -86,6 +87,40 @@ std::string tile_packed_layout(const TilePackedParameters& tiles,
   out.bits = 4;
   out.group = tiles.layout.group_size;
   return {};
+}
+
+std::string gguf_layout(const GgufGrid& grid, LowbitLayout& out) {
+  out.bits = grid.bits;
+  out.group = grid.group;
+  out.from_zero = grid.minima;
+  out.super = grid.levels() ? grid.block : 0;
+  return {};
+}
+
+LowbitGrid gguf_grid_of(const GgufGrid& grid,
+                        std::span<const ConstTensorView> fields) {
+  const GgufFields at = gguf_fields(grid);
+  const auto part = [&](std::size_t field) {
+    return field == 0 ? HostTensor() : copied(fields[field]);
+  };
+  return {HostTensor(),
+          copied(fields[GgufFields::kScale]),
+          HostTensor(),
+          part(at.minimum),
+          part(at.factor),
+          part(at.minimum_factor)};
+}
+
+std::vector<HostTensor> gguf_stored_fields(const GgufGrid& grid,
+                                           LowbitGrid parts) {
+  std::vector<HostTensor> out;
+  out.push_back(std::move(parts.codes));
+  out.push_back(std::move(parts.scale));
+  if (grid.minima) out.push_back(std::move(parts.offset));
+  if (!grid.levels()) return out;
+  out.push_back(std::move(parts.factor));
+  if (grid.minima) out.push_back(std::move(parts.offset_factor));
+  return out;
 }
 
 // Rows of a weight [N, K] that share a row of scales.
@@ -169,6 +204,8 @@ std::string lowbit_layout_of(const Encoding& encoding, LowbitLayout& out) {
     refusal = int4_layout(*int4, out);
   } else if (const auto tiles = tile_packed_parameters(encoding)) {
     refusal = tile_packed_layout(*tiles, out);
+  } else if (const GgufGrid* gguf = gguf_grid(encoding)) {
+    refusal = gguf_layout(*gguf, out);
   }
   if (!refusal.empty()) return refusal;
   if (out.k == 0) return "it has no columns";
@@ -217,6 +254,9 @@ LowbitGrid lowbit_grid_of(const Encoding& encoding,
             HostTensor(),
             std::move(grid.zero)};
   }
+  if (const GgufGrid* gguf = gguf_grid(encoding)) {
+    return gguf_grid_of(*gguf, fields);
+  }
   return {HostTensor(),
           copied(fields[1]),
           fields.size() > 2 ? copied(fields[2]) : HostTensor()};
@@ -252,6 +292,9 @@ std::vector<HostTensor> lowbit_stored_fields(const Encoding& encoding,
     out.push_back(int4_exchanged(grid.scale.view()));
     out.push_back(int4_exchanged(grid.offset.view()));
     return out;
+  }
+  if (const GgufGrid* gguf = gguf_grid(encoding)) {
+    return gguf_stored_fields(*gguf, std::move(grid));
   }
   const std::vector<FieldLayout> layouts = encoding.fields();
   if (const auto tiles = tile_packed_parameters(encoding)) {

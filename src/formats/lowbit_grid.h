@@ -22,6 +22,10 @@ struct LowbitGrid {
   HostTensor zero;   ///< int8 [N, G]; empty: there is none
   /// Float zero points, of the scale's dtype [N, G]; empty: there are none.
   HostTensor offset = HostTensor();
+  /// Two levels of scales: what a group multiplies scale and offset with, whose
+  /// columns are super-blocks then, int8 [N, G].
+  HostTensor factor = HostTensor();
+  HostTensor offset_factor = HostTensor();
 };
 
 /// "" and the layout, or why a weight of this encoding has none.

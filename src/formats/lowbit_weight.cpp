@@ -100,7 +100,25 @@ struct Metadata {
   const HostTensor& from;
   std::int64_t bytes;  // of a value
   HugePageBytes& to;
+  LowbitLayout layout;  // whose groups have one
 };
+
+void make_room(const std::vector<Metadata>& metadata) {
+  for (const Metadata& each : metadata) {
+    each.to = HugePageBytes(
+        static_cast<std::size_t>(each.layout.metadata_values() * each.bytes));
+  }
+}
+
+// Of tiles [begin, end).
+void pack_metadata(const std::vector<Metadata>& metadata,
+                   std::int64_t begin,
+                   std::int64_t end) {
+  for (const Metadata& each : metadata) {
+    kernels::pack_lowbit_metadata(
+        each.layout, each.from.data(), each.bytes, begin, end, each.to.data());
+  }
+}
 
 }  // namespace
 
@@ -113,8 +131,15 @@ std::int64_t LowbitWeight::most_bytes(const Encoding& encoding) {
   LowbitLayout layout;
   lowbit_layout_of(encoding, layout);
   const std::int64_t scale = bit_width(encoding.fields()[1].dtype) / 8;
-  const std::int64_t zero = has_lowbit_offsets(encoding) ? scale : 1;
-  return layout.code_bytes() + layout.metadata_values() * (scale + zero) +
+  const bool floats = layout.from_zero || has_lowbit_offsets(encoding);
+  std::int64_t metadata =
+      layout.metadata_values() * (scale + (floats ? scale : 1));
+  if (layout.super != 0) {
+    const int each = layout.from_zero ? 2 : 1;
+    metadata = each * (layout.supers().metadata_values() * scale +
+                       layout.metadata_values());
+  }
+  return layout.code_bytes() + metadata +
          layout.tiles() * kernels::kLowbitTile * 4;
 }
 
@@ -133,16 +158,23 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
   const ConstTensorView all_codes = codes_of(grid, fields);
   if (!fit(all_codes, layout_.bits)) layout_.bits = 8;
   kept_fields_ = lowbit_kept_fields(*encoding_, fields);
-  const bool offsets = grid.offset.numel() != 0 && !all_bits_zero(grid.offset);
+  const bool levels = layout_.super != 0;
+  const bool offsets =
+      grid.offset.numel() != 0 && (levels || !all_bits_zero(grid.offset));
   const LowbitScale type = make_narrow(grid.scale, grid.offset);
   const bool zeros = grid.zero.numel() != 0 && !all_zero(grid.zero);
-  std::vector<Metadata> metadata = {{grid.scale, scale_bytes(type), scales_}};
-  if (offsets) metadata.push_back({grid.offset, scale_bytes(type), offsets_});
-  if (zeros) metadata.push_back({grid.zero, 1, zeros_});
-  for (const Metadata& each : metadata) {
-    each.to = HugePageBytes(
-        static_cast<std::size_t>(layout_.metadata_values() * each.bytes));
+  const LowbitLayout supers = layout_.supers();
+  std::vector<Metadata> metadata = {
+      {grid.scale, scale_bytes(type), scales_, supers}};
+  if (offsets) {
+    metadata.push_back({grid.offset, scale_bytes(type), offsets_, supers});
   }
+  if (zeros) metadata.push_back({grid.zero, 1, zeros_, layout_});
+  if (levels) metadata.push_back({grid.factor, 1, factors_, layout_});
+  if (levels && offsets) {
+    metadata.push_back({grid.offset_factor, 1, offset_factors_, layout_});
+  }
+  make_room(metadata);
   codes_ = HugePageBytes(static_cast<std::size_t>(layout_.code_bytes()));
   sums_ = HugePageBytes(static_cast<std::size_t>(layout_.tiles()) *
                         kernels::kLowbitTile * sizeof(float));
@@ -156,12 +188,13 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
            zeros ? zeros_.as<std::int8_t>() : nullptr,
            sums_.as<float>(),
            lowbit_code_of(*encoding_),
-           offsets ? offsets_.data() : nullptr};
+           offsets ? offsets_.data() : nullptr,
+           layout_.from_zero,
+           layout_.super,
+           levels ? factors_.as<std::int8_t>() : nullptr,
+           levels && offsets ? offset_factors_.as<std::int8_t>() : nullptr};
   parallel(layout_.tiles(), [&](std::int64_t begin, std::int64_t end) {
-    for (const Metadata& each : metadata) {
-      kernels::pack_lowbit_metadata(
-          layout_, each.from.data(), each.bytes, begin, end, each.to.data());
-    }
+    pack_metadata(metadata, begin, end);
     const auto* codes = all_codes.as<std::int8_t>();
     auto* out = codes_.as<std::uint8_t>();
     if (view_.code == LowbitCode::Integer) {
@@ -174,35 +207,48 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
 }
 
 std::int64_t LowbitWeight::bytes() const {
-  const std::int64_t scale = scale_bytes(view_.scale_type);
-  return layout_.code_bytes() +
-         layout_.metadata_values() * (scale + (view_.zeros != nullptr ? 1 : 0) +
-                                      (view_.offsets != nullptr ? scale : 0));
+  const std::int64_t floats =
+      scale_bytes(view_.scale_type) * (view_.offsets != nullptr ? 2 : 1);
+  const auto there = [](const std::int8_t* bytes) {
+    return bytes != nullptr ? 1 : 0;
+  };
+  return layout_.code_bytes() + layout_.supers().metadata_values() * floats +
+         layout_.metadata_values() *
+             (there(view_.zeros) + there(view_.factors) +
+              there(view_.offset_factors));
 }
 
 std::vector<HostTensor> LowbitWeight::fields() const {
-  Shape shape = encoding_->shape();
-  shape.back() = layout_.groups();
   const DType stored = encoding_->fields()[1].dtype;
-  const auto unpacked =
-      [&](const void* packed, std::int64_t bytes, DType dtype) {
-        HostTensor out(dtype, shape);
-        std::memset(out.data(), 0, out.view().bytes().size());
-        if (packed != nullptr) {
-          kernels::unpack_lowbit_metadata(layout_, packed, bytes, out.data());
-        }
-        return out;
-      };
+  const auto unpacked = [&](const LowbitLayout& layout,
+                            const void* packed,
+                            std::int64_t bytes,
+                            DType dtype) {
+    Shape shape = encoding_->shape();
+    shape.back() = layout.groups();
+    HostTensor out(dtype, shape);
+    std::memset(out.data(), 0, out.view().bytes().size());
+    if (packed != nullptr) {
+      kernels::unpack_lowbit_metadata(layout, packed, bytes, out.data());
+    }
+    return out;
+  };
+  const auto integers = [&](const std::int8_t* packed) {
+    return unpacked(layout_, packed, 1, DType::Int8);
+  };
   const auto floats = [&](const void* packed) {
     const LowbitScale type = view_.scale_type;
-    HostTensor out = unpacked(packed, scale_bytes(type), scale_dtype(type));
+    HostTensor out = unpacked(
+        layout_.supers(), packed, scale_bytes(type), scale_dtype(type));
     return stored == out.dtype() ? std::move(out)
                                  : converted(out.view(), stored);
   };
   LowbitGrid grid{HostTensor::uninitialized(DType::Int8, encoding_->shape()),
                   floats(view_.scales),
-                  unpacked(view_.zeros, 1, DType::Int8),
-                  floats(view_.offsets)};
+                  integers(view_.zeros),
+                  floats(view_.offsets),
+                  integers(view_.factors),
+                  integers(view_.offset_factors)};
   kernels::unpack_lowbit(layout_, view_.codes, grid.codes.as<std::int8_t>());
   return lowbit_stored_fields(*encoding_, std::move(grid), kept_fields_);
 }
@@ -215,13 +261,10 @@ void LowbitWeight::decode_row(std::int64_t row, float* values) const {
         (row / kernels::kLowbitTile * layout_.groups() + g) *
             kernels::kLowbitTile +
         row % kernels::kLowbitTile;
-    const int zero = view_.zeros == nullptr ? 0 : view_.zeros[at];
-    const float scale =
-        kernels::lowbit_scale(view_.scale_type, view_.scales, at);
-    const float offset =
-        view_.offsets == nullptr
-            ? 0.0f
-            : kernels::lowbit_scale(view_.scale_type, view_.offsets, at);
+    const int first = view_.from_zero ? -(1 << (layout_.bits - 1)) : 0;
+    const int zero = view_.zeros == nullptr ? first : view_.zeros[at];
+    const float scale = kernels::lowbit_scale_at(view_, at);
+    const float offset = kernels::lowbit_offset_at(view_, at);
     const std::int64_t end = (g + 1) * layout_.group;
     for (std::int64_t k = g * layout_.group; k < end; ++k) {
       const std::int8_t code = codes[static_cast<std::size_t>(k)];

@@ -17,8 +17,9 @@ namespace mantissa {
 /// A quantized weight [N, K] in the runtime layout of linear_lowbit
 /// (kernels/lowbit_layout.h), in place of its fields: b bits a code, scales of
 /// 16 bits where that is exact, zero points where one is not 0, float zero
-/// points beside the scales as their offsets. Float8 codes have a scale of each
-/// row, whatever rows shared it.
+/// points beside the scales as their offsets, and in two levels a byte a group
+/// for each of both. Float8 codes have a scale of each row, whatever rows
+/// shared it.
 class LowbitWeight {
  public:
   /// run(begin, end) for parts of [0, count), from several threads if it likes.
@@ -56,6 +57,8 @@ class LowbitWeight {
   HugePageBytes scales_;
   HugePageBytes zeros_;
   HugePageBytes offsets_;
+  HugePageBytes factors_;
+  HugePageBytes offset_factors_;
   HugePageBytes sums_;
   // Of compressed-tensors, as stored: weight_shape, static input scales.
   std::vector<HostTensor> kept_fields_;
