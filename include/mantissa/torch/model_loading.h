@@ -23,8 +23,8 @@ struct ModelOptions {
   /// weights; quantized weights decode to it.
   c10::ScalarType compute_dtype = c10::ScalarType::Float;
   /// How products with quantized weights take activations on the CPU, where the
-  /// weight's format allows it (pack_lowbit_()), Q4_0, Q5_0 and Q8_0 of a GGUF
-  /// file included; None: weights decode, GGUF blocks while loading. A plain
+  /// weight's format allows it (pack_lowbit_()), blocks of a GGUF file
+  /// included; None: weights decode, GGUF blocks while loading. A plain
   /// bfloat16 embedding or head of a float32 model stays as it is unless None.
   Int8Compute int8_compute = Int8Compute::None;
   c10::Device device = c10::Device(c10::DeviceType::CPU);

@@ -19,6 +19,7 @@
 #include "checkpoint/ggml_blocks.h"
 #include "checkpoint/loading_reader.h"
 #include "checkpoint/quantized_reason.h"
+#include "formats/gguf_tensor.h"
 #include "torch/checkpoint/scheme_activations.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/torch_errors.h"
@@ -56,12 +57,16 @@ std::shared_ptr<const Encoding> block_encoding(const SourceTensor& tensor,
   std::shared_ptr<const Encoding> encoding;
   if (blocks == GgufBlocks::Lowbit) {
     const auto codes = block_codes(tensor.stored_type);
-    if (!codes) return {};
-    encoding = make_intx_encoding(tensor.shape,
-                                  tensor.dtype,
-                                  {.target_dtype = *codes,
-                                   .granularity = PerGroup{kGgufGroup},
-                                   .scale_dtype = DType::Float16});
+    const GgufGrid* grid = find_gguf_grid(tensor.stored_type);
+    if (codes) {
+      encoding = make_intx_encoding(tensor.shape,
+                                    tensor.dtype,
+                                    {.target_dtype = *codes,
+                                     .granularity = PerGroup{kGgufGroup},
+                                     .scale_dtype = DType::Float16});
+    } else if (grid != nullptr && tensor.shape[1] % grid->block == 0) {
+      encoding = make_gguf_encoding(tensor.shape, *grid);
+    }
   } else if (tensor.stored_type == "Q8_0" || tensor.stored_type == "Q4_0") {
     encoding = make_int8_encoding(
         tensor.shape, tensor.dtype, {.granularity = PerGroup{kGgufGroup}});
@@ -79,10 +84,8 @@ std::string decoded_because(const std::string& stored_type, GgufBlocks blocks) {
   const auto type = std::ranges::find(types, stored_type, &GgmlTypeInfo::name);
   if (type == types.end() || !is_quantized(*type)) return {};
   if (blocks == GgufBlocks::Decode) return "its values were asked for";
-  if (type->type == GgmlType::Q3_K || type->type == GgmlType::Q6_K) {
-    return "groups of 16 are below the 32 of the kernels";
-  }
-  return "its blocks have minima, not zero points";
+  return blocks == GgufBlocks::Lowbit ? "it is not a matrix"
+                                      : "no format holds its blocks";
 }
 
 std::span<std::byte> bytes_of(const at::Tensor& tensor) {

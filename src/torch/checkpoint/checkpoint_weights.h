@@ -27,7 +27,8 @@ enum class GgufBlocks {
   /// exactly (Q8_0 and Q4_0; Q4_1 when opened in float32); the rest is decoded.
   Keep,
   /// For products with their codes: Q4_0, Q5_0 and Q8_0 as intx of 4, 5 and 8
-  /// bits with their own float16 scales; the rest is decoded.
+  /// bits with their own float16 scales, other types as GgufTensor of float32;
+  /// what is no matrix is decoded.
   Lowbit,
 };
 

@@ -29,7 +29,8 @@ void check_indices(const at::Tensor& indices, std::int64_t rows) {
   }
 }
 
-// Values with offsets are rounded as their format does.
+// Values with offsets are rounded as their format does; the kernels know none,
+// and one level of scales.
 void decode_rows(const LowbitWeight& weight,
                  const kernels::EmbeddingLowbitArgs& args,
                  float* out,
@@ -56,11 +57,13 @@ at::Tensor embedding_lowbit(const LowbitWeight& weight,
   }
   Shape sizes = indices.sizes().vec();
   sizes.push_back(k);
-  const bool offsets = weight.view().offsets != nullptr;
+  const kernels::LowbitWeightView& view = weight.view();
+  const bool decodes =
+      view.offsets != nullptr || view.from_zero || view.factors != nullptr;
   at::Tensor out =
-      at::empty(sizes, at::TensorOptions(offsets ? at::kFloat : dtype));
+      at::empty(sizes, at::TensorOptions(decodes ? at::kFloat : dtype));
   kernels::EmbeddingLowbitArgs args;
-  args.w = weight.view();
+  args.w = view;
   args.columns = k;
   args.indices = rows.const_data_ptr();
   args.index_bytes = narrow ? 4 : 8;
@@ -73,7 +76,7 @@ at::Tensor embedding_lowbit(const LowbitWeight& weight,
       rows.numel(),
       std::max<std::int64_t>(1, kGrainLookup / k),
       [&](std::int64_t begin, std::int64_t end) {
-        if (!offsets) return kernel.run(args, begin, end);
+        if (!decodes) return kernel.run(args, begin, end);
         decode_rows(weight, args, out.mutable_data_ptr<float>(), begin, end);
       });
   return out.to(dtype);

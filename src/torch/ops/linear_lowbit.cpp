@@ -87,7 +87,7 @@ void multiply(const LowbitFloatBuffer& x,
   args.y = y.mutable_data_ptr<float>();
   args.values = decoded_type(weight);
   run_tiles(kernels::select_linear_lowbit_float(
-                {args.w.bits, args.x.m, args.w.n, args.w.k}),
+                kernels::linear_lowbit_float_problem(args.w, args.x.m)),
             args);
 }
 
@@ -99,7 +99,12 @@ void multiply(const LowbitBf16Buffer& x,
   args.narrow =
       reinterpret_cast<std::uint16_t*>(y.mutable_data_ptr<at::BFloat16>());
   run_tiles(kernels::select_linear_lowbit_bf16(
-                {args.w.bits, args.x.m, args.w.n, args.w.k, args.x.panel}),
+                {args.w.bits,
+                 args.x.m,
+                 args.w.n,
+                 args.w.k,
+                 args.w.group,
+                 args.x.panel}),
             args);
 }
 
@@ -109,14 +114,9 @@ void multiply(const LowbitActivationBuffer& x,
               Tensor& y) {
   auto args = make_args<LinearLowbitArgs>(weight, bias, x.view());
   args.y = y.mutable_data_ptr<float>();
-  run_tiles(
-      kernels::select_linear_lowbit(
-          {args.w.bits,
-           args.x.m,
-           args.w.n,
-           args.w.k,
-           kernels::lowbit_segment(args.w.group, args.x.group, args.w.k)}),
-      args);
+  run_tiles(kernels::select_linear_lowbit(
+                kernels::linear_lowbit_problem(args.w, args.x.m, args.x.group)),
+            args);
 }
 
 }  // namespace
@@ -163,6 +163,12 @@ Tensor LowbitInput::linear(const LowbitWeight& weight,
                            const Tensor& bias) const {
   check_arguments(x_, weight, bias);
   const bool narrow = std::holds_alternative<LowbitBf16Buffer>(rows_);
+  if (narrow && weight.view().group < kernels::kLowbitChunk) {
+    // No row multiplies bfloat16 with such groups.
+    return LowbitInput(x_.to(at::kFloat), Int8Compute::Float)
+        .linear(weight, bias)
+        .to(x_.scalar_type());
+  }
   Shape sizes = x_.sizes().vec();
   sizes.back() = weight.layout().n;
   Tensor y =

@@ -26,31 +26,48 @@ using ::testing::HasSubstr;
 struct BlockType {
   const char* name;
   std::uint32_t number;
-  int bytes;   // of a block
-  int halves;  // that begin it: d, m
+  std::uint64_t size;  // values of a block
+  std::size_t bytes;
+  float unit;     // of d: values are about 0.1
+  std::size_t d;  // where the half floats stand; m, 0: there is none
+  std::size_t m = 0;
+  float m_by_d = 0.0f;
 };
 
-constexpr BlockType kQ4_0 = {"Q4_0", 2, 18, 1};
-constexpr BlockType kQ4_1 = {"Q4_1", 3, 20, 2};
-constexpr BlockType kQ5_0 = {"Q5_0", 6, 22, 1};
-constexpr BlockType kQ8_0 = {"Q8_0", 8, 34, 1};
+constexpr BlockType kQ4_0 = {"Q4_0", 2, 32, 18, 0.02f, 0};
+constexpr BlockType kQ4_1 = {"Q4_1", 3, 32, 20, 0.02f, 0, 2, -8.0f};
+constexpr BlockType kQ5_0 = {"Q5_0", 6, 32, 22, 0.02f, 0};
+constexpr BlockType kQ5_1 = {"Q5_1", 7, 32, 24, 0.01f, 0, 2, -16.0f};
+constexpr BlockType kQ8_0 = {"Q8_0", 8, 32, 34, 0.002f, 0};
+constexpr BlockType kQ2_K = {"Q2_K", 10, 256, 84, 0.01f, 80, 82, 1.5f};
+constexpr BlockType kQ3_K = {"Q3_K", 11, 256, 110, 0.003f, 108};
+constexpr BlockType kQ4_K = {"Q4_K", 12, 256, 144, 0.0004f, 0, 2, 7.5f};
+constexpr BlockType kQ5_K = {"Q5_K", 13, 256, 176, 0.0002f, 0, 2, 15.0f};
+constexpr BlockType kQ6_K = {"Q6_K", 14, 256, 210, 0.0001f, 208};
+
+constexpr BlockType kAll[] = {
+    kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ2_K, kQ3_K, kQ4_K, kQ5_K, kQ6_K};
 
 // Blocks with random codes, and scales such that values are about 0.1.
 std::string blocks(const BlockType& type, std::uint64_t count) {
   std::mt19937 random(static_cast<unsigned>(type.number + count));
   std::uniform_real_distribution<float> scale(0.2f, 1.0f);
-  const float unit = type.number == 8 ? 0.002f : 0.02f;
   std::string out;
   for (std::uint64_t b = 0; b < count; ++b) {
     // Some scales are negative, as llama.cpp makes them.
-    const float d = scale(random) * unit * (b % 3 == 0 ? -1.0f : 1.0f);
-    out += support::raw<std::uint16_t>(float_to_float16(d));
-    if (type.halves == 2) {
-      out += support::raw<std::uint16_t>(float_to_float16(-8.0f * d));
+    const float d = scale(random) * type.unit * (b % 3 == 0 ? -1.0f : 1.0f);
+    std::string block;
+    for (std::size_t i = 0; i < type.bytes; ++i) {
+      block += static_cast<char>(random() & 0xff);
     }
-    for (int i = 2 * type.halves; i < type.bytes; ++i) {
-      out += static_cast<char>(random() & 0xff);
+    block.replace(type.d, 2, support::raw<std::uint16_t>(float_to_float16(d)));
+    if (type.m_by_d != 0.0f) {
+      block.replace(
+          type.m,
+          2,
+          support::raw<std::uint16_t>(float_to_float16(type.m_by_d * d)));
     }
+    out += block;
   }
   return out;
 }
@@ -61,20 +78,25 @@ void set_blocks(RawGguf& file,
                 const std::string& name,
                 const BlockType& type,
                 const Ne& ne) {
-  file.set_tensor(name, type.number, ne, blocks(type, ne[0] * ne[1] / 32));
+  file.set_tensor(
+      name, type.number, ne, blocks(type, ne[0] * ne[1] / type.size));
 }
 
-const std::vector<std::pair<std::string, Ne>>& matrices() {
-  static const std::vector<std::pair<std::string, Ne>> all = {
-      {"token_embd.weight", {64, 8}},
-      {"blk.0.attn_q.weight", {64, 64}},
-      {"blk.0.attn_k.weight", {64, 32}},
-      {"blk.0.attn_v.weight", {64, 32}},
-      {"blk.0.attn_output.weight", {64, 64}},
-      {"blk.0.ffn_gate.weight", {64, 96}},
-      {"blk.0.ffn_up.weight", {64, 96}},
-      {"blk.0.ffn_down.weight", {96, 64}},
-  };
+using Matrices = std::vector<std::pair<std::string, Ne>>;
+
+Matrices matrices_of(std::uint64_t hidden, std::uint64_t feed_forward) {
+  return {{"token_embd.weight", {hidden, 8}},
+          {"blk.0.attn_q.weight", {hidden, hidden}},
+          {"blk.0.attn_k.weight", {hidden, hidden / 2}},
+          {"blk.0.attn_v.weight", {hidden, hidden / 2}},
+          {"blk.0.attn_output.weight", {hidden, hidden}},
+          {"blk.0.ffn_gate.weight", {hidden, feed_forward}},
+          {"blk.0.ffn_up.weight", {hidden, feed_forward}},
+          {"blk.0.ffn_down.weight", {feed_forward, hidden}}};
+}
+
+const Matrices& matrices() {
+  static const Matrices all = matrices_of(64, 96);
   return all;
 }
 
@@ -83,12 +105,19 @@ class GgufProductsTest : public ::testing::Test {
   // All matrices of one type.
   RawGguf file_of(const BlockType& type) const {
     RawGguf file = RawGguf::tiny_llama();
-    for (const auto& [name, ne] : matrices()) set_blocks(file, name, type, ne);
-    const std::vector<float> ones(64, 1.0f);
+    const std::uint64_t hidden = type.size == 32 ? 64 : 256;
+    const std::uint64_t feed_forward = type.size == 32 ? 96 : 512;
+    file.set_u32("llama.embedding_length", static_cast<std::uint32_t>(hidden))
+        .set_u32("llama.feed_forward_length",
+                 static_cast<std::uint32_t>(feed_forward));
+    for (const auto& [name, ne] : matrices_of(hidden, feed_forward)) {
+      set_blocks(file, name, type, ne);
+    }
+    const std::vector<float> ones(hidden, 1.0f);
     for (const char* norm : {"blk.0.attn_norm.weight",
                              "blk.0.ffn_norm.weight",
                              "output_norm.weight"}) {
-      file.set_f32_tensor(norm, {64}, ones);
+      file.set_f32_tensor(norm, {hidden}, ones);
     }
     return file;
   }
@@ -121,10 +150,14 @@ double distance(const at::Tensor& a, const at::Tensor& b) {
 }
 
 TEST_F(GgufProductsTest, CodesMultiplyToTheLogitsOfTheirValues) {
-  for (const BlockType& type : {kQ4_0, kQ5_0, kQ8_0}) {
+  for (const BlockType& type : kAll) {
     const auto path = save(file_of(type));
     const at::Tensor decoded = logits(path, options(Int8Compute::None));
-    ASSERT_TRUE(decoded.isfinite().all().item<bool>());
+    ASSERT_TRUE(decoded.isfinite().all().item<bool>()) << type.name;
+    EXPECT_EQ(
+        products_text(DecoderCheckpoint(path, options(Int8Compute::Float))
+                          .quantized_weights()),
+        std::string("8 weights multiply as stored (") + type.name + " 8)");
     EXPECT_LT(distance(logits(path, options(Int8Compute::Float)), decoded),
               2e-6)
         << type.name;
@@ -141,7 +174,7 @@ TEST_F(GgufProductsTest, CodesMultiplyToTheLogitsOfTheirValues) {
 
 // Rows of q and k move; codes and scales alike.
 TEST_F(GgufProductsTest, WeightsHoldTheValuesOfTheBlocksBitForBit) {
-  for (const BlockType& type : {kQ4_0, kQ5_0, kQ8_0}) {
+  for (const BlockType& type : kAll) {
     const auto path = save(file_of(type));
     for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
       const CheckpointWeights decoded = open_weights(path, dtype);
@@ -153,7 +186,7 @@ TEST_F(GgufProductsTest, WeightsHoldTheValuesOfTheBlocksBitForBit) {
         const at::Tensor value = codes.read(weight);
         ASSERT_TRUE(is_quantized_tensor(value)) << weight.name;
         EXPECT_EQ(weight.decoded, "");
-        EXPECT_TRUE(torch::equal(mantissa::dequantize(value),
+        EXPECT_TRUE(torch::equal(mantissa::dequantize(value.to(dtype)),
                                  decoded.read(*decoded.find(weight.name))))
             << type.name << " " << weight.name;
         ++packed;
@@ -186,22 +219,78 @@ TEST_F(GgufProductsTest, ThePlanCountsCodes) {
 TEST_F(GgufProductsTest, SaysWhatIsDecodedAndWhy) {
   RawGguf file = file_of(kQ4_0);
   set_blocks(file, "blk.0.ffn_up.weight", kQ4_1, {64, 96});
+  set_blocks(file, "blk.0.ffn_gate.weight", kQ5_1, {64, 96});
   set_blocks(file, "blk.0.ffn_down.weight", kQ8_0, {96, 64});
   file.set_f32_tensor(
       "blk.0.attn_v.weight", {64, 32}, std::vector<float>(64 * 32, 0.01f));
   const auto path = save(file);
   const DecoderCheckpoint packs(path, options(Int8Compute::Group32));
   EXPECT_EQ(products_text(packs.quantized_weights()),
-            "6 weights multiply as stored (Q4_0 5, Q8_0 1), 1 is decoded (Q4_1 "
-            "1: its blocks have minima, not zero points)");
+            "7 weights multiply as stored (Q4_0 4, Q4_1 1, Q5_1 1, Q8_0 1)");
   const DecoderCheckpoint decodes(path, options(Int8Compute::None));
-  EXPECT_EQ(
-      products_text(decodes.quantized_weights()),
-      "7 weights are decoded (Q4_0 5, Q4_1 1, Q8_0 1: its values were asked "
-      "for)");
+  EXPECT_EQ(products_text(decodes.quantized_weights()),
+            "7 weights are decoded (Q4_0 4, Q4_1 1, Q5_1 1, Q8_0 1: its values "
+            "were asked for)");
   const at::Tensor decoded = logits(path, options(Int8Compute::None));
   EXPECT_LT(distance(logits(path, options(Int8Compute::Float)), decoded), 2e-6);
   EXPECT_EQ(products_text({}), "");
+}
+
+// A token at a time, which has a path of its own, gives the prompt's logits.
+TEST_F(GgufProductsTest, DecodingGivesTheLogitsOfThePrompt) {
+  const torch::NoGradGuard no_grad;
+  const at::Tensor ids = torch::tensor({{2, 3, 4, 5, 6, 7, 2}});
+  for (const BlockType& type : kAll) {
+    const auto path = save(file_of(type));
+    for (const Int8Compute compute :
+         {Int8Compute::Group32, Int8Compute::Group64, Int8Compute::Token}) {
+      const auto model = load_decoder(path, options(compute));
+      const at::Tensor all = model->forward(ids);
+      KvCache cache = model->make_cache(1, 16);
+      at::Tensor last;
+      for (std::int64_t i = 0; i < ids.size(1); ++i) {
+        last = model->forward(ids.slice(1, i, i + 1), &cache);
+      }
+      EXPECT_LT(distance(last.select(1, 0), all.select(1, ids.size(1) - 1)),
+                2e-5)
+          << type.name << " " << static_cast<int>(compute);
+    }
+  }
+}
+
+TEST_F(GgufProductsTest, ThreadsDoNotChangeABit) {
+  const int threads = at::get_num_threads();
+  for (const BlockType& type : kAll) {
+    const auto path = save(file_of(type));
+    at::set_num_threads(1);
+    const at::Tensor one = logits(path, options(Int8Compute::Group32));
+    at::set_num_threads(2);
+    EXPECT_TRUE(torch::equal(one, logits(path, options(Int8Compute::Group32))))
+        << type.name;
+  }
+  at::set_num_threads(threads);
+}
+
+// Super-blocks: half floats of 256 values and a byte or two for each group.
+TEST_F(GgufProductsTest, ThePlanCountsTwoLevelsOfScales) {
+  std::int64_t values = 0;
+  std::int64_t columns = 0;
+  for (const auto& [name, ne] : matrices_of(256, 512)) {
+    // Rows of the embedding fill a tile.
+    const std::int64_t rows =
+        std::max<std::int64_t>(16, static_cast<std::int64_t>(ne[1]));
+    values += rows * static_cast<std::int64_t>(ne[0]);
+    columns += rows;
+  }
+  const std::int64_t rest = 3 * 256 * 4 + columns * 4;
+  for (const auto& [type, bytes] :
+       {std::pair{kQ4_K, 128 + 16 + 4}, std::pair{kQ6_K, 192 + 16 + 2}}) {
+    const auto path = save(file_of(type));
+    EXPECT_EQ(
+        DecoderCheckpoint(path, options(Int8Compute::Float)).plan().weights,
+        rest + values / 256 * bytes)
+        << type.name;
+  }
 }
 
 TEST_F(GgufProductsTest, AnUntiedHeadIsAWeightOfItsOwn) {
