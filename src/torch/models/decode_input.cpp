@@ -16,6 +16,11 @@ bool same(const CompressedRounding* a, const CompressedRounding* b) {
 StepInput::StepInput(c10::ScalarType type)
     : type_(type), bf16_(mantissa::multiplies_bf16(type)) {}
 
+bool StepInput::multiplies_bf16(const StepLinear& linear) const {
+  return bf16_ && !takes_int8(linear.compute) &&
+         linear.w.group >= kernels::kLowbitChunk;
+}
+
 void StepInput::set(const at::Tensor& x) {
   x_ = &x;
   values_.reset();
@@ -31,6 +36,7 @@ const at::Tensor& StepInput::values() {
 std::size_t StepInput::find(const StepLinear& linear) const {
   std::size_t i = 0;
   while (i < made_ && !(forms_[i].compute == linear.compute &&
+                        forms_[i].bf16 == multiplies_bf16(linear) &&
                         same(forms_[i].rounding, linear.rounding))) {
     ++i;
   }
@@ -43,6 +49,7 @@ void StepInput::prepare(const StepLinear& linear) {
   if (at == forms_.size()) forms_.emplace_back();
   forms_[at].compute = linear.compute;
   forms_[at].rounding = linear.rounding;
+  forms_[at].bf16 = multiplies_bf16(linear);
   make(forms_[at]);
   ++made_;
 }
@@ -67,7 +74,7 @@ void StepInput::make(StepForm& form) {
   if (form.rounding != nullptr) {
     x = (*form.rounding)(x.view({1, k})).contiguous();
   }
-  if (bf16_) {
+  if (form.bf16) {
     form.narrow.resize(1, k);
     return form.narrow.fill(reinterpret_cast<const std::uint16_t*>(
                                 x.const_data_ptr<at::BFloat16>()),

@@ -17,6 +17,7 @@ namespace mantissa {
 struct StepForm {
   Int8Compute compute = Int8Compute::None;
   const CompressedRounding* rounding = nullptr;
+  bool bf16 = false;                      // StepInput::multiplies_bf16()
   kernels::LowbitActivationBuffer codes;  // one of the three
   kernels::LowbitFloatBuffer floats;
   kernels::LowbitBf16Buffer narrow;
@@ -28,8 +29,9 @@ class StepInput {
  public:
   explicit StepInput(c10::ScalarType type);
 
-  /// Whether floats are multiplied as bfloat16, StepForm::narrow.
-  bool multiplies_bf16() const { return bf16_; }
+  /// Whether a packed linear multiplies bfloat16, StepForm::narrow: not what no
+  /// kernel does.
+  bool multiplies_bf16(const StepLinear& linear) const;
 
   /// A new vector, [1, 1, K] float32, which outlives the calls below.
   void set(const at::Tensor& x);

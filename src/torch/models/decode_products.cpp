@@ -49,7 +49,7 @@ void StepProducts::run(const StepProduct& product, Share tiles) const {
     return int8_.run(make_args<LinearLowbitArgs>(product, form.codes.view()),
                      part);
   }
-  if (input_.multiplies_bf16()) {
+  if (form.bf16) {
     return bf16_.run(
         make_args<LinearLowbitBf16Args>(product, form.narrow.view()), part);
   }
