@@ -132,9 +132,6 @@ class Product {
     std::mt19937 random(2);
     std::normal_distribution<float> normal;
     for (float& v : x_) v = normal(random);
-    for (int i = 0; i < team.size(); ++i) {
-      workspaces_.emplace_back(static_cast<std::size_t>(kLowbitWorkspace));
-    }
     if (c.x_group == kFloats) {
       floats_.resize(c.m, c.k);
     } else if (c.x_group == kBf16s) {
@@ -237,7 +234,8 @@ class Product {
     }
     args.x = codes_.view();
     const std::int64_t segment = lowbit_segment(c.group, c.x_group, c.k);
-    on_tiles(args, select_linear_lowbit({c.bits, c.m, c.n, c.k, segment}));
+    const LinearLowbitProblem problem = {c.bits, c.m, c.n, c.k, segment};
+    on_tiles(args, select_linear_lowbit(problem), problem);
   }
 
   void multiply_floats(const LowbitWeightView& w) {
@@ -248,7 +246,8 @@ class Product {
       floats_.fill(x_.data(), c.k, begin, end);
     });
     args.x = floats_.view();
-    on_tiles(args, select_linear_lowbit_float({c.bits, c.m, c.n, c.k}));
+    const LinearLowbitFloatProblem problem = {c.bits, c.m, c.n, c.k};
+    on_tiles(args, select_linear_lowbit_float(problem), problem);
   }
 
   void multiply_bf16s(const LowbitWeightView& w) {
@@ -259,12 +258,17 @@ class Product {
       bf16s_.fill(narrow_x_.data(), c.k, begin, end);
     });
     args.x = bf16s_.view();
-    on_tiles(args,
-             select_linear_lowbit_bf16({c.bits, c.m, c.n, c.k, args.x.panel}));
+    const LinearLowbitBf16Problem problem = {
+        c.bits, c.m, c.n, c.k, args.x.panel};
+    on_tiles(args, select_linear_lowbit_bf16(problem), problem);
   }
 
-  template <class Args, class Kernel>
-  void on_tiles(Args args, const Kernel& kernel) {
+  template <class Args, class Kernel, class Problem>
+  void on_tiles(Args args, const Kernel& kernel, const Problem& problem) {
+    workspace_.reserve(static_cast<std::size_t>(
+        kernel.workspace_bytes(problem, team_.size())));
+    const auto part =
+        static_cast<std::size_t>(kernel.workspace_bytes(problem, 1));
     args.y = y_.data();
     args.y_stride = case_.n;
     const std::int64_t tiles = (case_.n + 15) / 16;
@@ -273,8 +277,8 @@ class Product {
       const std::int64_t begin = pairs * t / team_.size() * 2;
       const std::int64_t end =
           std::min(tiles, pairs * (t + 1) / team_.size() * 2);
-      kernel.run(args,
-                 {begin, end, workspaces_[static_cast<std::size_t>(t)].data()});
+      const std::size_t at = static_cast<std::size_t>(t) * part;
+      kernel.run(args, {begin, end, workspace_.as<std::byte>(at)});
     });
   }
 
@@ -284,7 +288,7 @@ class Product {
   std::int64_t turn_ = 0;
   std::vector<float> x_;
   std::vector<float> y_;
-  std::vector<AlignedBytes> workspaces_;
+  AlignedBytes workspace_;  ///< of all threads
   LowbitActivationBuffer codes_;
   LowbitFloatBuffer floats_;
   LowbitBf16Buffer bf16s_;

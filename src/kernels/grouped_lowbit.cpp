@@ -81,6 +81,16 @@ std::int64_t grouped_lowbit_pairs(const GroupedLowbitArgs& args) {
   return busy_experts(args) * pairs_of(args.w.columns());
 }
 
+std::int64_t grouped_lowbit_workspace(const LinearLowbitKernel& kernel,
+                                      const GroupedLowbitArgs& args,
+                                      std::int64_t threads) {
+  LinearLowbitProblem problem = grouped_lowbit_problem(args, 0);
+  for (const LowbitActivations& x : args.x) {
+    problem.m = std::max(problem.m, x.m);
+  }
+  return kernel.workspace_bytes(problem, threads);
+}
+
 void run_grouped_lowbit(const LinearLowbitKernel& kernel,
                         const GroupedLowbitArgs& args,
                         std::int64_t begin,

@@ -45,8 +45,15 @@ LinearLowbitProblem grouped_lowbit_problem(const GroupedLowbitArgs& args,
 /// Pairs of tiles of the experts that have rows: what threads share.
 std::int64_t grouped_lowbit_pairs(const GroupedLowbitArgs& args);
 
+/// What a row's workspace_bytes() is for the expert that needs most, for
+/// `threads` calls of run_grouped_lowbit() at a time.
+std::int64_t grouped_lowbit_workspace(const LinearLowbitKernel& kernel,
+                                      const GroupedLowbitArgs& args,
+                                      std::int64_t threads);
+
 /// Pairs [begin, end) by a row of linear_lowbit: each expert's rows as if they
-/// were multiplied alone, to the bit. `workspace`: as in LinearLowbitTiles.
+/// were multiplied alone, to the bit. `workspace`: of
+/// grouped_lowbit_workspace(kernel, args, 1) bytes, as in LinearLowbitTiles.
 void run_grouped_lowbit(const LinearLowbitKernel& kernel,
                         const GroupedLowbitArgs& args,
                         std::int64_t begin,

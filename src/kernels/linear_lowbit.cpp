@@ -1,6 +1,10 @@
 #include "kernels/linear_lowbit.h"
 
+#include <algorithm>
+
 #include "kernels/common/refusals.h"
+#include "kernels/cpu/lowbit_workspaces.h"
+#include "kernels/lowbit_activations.h"
 
 namespace mantissa::kernels {
 namespace {
@@ -25,17 +29,37 @@ const char* refuses_vectors(const LinearLowbitProblem& problem,
   return lowbit_levels_refusal(problem.bits, problem.segment < kLowbitChunk);
 }
 
+std::int64_t amx_workspace(const LinearLowbitProblem& problem,
+                           std::int64_t threads) {
+  const std::int64_t rows = std::min(problem.m, kAmxRows);
+  return threads * workspace_size<AmxWorkspace, AmxSlot>(
+                       (rows + kTileSide - 1) / kTileSide);
+}
+
+// Panels of 1 and 2 rows stay in registers.
+std::int64_t avx2_workspace(const LinearLowbitProblem& problem,
+                            std::int64_t threads) {
+  const std::int64_t panel = LowbitActivationBuffer::panel_of(problem.m);
+  if (panel <= 2) return 0;
+  const std::int64_t rows = (problem.m + panel - 1) / panel * panel;
+  return threads *
+         workspace_size<Avx2Workspace, Avx2Sums>(2 * std::min(rows, kAvx2Rows));
+}
+
 constexpr LinearLowbitKernel kCpu[] = {
-    {"linear_i8dyn_ixg_amx", refuses_amx, run_linear_lowbit_amx},
+    {"linear_i8dyn_ixg_amx", refuses_amx, run_linear_lowbit_amx, amx_workspace},
     {"linear_i8dyn_ixg_avx512vnni",
      refuses_vectors<needs_avx512vnni<LinearLowbitProblem>>,
-     run_linear_lowbit_avx512vnni},
+     run_linear_lowbit_avx512vnni,
+     no_workspace<LinearLowbitProblem>},
     {"linear_i8dyn_ixg_avx2",
      refuses_vectors<needs_avx2<LinearLowbitProblem>>,
-     run_linear_lowbit_avx2},
+     run_linear_lowbit_avx2,
+     avx2_workspace},
     {"linear_i8dyn_ixg_ref",
      accepts_any<LinearLowbitProblem>,
-     run_linear_lowbit_ref},
+     run_linear_lowbit_ref,
+     no_workspace<LinearLowbitProblem>},
 };
 
 }  // namespace

@@ -51,6 +51,11 @@ struct LinearLowbitKernel {
   const char* name;
   const char* (*refuses)(const LinearLowbitProblem&, const Caps&);
   void (*run)(const LinearLowbitArgs&, const LinearLowbitTiles&);
+  /// Bytes of workspace for calls of `threads` threads at a time, in as many
+  /// equal parts, multiples of 64; 0 where none is read. More rows never need
+  /// less.
+  std::int64_t (*workspace_bytes)(const LinearLowbitProblem&,
+                                  std::int64_t threads);
 };
 
 /// Rows in order of preference.

@@ -13,8 +13,6 @@ inline constexpr int64_t kLowbitChunk = 32;
 inline constexpr int64_t kLowbitHalf = 16;
 /// Values of K whose integer sum is exact in 32 bits.
 inline constexpr int64_t kLowbitExact = 32768;
-/// Bytes that a thread's call of a linear_lowbit kernel may use.
-inline constexpr int64_t kLowbitWorkspace = 320 * 1024;
 
 enum class LowbitScale : uint8_t { Bf16, F16, F32 };
 
@@ -85,8 +83,9 @@ struct LinearLowbitArgs {
   int64_t y_stride = 0;         ///< floats from one row to the next
 };
 
-/// Tiles [begin, end) of columns for all rows. `workspace`:
-/// kLowbitWorkspace bytes of this thread alone, 64-byte aligned.
+/// Tiles [begin, end) of columns for all rows. `workspace`: as many bytes of
+/// this thread alone as the row's workspace_bytes() says for one thread,
+/// 64-byte aligned; not read where that is 0.
 struct LinearLowbitTiles {
   int64_t begin = 0;
   int64_t end = 0;

@@ -6,6 +6,7 @@
 #include <mantissa/primitives/float_casts.h>
 
 #include "kernels/common/refusals.h"
+#include "kernels/cpu/lowbit_workspaces.h"
 #include "kernels/lowbit_activations.h"
 
 namespace mantissa::kernels {
@@ -38,20 +39,30 @@ const char* refuses_avx512bf16(const LinearLowbitBf16Problem& problem,
   return wide_groups(problem);
 }
 
+std::int64_t amx_workspace(const LinearLowbitBf16Problem& problem,
+                           std::int64_t threads) {
+  const std::int64_t rows = std::min(problem.m, kBf16AmxRows);
+  return threads * workspace_size<Bf16AmxWorkspace, Bf16AmxSlot>(
+                       (rows + kTileSide - 1) / kTileSide);
+}
+
 std::int32_t tile_panel(std::int64_t) { return kLowbitBf16Tile; }
 
 constexpr LinearLowbitBf16Kernel kCpu[] = {
     {"linear_bf16_ixg_amx",
      refuses_amx,
      run_linear_lowbit_bf16_amx,
+     amx_workspace,
      tile_panel},
     {"linear_bf16_ixg_avx512bf16",
      refuses_avx512bf16,
      run_linear_lowbit_bf16_avx512bf16,
+     no_workspace<LinearLowbitBf16Problem>,
      LowbitActivationBuffer::panel_of},
     {"linear_bf16_ixg_ref",
      accepts_any<LinearLowbitBf16Problem>,
      run_linear_lowbit_bf16_ref,
+     no_workspace<LinearLowbitBf16Problem>,
      LowbitActivationBuffer::panel_of},
 };
 

@@ -27,6 +27,9 @@ struct LinearLowbitBf16Kernel {
   const char* name;
   const char* (*refuses)(const LinearLowbitBf16Problem&, const Caps&);
   void (*run)(const LinearLowbitBf16Args&, const LinearLowbitTiles&);
+  /// As in LinearLowbitKernel.
+  std::int64_t (*workspace_bytes)(const LinearLowbitBf16Problem&,
+                                  std::int64_t threads);
   /// Rows a panel of x [m, ..] as this row wants it.
   std::int32_t (*panel_of)(std::int64_t m);
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/common/refusals.h"
+#include "kernels/cpu/lowbit_workspaces.h"
 
 namespace mantissa::kernels {
 namespace {
@@ -17,19 +18,29 @@ const char* refuses_vectors(const LinearLowbitFloatProblem& problem,
   return lowbit_levels_refusal(problem.bits, problem.group < kLowbitChunk);
 }
 
+constexpr std::int64_t kFewRows = 4;  // a panel alone, in registers
+
+std::int64_t float_workspace(const LinearLowbitFloatProblem& problem,
+                             std::int64_t threads) {
+  if (problem.m <= kFewRows) return 0;
+  return threads * workspace_size<FloatWorkspace, FloatRow>(
+                       std::min(problem.m, kFloatRows));
+}
+
 constexpr LinearLowbitFloatKernel kCpu[] = {
     {"linear_f32_ixg_avx512",
      refuses_vectors<needs_avx512<LinearLowbitFloatProblem>>,
-     run_linear_lowbit_float_avx512},
+     run_linear_lowbit_float_avx512,
+     float_workspace},
     {"linear_f32_ixg_avx2",
      refuses_vectors<needs_avx2<LinearLowbitFloatProblem>>,
-     run_linear_lowbit_float_avx2},
+     run_linear_lowbit_float_avx2,
+     float_workspace},
     {"linear_f32_ixg_ref",
      accepts_any<LinearLowbitFloatProblem>,
-     run_linear_lowbit_float_ref},
+     run_linear_lowbit_float_ref,
+     no_workspace<LinearLowbitFloatProblem>},
 };
-
-constexpr std::int64_t kFewRows = 4;  // a panel alone
 
 }  // namespace
 

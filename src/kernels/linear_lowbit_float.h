@@ -31,6 +31,9 @@ struct LinearLowbitFloatKernel {
   const char* name;
   const char* (*refuses)(const LinearLowbitFloatProblem&, const Caps&);
   void (*run)(const LinearLowbitFloatArgs&, const LinearLowbitTiles&);
+  /// As in LinearLowbitKernel.
+  std::int64_t (*workspace_bytes)(const LinearLowbitFloatProblem&,
+                                  std::int64_t threads);
 };
 
 /// Rows in order of preference.

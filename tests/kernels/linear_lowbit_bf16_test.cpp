@@ -12,6 +12,7 @@
 #include <mantissa/primitives/float_casts.h>
 
 #include "kernels/lowbit_cases.h"
+#include "kernels/workspace_cases.h"
 
 namespace mantissa::kernels {
 namespace {
@@ -145,7 +146,10 @@ class Problem {
     args.y_stride = case_.n;
     const std::int64_t tiles = weight_.layout().tiles();
     const std::int64_t half = std::min(tiles, tiles / 4 * 2 + 1);
-    AlignedBytes workspace(kLowbitWorkspace);
+    const GuardedWorkspace workspace(
+        kernel,
+        LinearLowbitBf16Problem{
+            case_.bits, args.x.m, case_.n, args.w.k, args.x.panel});
     kernel.run(args, {0, half, workspace.data()});
     if (half < tiles) kernel.run(args, {half, tiles, workspace.data()});
   }
@@ -310,6 +314,10 @@ TEST(LinearLowbitBf16Test, PanelsOfEverySizeHoldTheSameRows) {
       }
     }
   }
+}
+
+TEST(LinearLowbitBf16Test, EveryRowSaysWhatWorkspaceItNeeds) {
+  expect_workspaces(linear_lowbit_bf16_kernels(), LinearLowbitBf16Problem{});
 }
 
 // With x the columns of a unit matrix and scales of 1: the codes themselves,

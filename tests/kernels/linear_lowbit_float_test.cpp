@@ -14,6 +14,7 @@
 #include <mantissa/primitives/float_casts.h>
 
 #include "kernels/lowbit_cases.h"
+#include "kernels/workspace_cases.h"
 
 namespace mantissa::kernels {
 namespace {
@@ -98,7 +99,8 @@ class Problem {
     args.bias = case_.bias ? bias_.data() : nullptr;
     args.y = y.data() + 1;
     args.y_stride = case_.n;
-    AlignedBytes workspace(kLowbitWorkspace);
+    const GuardedWorkspace workspace(
+        kernel, LinearLowbitFloatProblem{case_.bits, rows, case_.n, args.w.k});
     const std::int64_t tiles = weight_.layout().tiles();
     const std::int64_t half = std::min(tiles, tiles / 4 * 2 + 1);
     kernel.run(args, {0, half, workspace.data()});
@@ -555,6 +557,14 @@ TEST(LinearLowbitFloatTest, EveryFloat8CodeIsWhatTheFormatDecodes) {
       }
     }
   });
+}
+
+TEST(LinearLowbitFloatTest, EveryRowSaysWhatWorkspaceItNeeds) {
+  const auto kernels = linear_lowbit_float_kernels();
+  expect_workspaces(kernels, LinearLowbitFloatProblem{});
+  for (const LinearLowbitFloatKernel& kernel : kernels) {
+    EXPECT_EQ(kernel.workspace_bytes({.m = 4}, 8), 0) << kernel.name;
+  }
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "kernels/lowbit_cases.h"
 #include "kernels/lowbit_layout.h"
 #include "kernels/quantize_panels.h"
+#include "kernels/workspace_cases.h"
 
 namespace mantissa::kernels {
 namespace {
@@ -91,7 +92,13 @@ class Problem {
                             std::int64_t cut) const {
     std::vector<float> y;
     const LinearLowbitArgs all = args(y);
-    AlignedBytes workspace(kLowbitWorkspace);
+    const LinearLowbitProblem problem = {
+        case_.bits,
+        case_.m,
+        case_.n,
+        all.w.k,
+        lowbit_segment(all.w.group, all.x.group, all.w.k)};
+    const GuardedWorkspace workspace(kernel, problem);
     kernel.run(all, {0, cut, workspace.data()});
     if (cut < layout().tiles()) {
       kernel.run(all, {cut, layout().tiles(), workspace.data()});
@@ -460,8 +467,11 @@ TEST(LinearLowbitTest, LargestCodesDoNotSaturate) {
 }
 
 // The loops of the AMX row on tiles that plain C++ plays.
-constexpr LinearLowbitKernel kEmulated = {
-    "emulated tiles", nullptr, run_linear_lowbit_emulated};
+const LinearLowbitKernel kEmulated = {
+    "emulated tiles",
+    nullptr,
+    run_linear_lowbit_emulated,
+    linear_lowbit_kernels().front().workspace_bytes};
 
 TEST(LinearLowbitTest, EmulatedTilesGiveTheBitsOfTheReference) {
   for (const Case& c : cases()) {
@@ -494,6 +504,17 @@ TEST(LinearLowbitTest, EmulatedTilesCarrySumsFromBlockToBlock) {
           << name(c) << " in one range";
     }
   }
+}
+
+TEST(LinearLowbitTest, EveryRowSaysWhatWorkspaceItNeeds) {
+  const auto kernels = linear_lowbit_kernels();
+  expect_workspaces(kernels, LinearLowbitProblem{});
+  // Rows of one token, and of two, are summed in registers.
+  for (const LinearLowbitKernel& kernel : kernels) {
+    if (kernel.refuses({.m = 1}, kEveryCap) != nullptr) continue;
+    EXPECT_EQ(kernel.workspace_bytes({.m = 2}, 8), 0) << kernel.name;
+  }
+  EXPECT_EQ(std::string(kernels.front().name), "linear_i8dyn_ixg_amx");
 }
 
 TEST(LinearLowbitTest, LayoutHoldsTheCodesInTheirBits) {

@@ -6,11 +6,18 @@
 
 namespace mantissa::kernels {
 
-// Refusals for kernel tables: of the machine, and what AMX wants of a problem.
+// What kernel tables say of their rows: refusals for the machine, what AMX
+// wants of a problem, and no workspace.
 
 template <class Problem>
 const char* accepts_any(const Problem&, const Caps&) {
   return nullptr;
+}
+
+/// A row without workspace.
+template <class Problem>
+std::int64_t no_workspace(const Problem&, std::int64_t) {
+  return 0;
 }
 
 template <class Problem>

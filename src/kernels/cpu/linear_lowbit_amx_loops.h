@@ -9,28 +9,8 @@
 namespace mantissa::kernels {
 namespace {
 
-constexpr int64_t kAmxBlock = 512;  // values of K unpacked at a time
-constexpr int64_t kAmxRows = 512;   // rows with partial sums in the workspace
-constexpr int64_t kAmxSegments = kAmxBlock / kLowbitChunk;
 constexpr int kAmxUnits = 8;  // of 4 values of K in a chunk
 constexpr int64_t kAmxUnitBytes = 64;
-
-// Codes without their offset as tiles of columns, rows as tiles, and sums.
-struct AmxWorkspace {
-  int8_t w[kTilesAcross][kAmxBlock * kLowbitTile];
-  int8_t x[kAmxBlock / kTileDepth][kTileSide][kTileDepth];
-  TileSums sum[kTilesAcross];
-  // Of the segments of a block.
-  float scales[kAmxSegments][kTilesAcross][kTileSide];
-  int32_t zeros[kAmxSegments][kTilesAcross][kTileSide];
-  float offsets[kAmxSegments][kTilesAcross][kTileSide];
-  float x_scales[kAmxSegments][kTileSide];
-  int32_t x_sums[kAmxSegments][kTileSide];
-  float acc[kAmxRows / kTileSide][kTilesAcross][kTileSide][kTileSide];
-  // Of a segment longer than a block.
-  TileSums carried[kAmxRows / kTileSide][kTilesAcross];
-};
-static_assert(sizeof(AmxWorkspace) <= kLowbitWorkspace);
 
 // Where unit u of a chunk stands in the tiles: what transpose_rows() makes of
 // the rows has the even units first.
@@ -276,12 +256,12 @@ template <AmxShift kShift, bool kGroups, class Machine>
   }
 }
 
-// 16 rows, at `slot` of the workspace, against the block's columns.
+// 16 rows, whose partial sums are in `slot`, against the block's columns.
 template <int kTiles, AmxShift kShift, bool kGroups, class Machine>
 void amx_block_rows(Machine& m,
                     const LowbitWalk& shared_walk,
                     const AmxBlock& shared_block,
-                    int64_t slot,
+                    AmxSlot& slot,
                     AmxWorkspace& space) {
   // Copies: the stores below could change what a reference names.
   const LowbitWalk walk = shared_walk;
@@ -290,7 +270,7 @@ void amx_block_rows(Machine& m,
   for (int64_t k = block.begin; k < block.end; ++segment) {
     const int64_t last = walk.end(k);
     const int64_t stop = least(last, block.end);
-    begin_sums<kTiles>(m, k == walk.begin(k) ? nullptr : space.carried[slot]);
+    begin_sums<kTiles>(m, k == walk.begin(k) ? nullptr : slot.carried);
     for (int64_t at = k - block.begin; at < stop - block.begin;
          at += block.step) {
       add_products<kTiles>(m,
@@ -300,14 +280,13 @@ void amx_block_rows(Machine& m,
                            sizeof(space.w[0]));
     }
     if (stop < last) {
-      end_sums<kTiles>(m, space.carried[slot]);
+      end_sums<kTiles>(m, slot.carried);
       return;
     }
     end_sums<kTiles>(m, space.sum);
 #pragma GCC unroll 4
     for (int t = 0; t < kTiles; ++t) {
-      amx_add_segment<kShift, kGroups, Machine>(
-          space, segment, t, space.acc[slot][t]);
+      amx_add_segment<kShift, kGroups, Machine>(space, segment, t, slot.acc[t]);
     }
     k = stop;
   }
@@ -359,10 +338,13 @@ void amx_columns(Machine& m,
       : args.w.zeros != nullptr
           ? amx_rows_of<kTiles, AmxShift::Zeros, Machine>(groups)
           : amx_rows_of<kTiles, AmxShift::None, Machine>(groups);
+  AmxSlot* sums = parts_behind<AmxSlot>(space);
   for (int64_t i0 = 0; i0 < args.x.m; i0 += kAmxRows) {
     const int64_t i1 = least(i0 + kAmxRows, args.x.m);
     const int64_t slots = (i1 - i0 + kTileSide - 1) / kTileSide;
-    memset(space.acc, 0, static_cast<size_t>(slots) * sizeof(space.acc[0]));
+    for (int64_t s = 0; s < slots; ++s) {
+      memset(sums[s].acc, 0, sizeof(sums[s].acc));
+    }
     for (int64_t k = 0; k < args.w.k; k += kAmxBlock) {
       block.begin = k;
       block.end = least(k + kAmxBlock, args.w.k);
@@ -371,7 +353,7 @@ void amx_columns(Machine& m,
         const int64_t panel = (i0 + slot * kTileSide) / args.x.panel;
         amx_pack_rows(args.x, block, panel, space);
         amx_row_metadata(args, walk, block, panel, space);
-        rows(m, walk, block, slot, space);
+        rows(m, walk, block, sums[slot], space);
       }
     }
     for (int64_t i = i0; i < i1; ++i) {
@@ -379,7 +361,7 @@ void amx_columns(Machine& m,
       for (int t = 0; t < kTiles; ++t) {
         const int64_t j = (block.tile + t) * kLowbitTile;
         if (j >= args.w.n) break;
-        amx_finish<Machine>(args, i, j, space.acc[slot][t][i % kTileSide]);
+        amx_finish<Machine>(args, i, j, sums[slot].acc[t][i % kTileSide]);
       }
     }
   }

@@ -1,12 +1,11 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/lowbit_units_avx2.h"
+#include "kernels/cpu/lowbit_workspaces.h"
 
 namespace mantissa::kernels {
 namespace {
 
-constexpr int64_t kBlock = 512;  // values of K in the unpacked buffer
-constexpr int64_t kRows = 256;   // rows with partial sums in the workspace
 
 // Scales, and offsets, of 8 columns of the group at k, columns `half` on.
 template <LowbitForm kForm>
@@ -127,22 +126,20 @@ void rows_by_tile(const LinearLowbitArgs& args,
   }
 }
 
-// Unpacked codes of one tile and kBlock values of K, and the partial sums of
-// kRows rows.
+/// The workspace, as many partial sums as there are rows.
 struct Workspace {
-  uint8_t low[kBlock / 4 * kUnitBytes];
-  uint8_t high[kBlock / 4 * kUnitBytes];
-  float acc[kRows][kLowbitTile];
-  int32_t sum[kRows][kLowbitTile];  // of a segment longer than kBlock
-  // Of the segments of a block.
-  float scales[kBlock / kLowbitChunk][kLowbitTile];
-  int32_t zeros[kBlock / kLowbitChunk][kLowbitTile];
-  float offsets[kBlock / kLowbitChunk][kLowbitTile];
+  Avx2Workspace& of;
+  Avx2Sums* acc;
+  Avx2Carried* sum;
+
+  Workspace(void* memory, int64_t rows)
+      : of(*static_cast<Avx2Workspace*>(memory)),
+        acc(parts_behind<Avx2Sums>(of)),
+        sum(reinterpret_cast<Avx2Carried*>(acc + rows)) {}
 };
-static_assert(sizeof(Workspace) <= kLowbitWorkspace);
 
 template <int kBits>
-void unpack(const uint8_t* chunk, int64_t chunks, Workspace& to) {
+void unpack(const uint8_t* chunk, int64_t chunks, Avx2Workspace& to) {
   for (int64_t c = 0; c < chunks; ++c) {
     const int64_t at = c * kUnits * kUnitBytes;
 #pragma GCC unroll 8
@@ -206,7 +203,7 @@ struct Block {
 void read_metadata(const LowbitWeightView& w,
                    const LowbitWalk& walk,
                    const Block& block,
-                   Workspace& space) {
+                   Avx2Workspace& space) {
   const bool levels = w.factors != nullptr;
   int64_t segment = 0;
   for (int64_t k = block.begin; k < block.end; ++segment) {
@@ -238,8 +235,9 @@ void block_rows(const LinearLowbitArgs& args,
                 int64_t panel,
                 int64_t row,
                 int64_t slot,
-                Workspace& space) {
+                const Workspace& shared_space) {
   // Copies: the stores below could change what a reference names.
+  const Workspace space = shared_space;
   const LowbitWalk walk = shared_walk;
   const LowbitActivations x = args.x;
   const int32_t offset = lowbit_middle(args.w);
@@ -247,16 +245,16 @@ void block_rows(const LinearLowbitArgs& args,
   const int8_t* codes =
       x.codes + (panel * x.k + block.begin) * x.panel + row * 4;
   const float* x_scales = x.scales + panel * walk.x_groups * x.panel + row;
-  const uint8_t* low = space.low;
-  const uint8_t* high = space.high;
+  const uint8_t* low = space.of.low;
+  const uint8_t* high = space.of.high;
   int64_t segment = 0;
   for (int64_t k = block.begin; k < block.end; ++segment) {
     const int64_t last = walk.end(k);
     const int64_t stop = least(last, block.end);
     __m256i sum[4][2];
     if (k == walk.begin(k)) {
-      const __m256i z0 = load(space.zeros[segment]);
-      const __m256i z1 = load(space.zeros[segment] + 8);
+      const __m256i z0 = load(space.of.zeros[segment]);
+      const __m256i z1 = load(space.of.zeros[segment] + 8);
 #pragma GCC unroll 4
       for (int r = 0; r < 4; ++r) {
         const int32_t total = -code_sum(x, panel, row + r, k, last);
@@ -293,8 +291,8 @@ void block_rows(const LinearLowbitArgs& args,
       }
       return;
     }
-    const __m256 s0 = _mm256_loadu_ps(space.scales[segment]);
-    const __m256 s1 = _mm256_loadu_ps(space.scales[segment] + 8);
+    const __m256 s0 = _mm256_loadu_ps(space.of.scales[segment]);
+    const __m256 s1 = _mm256_loadu_ps(space.of.scales[segment] + 8);
     const float* of_x = x_scales + walk.x_group(k) * x.panel;
 #pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) {
@@ -310,7 +308,7 @@ void block_rows(const LinearLowbitArgs& args,
         const int32_t total = code_sum(x, panel, row + r, walk.begin(k), last);
         const __m256 sum_x =
             _mm256_mul_ps(_mm256_set1_ps(static_cast<float>(total)), by);
-        const float* offsets = space.offsets[segment];
+        const float* offsets = space.of.offsets[segment];
         a0 = _mm256_fmadd_ps(sum_x, _mm256_loadu_ps(offsets), a0);
         a1 = _mm256_fmadd_ps(sum_x, _mm256_loadu_ps(offsets + 8), a1);
       }
@@ -326,20 +324,22 @@ template <int kBits>
 void panels_by_tile(const LinearLowbitArgs& args,
                     const LowbitWalk& walk,
                     int64_t tile,
-                    Workspace& space) {
+                    void* memory) {
   const LowbitActivations& x = args.x;
   const int64_t panels = (x.m + x.panel - 1) / x.panel;
-  const int64_t at_once = kRows / x.panel;
+  const int64_t at_once = kAvx2Rows / x.panel;
   for (int64_t p0 = 0; p0 < panels; p0 += at_once) {
     const int64_t p1 = least(p0 + at_once, panels);
-    memset(space.acc, 0, sizeof(space.acc));
-    for (int64_t k = 0; k < args.w.k; k += kBlock) {
-      const Block block = {tile, k, least(k + kBlock, args.w.k)};
+    const int64_t rows = (p1 - p0) * x.panel;
+    const Workspace space(memory, rows);
+    memset(space.acc, 0, static_cast<size_t>(rows) * sizeof(space.acc[0]));
+    for (int64_t k = 0; k < args.w.k; k += kAvx2Block) {
+      const Block block = {tile, k, least(k + kAvx2Block, args.w.k)};
       unpack<kBits>(args.w.codes + (tile * walk.chunks + k / kLowbitChunk) *
                                        kBits * kUnitBytes,
                     (block.end - k) / kLowbitChunk,
-                    space);
-      read_metadata(args.w, walk, block, space);
+                    space.of);
+      read_metadata(args.w, walk, block, space.of);
       const auto rows_of =
           args.w.offsets != nullptr ? block_rows<(kBits > 4), false, true>
           : args.w.zeros != nullptr ? block_rows<(kBits > 4), true, false>
@@ -369,14 +369,13 @@ void panels_by_tile(const LinearLowbitArgs& args,
 template <int kBits, LowbitForm kForm>
 void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
   const LowbitWalk walk(args);
-  auto& space = *static_cast<Workspace*>(tiles.workspace);
   for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
     if (args.x.panel == 1) {
       rows_by_tile<kBits, 1, kForm>(args, walk, tile);
     } else if (args.x.panel == 2) {
       rows_by_tile<kBits, 2, kForm>(args, walk, tile);
     } else {
-      panels_by_tile<kBits>(args, walk, tile, space);
+      panels_by_tile<kBits>(args, walk, tile, tiles.workspace);
     }
   }
 }

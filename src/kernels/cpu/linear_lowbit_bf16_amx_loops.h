@@ -15,29 +15,8 @@
 namespace mantissa::kernels {
 namespace {
 
-// Of codes as tiles: 32 KiB, so that rows after the first find them in the
-// first cache.
-constexpr int64_t kBf16AmxBlock = 256;  // values of K unpacked at a time
-constexpr int64_t kBf16AmxRows = 512;   // rows with partial sums
-constexpr int64_t kBf16AmxSegments = kBf16AmxBlock / kLowbitChunk;
-// Segments whose sums leave the tiles before they are scaled, so that partial
-// sums of the rows are read and written once for them.
-constexpr int64_t kBf16AmxAtOnce = 4;
 static_assert(kLowbitChunk * sizeof(uint16_t) == kTileDepth);
 static_assert(kLowbitBf16Tile == kTileSide);
-
-typedef float Bf16TileSums[kTileSide][kTileSide];
-
-struct alignas(64) Bf16AmxWorkspace {
-  uint16_t w[kTilesAcross][kBf16AmxBlock * kLowbitTile];
-  Bf16TileSums sum[kBf16AmxAtOnce][kTilesAcross];
-  // Of the segments of a block.
-  float scales[kBf16AmxSegments][kTilesAcross][kTileSide];
-  float shifts[kBf16AmxSegments][kTilesAcross][kTileSide];
-  float x_sums[kBf16AmxSegments][kTileSide];
-  Bf16TileSums acc[kBf16AmxRows / kTileSide][kTilesAcross];
-};
-static_assert(sizeof(Bf16AmxWorkspace) <= kLowbitWorkspace);
 
 /// A part of K of some tiles of columns, in segments of one scale each.
 struct Bf16AmxBlock {
@@ -183,13 +162,13 @@ template <bool kShift>
   }
 }
 
-// 16 rows, x from the block's begin on, against the block's columns; their
-// partial sums are at `slot` of the workspace.
+// 16 rows, x from the block's begin on, whose partial sums are in `slot`,
+// against the block's columns.
 template <int kTiles, bool kShift, class Machine>
 void bf16_amx_block_rows(Machine& m,
                          const uint16_t* x,
                          const Bf16AmxBlock& shared_block,
-                         int64_t slot,
+                         Bf16AmxSlot& slot,
                          Bf16AmxWorkspace& space) {
   // A copy: the stores below could change what a reference names.
   const Bf16AmxBlock block = shared_block;
@@ -210,8 +189,7 @@ void bf16_amx_block_rows(Machine& m,
       end_sums<kTiles>(m, space.sum[count]);
     }
     for (int t = 0; t < kTiles; ++t) {
-      bf16_amx_add_segments<kShift>(
-          space, segment, count, t, space.acc[slot][t][0]);
+      bf16_amx_add_segments<kShift>(space, segment, count, t, slot.acc[t][0]);
     }
     segment += count;
   }
@@ -227,10 +205,11 @@ void bf16_amx_columns(Machine& m,
   const LowbitBf16s& x = args.x;
   const LowbitWeightView& w = args.w;
   Bf16AmxBlock block = {tile, 0, 0, least(w.group, kBf16AmxBlock)};
+  Bf16AmxSlot* sums = parts_behind<Bf16AmxSlot>(space);
   for (int64_t i0 = 0; i0 < x.m; i0 += kBf16AmxRows) {
     const int64_t i1 = least(i0 + kBf16AmxRows, x.m);
     const int64_t slots = (i1 - i0 + kTileSide - 1) / kTileSide;
-    memset(space.acc, 0, static_cast<size_t>(slots) * sizeof(space.acc[0]));
+    memset(sums, 0, static_cast<size_t>(slots) * sizeof(sums[0]));
     for (int64_t k = 0; k < w.k; k += kBf16AmxBlock) {
       block.begin = k;
       block.end = least(k + kBf16AmxBlock, w.k);
@@ -240,7 +219,11 @@ void bf16_amx_columns(Machine& m,
         const int64_t panel = i0 / kTileSide + slot;
         if constexpr (kShift) bf16_amx_row_sums(x, block, panel, space);
         bf16_amx_block_rows<kTiles, kShift>(
-            m, x.values + (panel * x.k + k) * kTileSide, block, slot, space);
+            m,
+            x.values + (panel * x.k + k) * kTileSide,
+            block,
+            sums[slot],
+            space);
       }
     }
     for (int64_t i = i0; i < i1; ++i) {
@@ -249,7 +232,7 @@ void bf16_amx_columns(Machine& m,
         finish(args,
                i,
                (tile + t) * kLowbitTile,
-               _mm512_load_ps(space.acc[slot][t][i % kTileSide]));
+               _mm512_load_ps(sums[slot].acc[t][i % kTileSide]));
       }
     }
   }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "kernels/cpu/lowbit_segments.h"
+#include "kernels/cpu/lowbit_workspaces.h"
 #include "kernels/linear_lowbit_float_args.h"
 
 namespace mantissa::kernels {
@@ -19,9 +20,6 @@ namespace {
 
 constexpr int kSteps = kLowbitChunk / 8;  // of a chunk: pairs of units
 constexpr int kUnitBytes = 64;
-constexpr int64_t kFloatRows = 384;  // rows with sums in the workspace
-static_assert(kFloatRows % kFloatPanel == 0);
-
 constexpr int64_t kAhead = 2048;  // bytes from what is read to what is fetched
 
 // Places of codes: the low one for all widths, both for 4 bits.
@@ -405,13 +403,6 @@ void rows_by_vectors(const LinearLowbitFloatArgs& args,
   }
 }
 
-/// Values of two tiles and a block of K, and both sums of rows.
-struct FloatWorkspace {
-  float w[2][kFloatBlock][kLowbitTile];
-  float acc[kFloatRows][2][2][kLowbitTile];  // [row][sum][tile]
-};
-static_assert(sizeof(FloatWorkspace) <= kLowbitWorkspace);
-
 // Values [begin, end) of K of a tile, whole chunks, into `to`.
 template <class V, int kBits, FloatWay kWay>
 void unpack_values(const LinearLowbitFloatArgs& args,
@@ -508,7 +499,7 @@ inline void multiply_rows(FloatWorkspace& space,
                           int64_t count,
                           int64_t slot) {
   for (int u = 0; u < 2; ++u) {
-    float* acc = space.acc[slot][u][0];
+    float* acc = parts_behind<FloatRow>(space)[slot].acc[u][0];
     const float* first = space.w[0][4 * u];
     const float* second = space.w[1][4 * u];
     const float* from = x + 4 * u * kFloatPanel;
@@ -555,7 +546,8 @@ void panels_by_tiles(const LinearLowbitFloatArgs& args,
                      int64_t end,
                      FloatWorkspace& space) {
   const int64_t depth = args.w.k;
-  memset(space.acc, 0, static_cast<size_t>(end - begin) * sizeof(space.acc[0]));
+  FloatRow* rows = parts_behind<FloatRow>(space);
+  memset(rows, 0, static_cast<size_t>(end - begin) * sizeof(rows[0]));
   for (int64_t k = 0; k < depth; k += kFloatBlock) {
     const int64_t stop = least(k + kFloatBlock, depth);
     for (int t = 0; t < kTiles; ++t) {
@@ -576,8 +568,8 @@ void panels_by_tiles(const LinearLowbitFloatArgs& args,
         put<V>(args,
                i,
                (tile + t) * kLowbitTile + h,
-               V::add(V::load(space.acc[i - begin][0][t] + h),
-                      V::load(space.acc[i - begin][1][t] + h)));
+               V::add(V::load(rows[i - begin].acc[0][t] + h),
+                      V::load(rows[i - begin].acc[1][t] + h)));
       }
     }
   }
@@ -598,7 +590,7 @@ void few_rows(const LinearLowbitFloatArgs& args, int64_t tile) {
 template <class V, int kBits, FloatWay kWay, int kTiles>
 void run_tiles(const LinearLowbitFloatArgs& args,
                int64_t tile,
-               FloatWorkspace& space) {
+               FloatWorkspace* space) {
   switch (args.x.panel) {
     case 1:
       return few_rows<V, kBits, kWay, kTiles, 1>(args, tile);
@@ -613,7 +605,7 @@ void run_tiles(const LinearLowbitFloatArgs& args,
   }
   for (int64_t i = 0; i < args.x.m; i += kFloatRows) {
     const int64_t end = least(i + kFloatRows, args.x.m);
-    panels_by_tiles<V, kBits, kWay, kTiles>(args, tile, i, end, space);
+    panels_by_tiles<V, kBits, kWay, kTiles>(args, tile, i, end, *space);
   }
 }
 
@@ -656,7 +648,7 @@ inline bool sums_are_exact(const LowbitWeightView& w,
 template <class V, int kBits, int kTiles>
 void run_offsets(const LinearLowbitFloatArgs& args,
                  int64_t tile,
-                 FloatWorkspace& space) {
+                 FloatWorkspace* space) {
   if constexpr (kBits == 4 || kBits == 5) {
     if (args.values == LowbitScale::F32) {
       return run_tiles<V, kBits, FloatWay::Offset, kTiles>(args, tile, space);
@@ -677,7 +669,7 @@ void run_offsets(const LinearLowbitFloatArgs& args,
 template <class V, int kBits, int kTiles>
 void run_one_way(const LinearLowbitFloatArgs& args,
                  int64_t tile,
-                 FloatWorkspace& space) {
+                 FloatWorkspace* space) {
   if constexpr (kBits == 8) {
     if (args.w.code != LowbitCode::Integer) {
       return run_tiles<V, kBits, FloatWay::Float8, kTiles>(args, tile, space);
@@ -716,7 +708,7 @@ void run_one_way(const LinearLowbitFloatArgs& args,
 template <class V, int kBits>
 void run_float(const LinearLowbitFloatArgs& args,
                const LinearLowbitTiles& tiles) {
-  auto& space = *static_cast<FloatWorkspace*>(tiles.workspace);
+  auto* space = static_cast<FloatWorkspace*>(tiles.workspace);
   int64_t tile = tiles.begin;
   for (; tile + 2 <= tiles.end; tile += 2) {
     run_one_way<V, kBits, 2>(args, tile, space);

@@ -1,16 +1,11 @@
 #pragma once
 
 #include "kernels/cpu/lanes16.h"
+#include "kernels/cpu/lowbit_workspaces.h"
 #include "kernels/cpu/tile_shapes.h"
 
 namespace mantissa::kernels {
 namespace {
-
-constexpr int64_t kTileSide = 16;    // rows or columns of a tile
-constexpr int64_t kTileDepth = 64;   // bytes of K in a tile
-constexpr int64_t kTilesAcross = 4;  // sums side by side
-
-typedef int32_t TileSums[kTileSide][kTileSide];
 
 // Tile registers 0 .. kTiles - 1 become 0, or what stood in `from`.
 template <int kTiles, class Machine>

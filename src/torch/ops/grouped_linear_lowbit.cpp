@@ -29,7 +29,8 @@ void check_arguments(const Tensor& x,
                     kGroupedLinearLowbit,
                     ": weight: expected experts [E, N, K], got ",
                     c10::IntArrayRef(shape));
-  check_dtype(kGroupedLinearLowbit, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
+  check_dtype(
+      kGroupedLinearLowbit, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
   TORCH_CHECK_VALUE(x.is_cpu() && x.dim() == 2,
                     kGroupedLinearLowbit,
                     ": x: expected [T, K] on the CPU, got ",
@@ -46,6 +47,7 @@ void run_pairs(const GroupedLowbitArgs& args, std::int64_t rows) {
   const kernels::LinearLowbitProblem problem =
       kernels::grouped_lowbit_problem(args, rows);
   const auto& kernel = kernels::select_linear_lowbit(problem);
+  const std::int64_t bytes = grouped_lowbit_workspace(kernel, args, 1);
   const std::int64_t pairs = grouped_lowbit_pairs(args);
   const std::int64_t products =
       std::max<std::int64_t>(1, rows) * problem.n * problem.k;
@@ -55,7 +57,7 @@ void run_pairs(const GroupedLowbitArgs& args, std::int64_t rows) {
       std::max<std::int64_t>(
           1, pairs * kGrainProducts / std::max<std::int64_t>(1, products)),
       [&](std::int64_t begin, std::int64_t end) {
-        run_grouped_lowbit(kernel, args, begin, end, lowbit_workspace());
+        run_grouped_lowbit(kernel, args, begin, end, lowbit_workspace(bytes));
       });
 }
 

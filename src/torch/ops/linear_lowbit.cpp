@@ -52,8 +52,9 @@ void arrange(const Tensor& x, const Value* values, Buffer& out) {
 }
 
 // Pairs of tiles, from the threads of ATen's pool.
-template <class Kernel, class Args>
-void run_tiles(const Kernel& kernel, const Args& args) {
+template <class Kernel, class Problem, class Args>
+void run_tiles(const Kernel& kernel, const Problem& problem, const Args& args) {
+  const std::int64_t bytes = kernel.workspace_bytes(problem, 1);
   const std::int64_t tiles =
       (args.w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile;
   const std::int64_t pair =
@@ -63,8 +64,9 @@ void run_tiles(const Kernel& kernel, const Args& args) {
       (tiles + 1) / 2,
       std::max<std::int64_t>(1, kTilesGrain / pair),
       [&](std::int64_t begin, std::int64_t end) {
-        kernel.run(args,
-                   {2 * begin, std::min(2 * end, tiles), lowbit_workspace()});
+        kernel.run(
+            args,
+            {2 * begin, std::min(2 * end, tiles), lowbit_workspace(bytes)});
       });
 }
 
@@ -86,9 +88,8 @@ void multiply(const LowbitFloatBuffer& x,
   auto args = make_args<LinearLowbitFloatArgs>(weight, bias, x.view());
   args.y = y.mutable_data_ptr<float>();
   args.values = decoded_type(weight);
-  run_tiles(kernels::select_linear_lowbit_float(
-                kernels::linear_lowbit_float_problem(args.w, args.x.m)),
-            args);
+  const auto problem = kernels::linear_lowbit_float_problem(args.w, args.x.m);
+  run_tiles(kernels::select_linear_lowbit_float(problem), problem, args);
 }
 
 void multiply(const LowbitBf16Buffer& x,
@@ -98,14 +99,14 @@ void multiply(const LowbitBf16Buffer& x,
   auto args = make_args<LinearLowbitBf16Args>(weight, bias, x.view());
   args.narrow =
       reinterpret_cast<std::uint16_t*>(y.mutable_data_ptr<at::BFloat16>());
-  run_tiles(kernels::select_linear_lowbit_bf16(
-                {args.w.bits,
-                 args.x.m,
-                 args.w.n,
-                 args.w.k,
-                 args.w.group,
-                 args.x.panel}),
-            args);
+  const kernels::LinearLowbitBf16Problem problem = {
+      args.w.bits,
+      args.x.m,
+      args.w.n,
+      args.w.k,
+      args.w.group,
+      args.x.panel};
+  run_tiles(kernels::select_linear_lowbit_bf16(problem), problem, args);
 }
 
 void multiply(const LowbitActivationBuffer& x,
@@ -114,9 +115,9 @@ void multiply(const LowbitActivationBuffer& x,
               Tensor& y) {
   auto args = make_args<LinearLowbitArgs>(weight, bias, x.view());
   args.y = y.mutable_data_ptr<float>();
-  run_tiles(kernels::select_linear_lowbit(
-                kernels::linear_lowbit_problem(args.w, args.x.m, args.x.group)),
-            args);
+  const auto problem =
+      kernels::linear_lowbit_problem(args.w, args.x.m, args.x.group);
+  run_tiles(kernels::select_linear_lowbit(problem), problem, args);
 }
 
 }  // namespace
@@ -132,10 +133,10 @@ kernels::LowbitScale decoded_type(const LowbitWeight& weight) {
                                   : kernels::LowbitScale::F32;
 }
 
-void* lowbit_workspace() {
-  static thread_local AlignedBytes bytes(
-      static_cast<std::size_t>(kernels::kLowbitWorkspace));
-  return bytes.data();
+void* lowbit_workspace(std::int64_t bytes) {
+  static thread_local AlignedBytes room;
+  room.reserve(static_cast<std::size_t>(bytes));
+  return room.data();
 }
 
 LowbitInput::LowbitInput(const Tensor& x, Int8Compute activation) : x_(x) {

@@ -57,8 +57,9 @@ bool multiplies_bf16(c10::ScalarType type);
 /// The dtype that a weight decodes to, for LinearLowbitFloatArgs::values.
 kernels::LowbitScale decoded_type(const LowbitWeight& weight);
 
-/// Room of kernels::kLowbitWorkspace bytes for the calling thread's kernels,
-/// aligned as they want it; the same at every call.
-void* lowbit_workspace();
+/// Room of `bytes`, what a kernel's workspace_bytes() says for one thread, for
+/// the calling thread's kernels; the next call may give the same room. One row
+/// of int8 activations needs none.
+void* lowbit_workspace(std::int64_t bytes = 0);
 
 }  // namespace mantissa

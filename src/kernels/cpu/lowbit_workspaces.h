@@ -1,0 +1,111 @@
+#pragma once
+
+// What rows of the low-bit products keep in the caller's workspace: a head, and
+// behind it parts for the rows of x, as many as there are. The tables say from
+// these how many bytes a problem needs. Only C headers here: instruction-set
+// files include this.
+#include <stdint.h>
+
+#include "kernels/linear_lowbit_float_args.h"
+
+namespace mantissa::kernels {
+namespace {
+
+/// The parts behind a head.
+template <class Part, class Head>
+[[gnu::always_inline]] inline Part* parts_behind(Head& head) {
+  static_assert(sizeof(Head) % 64 == 0 && sizeof(Part) % 64 == 0);
+  return reinterpret_cast<Part*>(&head + 1);
+}
+
+template <class Head, class Part>
+constexpr int64_t workspace_size(int64_t parts) {
+  return static_cast<int64_t>(sizeof(Head)) +
+         parts * static_cast<int64_t>(sizeof(Part));
+}
+
+constexpr int64_t kTileSide = 16;    // rows or columns of a tile of AMX
+constexpr int64_t kTileDepth = 64;   // bytes of K in a tile
+constexpr int64_t kTilesAcross = 4;  // sums side by side
+
+typedef int32_t TileSums[kTileSide][kTileSide];
+typedef float TileFloats[kTileSide][kTileSide];
+
+// linear_lowbit, AVX2: codes of one tile and a block of K, their low 4 bits and
+// the rest.
+constexpr int64_t kAvx2Block = 512;  // values of K
+constexpr int64_t kAvx2Rows = 256;   // rows with partial sums
+
+struct alignas(64) Avx2Workspace {
+  uint8_t low[kAvx2Block * kLowbitTile];
+  uint8_t high[kAvx2Block * kLowbitTile];
+  // Of the segments of a block.
+  float scales[kAvx2Block / kLowbitChunk][kLowbitTile];
+  int32_t zeros[kAvx2Block / kLowbitChunk][kLowbitTile];
+  float offsets[kAvx2Block / kLowbitChunk][kLowbitTile];
+};
+// Partial sums: first those of all rows, then as many integers for segments
+// longer than a block.
+typedef float Avx2Sums[kLowbitTile];
+typedef int32_t Avx2Carried[kLowbitTile];
+static_assert(sizeof(Avx2Sums) == sizeof(Avx2Carried));
+
+// linear_lowbit, AMX: codes without their offset as tiles of columns, rows as
+// tiles, and sums.
+constexpr int64_t kAmxBlock = 512;  // values of K unpacked at a time
+constexpr int64_t kAmxRows = 512;   // rows with partial sums
+constexpr int64_t kAmxSegments = kAmxBlock / kLowbitChunk;
+
+struct alignas(64) AmxWorkspace {
+  int8_t w[kTilesAcross][kAmxBlock * kLowbitTile];
+  int8_t x[kAmxBlock / kTileDepth][kTileSide][kTileDepth];
+  TileSums sum[kTilesAcross];
+  // Of the segments of a block.
+  float scales[kAmxSegments][kTilesAcross][kTileSide];
+  int32_t zeros[kAmxSegments][kTilesAcross][kTileSide];
+  float offsets[kAmxSegments][kTilesAcross][kTileSide];
+  float x_scales[kAmxSegments][kTileSide];
+  int32_t x_sums[kAmxSegments][kTileSide];
+};
+// Of 16 rows.
+struct alignas(64) AmxSlot {
+  TileFloats acc[kTilesAcross];
+  TileSums carried[kTilesAcross];  // of a segment longer than a block
+};
+
+// linear_lowbit_bf16, AMX: codes as tiles of pairs, 32 KiB, so that rows after
+// the first find them in the first cache.
+constexpr int64_t kBf16AmxBlock = 256;  // values of K unpacked at a time
+constexpr int64_t kBf16AmxRows = 512;   // rows with partial sums
+constexpr int64_t kBf16AmxSegments = kBf16AmxBlock / kLowbitChunk;
+// Segments whose sums leave the tiles before they are scaled, so that partial
+// sums of the rows are read and written once for them.
+constexpr int64_t kBf16AmxAtOnce = 4;
+
+struct alignas(64) Bf16AmxWorkspace {
+  uint16_t w[kTilesAcross][kBf16AmxBlock * kLowbitTile];
+  TileFloats sum[kBf16AmxAtOnce][kTilesAcross];
+  // Of the segments of a block.
+  float scales[kBf16AmxSegments][kTilesAcross][kTileSide];
+  float shifts[kBf16AmxSegments][kTilesAcross][kTileSide];
+  float x_sums[kBf16AmxSegments][kTileSide];
+};
+// Of 16 rows.
+struct alignas(64) Bf16AmxSlot {
+  TileFloats acc[kTilesAcross];
+};
+
+// linear_lowbit_float: values of two tiles and a block of K.
+constexpr int64_t kFloatRows = 384;  // rows with sums
+static_assert(kFloatRows % kFloatPanel == 0);
+
+struct alignas(64) FloatWorkspace {
+  float w[2][kFloatBlock][kLowbitTile];
+};
+// Both sums of a row.
+struct alignas(64) FloatRow {
+  float acc[2][2][kLowbitTile];  // [sum][tile]
+};
+
+}  // namespace
+}  // namespace mantissa::kernels

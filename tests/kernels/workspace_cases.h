@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <gtest/gtest.h>
+
+#include "kernels/guarded_bytes.h"
+#include "kernels/linear_lowbit_args.h"
+
+namespace mantissa::kernels {
+
+/// What a row says that it needs for one thread, and no byte more.
+template <class Kernel, class Problem>
+class GuardedWorkspace {
+ public:
+  GuardedWorkspace(const Kernel& kernel, const Problem& problem)
+      : bytes_(static_cast<std::size_t>(kernel.workspace_bytes(problem, 1))) {}
+  void* data() const { return bytes_.data(); }
+
+ private:
+  GuardedBytes bytes_;
+};
+
+/// Every row of a table says for any number of rows of x what LinearLowbitTiles
+/// asks for; the reference needs nothing.
+template <class Kernel, class Problem>
+void expect_workspaces(std::span<const Kernel> kernels, Problem problem) {
+  constexpr std::int64_t kMost = 320 << 10;  // of any thread, however many rows
+  for (const Kernel& kernel : kernels) {
+    std::int64_t before = 0;
+    for (const std::int64_t m :
+         {1, 2, 3, 4, 5, 8, 9, 16, 17, 33, 256, 257, 512, 513, 100000}) {
+      problem.m = m;
+      const std::int64_t bytes = kernel.workspace_bytes(problem, 1);
+      EXPECT_EQ(bytes % 64, 0) << kernel.name << " m " << m;
+      EXPECT_GE(bytes, before) << kernel.name << " m " << m;
+      EXPECT_LE(bytes, kMost) << kernel.name << " m " << m;
+      EXPECT_EQ(kernel.workspace_bytes(problem, 3), 3 * bytes) << kernel.name;
+      before = bytes;
+    }
+  }
+  EXPECT_EQ(kernels.back().workspace_bytes(problem, 1), 0);
+}
+
+}  // namespace mantissa::kernels
