@@ -126,17 +126,17 @@ void rows_by_tile(const LinearLowbitArgs& args,
   }
 }
 
-/// The workspace, as many partial sums as there are rows.
-struct Workspace {
-  Avx2Workspace& of;
-  Avx2Sums* acc;
-  Avx2Carried* sum;
+// Partial sums of a row of the workspace; those of a segment longer than a
+// block stand behind those of all `rows`.
+inline Avx2Sums& sums_at(Avx2Workspace& space, int64_t slot) {
+  return parts_behind<Avx2Sums>(space)[slot];
+}
 
-  Workspace(void* memory, int64_t rows)
-      : of(*static_cast<Avx2Workspace*>(memory)),
-        acc(parts_behind<Avx2Sums>(of)),
-        sum(reinterpret_cast<Avx2Carried*>(acc + rows)) {}
-};
+inline Avx2Carried& carried_at(Avx2Workspace& space,
+                               int64_t rows,
+                               int64_t slot) {
+  return parts_behind<Avx2Carried>(space)[rows + slot];
+}
 
 template <int kBits>
 void unpack(const uint8_t* chunk, int64_t chunks, Avx2Workspace& to) {
@@ -197,6 +197,7 @@ struct Block {
   int64_t tile;
   int64_t begin;  // of K
   int64_t end;
+  int64_t rows;  // with partial sums
 };
 
 // Scales and zero points of the block's segments as the loops take them.
@@ -235,9 +236,8 @@ void block_rows(const LinearLowbitArgs& args,
                 int64_t panel,
                 int64_t row,
                 int64_t slot,
-                const Workspace& shared_space) {
+                Avx2Workspace& space) {
   // Copies: the stores below could change what a reference names.
-  const Workspace space = shared_space;
   const LowbitWalk walk = shared_walk;
   const LowbitActivations x = args.x;
   const int32_t offset = lowbit_middle(args.w);
@@ -245,16 +245,16 @@ void block_rows(const LinearLowbitArgs& args,
   const int8_t* codes =
       x.codes + (panel * x.k + block.begin) * x.panel + row * 4;
   const float* x_scales = x.scales + panel * walk.x_groups * x.panel + row;
-  const uint8_t* low = space.of.low;
-  const uint8_t* high = space.of.high;
+  const uint8_t* low = space.low;
+  const uint8_t* high = space.high;
   int64_t segment = 0;
   for (int64_t k = block.begin; k < block.end; ++segment) {
     const int64_t last = walk.end(k);
     const int64_t stop = least(last, block.end);
     __m256i sum[4][2];
     if (k == walk.begin(k)) {
-      const __m256i z0 = load(space.of.zeros[segment]);
-      const __m256i z1 = load(space.of.zeros[segment] + 8);
+      const __m256i z0 = load(space.zeros[segment]);
+      const __m256i z1 = load(space.zeros[segment] + 8);
 #pragma GCC unroll 4
       for (int r = 0; r < 4; ++r) {
         const int32_t total = -code_sum(x, panel, row + r, k, last);
@@ -269,8 +269,8 @@ void block_rows(const LinearLowbitArgs& args,
     } else {
 #pragma GCC unroll 4
       for (int r = 0; r < 4; ++r) {
-        sum[r][0] = load(space.sum[slot + r]);
-        sum[r][1] = load(space.sum[slot + r] + 8);
+        sum[r][0] = load(carried_at(space, block.rows, slot + r));
+        sum[r][1] = load(carried_at(space, block.rows, slot + r) + 8);
       }
     }
     const int64_t chunks = (stop - k) >> kLowbitChunkShift;
@@ -285,19 +285,20 @@ void block_rows(const LinearLowbitArgs& args,
       for (int r = 0; r < 4; ++r) {
         for (int h = 0; h < 2; ++h) {
           _mm256_storeu_si256(
-              reinterpret_cast<__m256i*>(space.sum[slot + r] + 8 * h),
+              reinterpret_cast<__m256i*>(
+                  carried_at(space, block.rows, slot + r) + 8 * h),
               sum[r][h]);
         }
       }
       return;
     }
-    const __m256 s0 = _mm256_loadu_ps(space.of.scales[segment]);
-    const __m256 s1 = _mm256_loadu_ps(space.of.scales[segment] + 8);
+    const __m256 s0 = _mm256_loadu_ps(space.scales[segment]);
+    const __m256 s1 = _mm256_loadu_ps(space.scales[segment] + 8);
     const float* of_x = x_scales + walk.x_group(k) * x.panel;
 #pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) {
       const __m256 by = _mm256_set1_ps(x.group == 0 ? 1.0f : of_x[r]);
-      float* acc = space.acc[slot + r];
+      float* acc = sums_at(space, slot + r);
       __m256 a0 = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][0]),
                                   _mm256_mul_ps(s0, by),
                                   _mm256_loadu_ps(acc));
@@ -308,7 +309,7 @@ void block_rows(const LinearLowbitArgs& args,
         const int32_t total = code_sum(x, panel, row + r, walk.begin(k), last);
         const __m256 sum_x =
             _mm256_mul_ps(_mm256_set1_ps(static_cast<float>(total)), by);
-        const float* offsets = space.of.offsets[segment];
+        const float* offsets = space.offsets[segment];
         a0 = _mm256_fmadd_ps(sum_x, _mm256_loadu_ps(offsets), a0);
         a1 = _mm256_fmadd_ps(sum_x, _mm256_loadu_ps(offsets + 8), a1);
       }
@@ -324,22 +325,21 @@ template <int kBits>
 void panels_by_tile(const LinearLowbitArgs& args,
                     const LowbitWalk& walk,
                     int64_t tile,
-                    void* memory) {
+                    Avx2Workspace& space) {
   const LowbitActivations& x = args.x;
   const int64_t panels = (x.m + x.panel - 1) / x.panel;
   const int64_t at_once = kAvx2Rows / x.panel;
   for (int64_t p0 = 0; p0 < panels; p0 += at_once) {
     const int64_t p1 = least(p0 + at_once, panels);
     const int64_t rows = (p1 - p0) * x.panel;
-    const Workspace space(memory, rows);
-    memset(space.acc, 0, static_cast<size_t>(rows) * sizeof(space.acc[0]));
+    memset(sums_at(space, 0), 0, static_cast<size_t>(rows) * sizeof(Avx2Sums));
     for (int64_t k = 0; k < args.w.k; k += kAvx2Block) {
-      const Block block = {tile, k, least(k + kAvx2Block, args.w.k)};
+      const Block block = {tile, k, least(k + kAvx2Block, args.w.k), rows};
       unpack<kBits>(args.w.codes + (tile * walk.chunks + k / kLowbitChunk) *
                                        kBits * kUnitBytes,
                     (block.end - k) / kLowbitChunk,
-                    space.of);
-      read_metadata(args.w, walk, block, space.of);
+                    space);
+      read_metadata(args.w, walk, block, space);
       const auto rows_of =
           args.w.offsets != nullptr ? block_rows<(kBits > 4), false, true>
           : args.w.zeros != nullptr ? block_rows<(kBits > 4), true, false>
@@ -353,7 +353,7 @@ void panels_by_tile(const LinearLowbitArgs& args,
     }
     for (int64_t p = p0; p < p1; ++p) {
       for (int64_t row = 0; row < x.panel; ++row) {
-        const float* acc = space.acc[(p - p0) * x.panel + row];
+        const float* acc = sums_at(space, (p - p0) * x.panel + row);
         for (int h = 0; h < 2; ++h) {
           finish(args,
                  p,
@@ -375,7 +375,8 @@ void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
     } else if (args.x.panel == 2) {
       rows_by_tile<kBits, 2, kForm>(args, walk, tile);
     } else {
-      panels_by_tile<kBits>(args, walk, tile, tiles.workspace);
+      panels_by_tile<kBits>(
+          args, walk, tile, *static_cast<Avx2Workspace*>(tiles.workspace));
     }
   }
 }
