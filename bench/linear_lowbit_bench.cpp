@@ -187,7 +187,7 @@ std::vector<Case> cases() {
     add(8, 0, false, m, 4096, 4096, kFloats);
     add(4, 32, true, m, 576, 576, kFloats);
   }
-  for (const std::int64_t m : {1, 2, 4, 16, 512}) {
+  for (const std::int64_t m : {1, 2, 4, 5, 8, 16, 128, 512}) {
     for (const std::int64_t g : {128, 32}) {
       add(4, g, g == 32, m, 4096, 4096, kBf16s);
     }
