@@ -259,7 +259,7 @@ class Product {
     });
     args.x = bf16s_.view();
     const LinearLowbitBf16Problem problem = {
-        c.bits, c.m, c.n, c.k, args.x.panel};
+        c.bits, c.m, c.n, c.k, w.group, args.x.panel};
     on_tiles(args, select_linear_lowbit_bf16(problem), problem);
   }
 

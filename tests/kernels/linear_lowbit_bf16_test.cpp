@@ -148,8 +148,12 @@ class Problem {
     const std::int64_t half = std::min(tiles, tiles / 4 * 2 + 1);
     const GuardedWorkspace workspace(
         kernel,
-        LinearLowbitBf16Problem{
-            case_.bits, args.x.m, case_.n, args.w.k, args.x.panel});
+        LinearLowbitBf16Problem{.bits = case_.bits,
+                                .m = args.x.m,
+                                .n = case_.n,
+                                .k = args.w.k,
+                                .group = args.w.group,
+                                .panel = args.x.panel});
     kernel.run(args, {0, half, workspace.data()});
     if (half < tiles) kernel.run(args, {half, tiles, workspace.data()});
   }

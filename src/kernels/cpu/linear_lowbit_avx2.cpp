@@ -6,7 +6,6 @@
 namespace mantissa::kernels {
 namespace {
 
-
 // Scales, and offsets, of 8 columns of the group at k, columns `half` on.
 template <LowbitForm kForm>
 inline __m256 group_scales(const LowbitWeightView& w,
