@@ -49,10 +49,11 @@ struct SaveReport {
 /// Writes every parameter and buffer of a module as safetensors files:
 /// quantized weights as their fields (a weight quantized on the CPU has the
 /// bytes that the tool writes), training weights as their high-precision
-/// values, a tied parameter once, under the first of its names. Written beside
-/// `directory`, read back, then renamed: the directory is whole or not there.
-/// Throws c10::ValueError naming the tensor that the format cannot hold, and
-/// where the directory exists and is not to be overwritten.
+/// values and blocks of GGUF with minima or sub-scales as theirs, a tied
+/// parameter once, under the first of its names. Written beside `directory`,
+/// read back, then renamed: the directory is whole or not there. Throws
+/// c10::ValueError naming the tensor that the format cannot hold, and where the
+/// directory exists and is not to be overwritten.
 MANTISSA_API SaveReport save_checkpoint(torch::nn::Module& module,
                                         const std::filesystem::path& directory,
                                         const SaveOptions& options = {});

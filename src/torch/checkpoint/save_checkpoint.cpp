@@ -8,6 +8,7 @@
 #include "checkpoint/dialects/dialect.h"
 #include "checkpoint/output_directory.h"
 #include "checkpoint/write_checkpoint.h"
+#include "formats/gguf_tensor.h"
 #include "torch/checkpoint/module_source.h"
 #include "torch/quantize/module_parameters.h"
 #include "torch/tensor/host_tensors.h"
@@ -83,7 +84,9 @@ class Saver {
     const at::Tensor& tensor = parameter.tensor;
     require_data(names.front(), tensor);
     const QuantizedTensorImpl* impl = quantized_impl(tensor);
-    if (impl == nullptr || impl->training()) {
+    // No file of ours holds a GgufTensor.
+    if (impl == nullptr || impl->training() ||
+        gguf_grid(*impl->state().encoding) != nullptr) {
       source_.add(std::move(out),
                   (impl == nullptr ? tensor : impl->dense()).detach());
       return;

@@ -10,6 +10,7 @@
 
 #include <mantissa/core/error.h>
 #include <mantissa/primitives/float_casts.h>
+#include <mantissa/torch/checkpoint.h>
 #include <mantissa/torch/model_loading.h>
 #include <mantissa/torch/quantized_tensor.h>
 
@@ -234,6 +235,16 @@ TEST_F(GgufProductsTest, SaysWhatIsDecodedAndWhy) {
   const at::Tensor decoded = logits(path, options(Int8Compute::None));
   EXPECT_LT(distance(logits(path, options(Int8Compute::Float)), decoded), 2e-6);
   EXPECT_EQ(products_text({}), "");
+}
+
+// No file of ours holds such blocks.
+TEST_F(GgufProductsTest, SavedModelsHoldTheValues) {
+  const auto path = save(file_of(kQ4_K));
+  const auto model = load_decoder(path, options(Int8Compute::Float));
+  const auto saved = dir_.path() / "saved";
+  save_checkpoint(*model, saved, {.like = path});
+  EXPECT_TRUE(torch::equal(logits(saved, options(Int8Compute::None)),
+                           logits(path, options(Int8Compute::None))));
 }
 
 // A token at a time, which has a path of its own, gives the prompt's logits.
