@@ -155,6 +155,18 @@ void take_codes_alone(const LowbitLayout& layout,
   }
 }
 
+// Calls f(T()) with an integer of so many bytes.
+template <class F>
+void with_value(std::int64_t bytes, const F& f) {
+  if (bytes == 1) {
+    f(std::uint8_t());
+  } else if (bytes == 2) {
+    f(std::uint16_t());
+  } else {
+    f(std::uint32_t());
+  }
+}
+
 }  // namespace
 
 const char* lowbit_layout_error(const LowbitLayout& layout) {
@@ -211,22 +223,6 @@ void unpack_lowbit_row(const LowbitLayout& layout,
     chunk += layout.bits * kUnitBytes;
   }
 }
-
-namespace {
-
-// Calls f(T()) with an integer of so many bytes.
-template <class F>
-void with_value(std::int64_t bytes, const F& f) {
-  if (bytes == 1) {
-    f(std::uint8_t());
-  } else if (bytes == 2) {
-    f(std::uint16_t());
-  } else {
-    f(std::uint32_t());
-  }
-}
-
-}  // namespace
 
 void pack_lowbit_metadata(const LowbitLayout& layout,
                           const void* values,
