@@ -197,10 +197,15 @@ std::shared_ptr<const LowbitWeight> pack_lowbit_weight(
     dense.push_back(field.contiguous());
     views.push_back(host_view(dense.back()));
   }
+  // Threads that wait for the next small weight cost more than they pack.
+  constexpr std::int64_t kCodesPerThread = 1 << 20;
+  const std::int64_t tile = kernels::kLowbitTile * encoding->shape().back();
+  const std::int64_t grain =
+      kCodesPerThread / std::max<std::int64_t>(1, tile) + 1;
   const auto parallel =
-      [](std::int64_t count,
-         const std::function<void(std::int64_t, std::int64_t)>& run) {
-        at::parallel_for(0, count, 4, run);
+      [grain](std::int64_t count,
+              const std::function<void(std::int64_t, std::int64_t)>& run) {
+        at::parallel_for(0, count, grain, run);
       };
   return std::make_shared<LowbitWeight>(encoding, views, parallel);
 }
