@@ -17,7 +17,8 @@ The tiles of AMX serve int8 products of 32 rows or more, those with low-bit weig
 (`linear_lowbit`) only where a scale of weights and of activations stands for 64
 values or more: with `int8-g32`, the default of `generate`, they never run. bfloat16
 products (`linear_lowbit_bf16`) take them from 5 rows on, whatever the groups. Below
-that the next row of the table runs.
+that the next row of the table runs. Attention over bfloat16 (`attention_bf16`) takes
+them for any number of queries.
 
 Written by `tools/kernels_page.sh`; a test compares it with the tool.
 

@@ -28,6 +28,10 @@ struct AttentionBf16Kernel {
                  std::int64_t begin,
                  std::int64_t end,
                  const void* packed);
+  /// Queries that `attend` computes together. Where a call begins at a multiple
+  /// of them and ends at one, or with the last query, the bytes of a query do
+  /// not depend on how queries are shared out.
+  std::int64_t tile;
 };
 
 /// Rows in order of preference.

@@ -39,9 +39,9 @@ struct AttentionBf16Args {
 
 /// Keys that are packed together.
 inline constexpr int64_t kAttentionPanel = 64;
-/// Queries that a kernel computes together: a call of `attend` with a multiple
-/// of them wastes nothing.
-inline constexpr int64_t kAttentionTile = 6;
+/// Queries that kernels compute together: a row of the table says how many.
+inline constexpr int kAttentionVectorTile = 6;
+inline constexpr int kAttentionAmxTile = 32;
 /// Head dimensions that a thread's stack has room for.
 inline constexpr int64_t kAttentionBf16HeadDim = 512;
 
@@ -49,9 +49,9 @@ static inline int64_t attention_panels(int64_t keys) {
   return (keys + kAttentionPanel - 1) / kAttentionPanel;
 }
 
-/// Bytes of the packed keys and values of one head.
+/// Bytes of the packed keys and values of one head, in any row's layout.
 static inline int64_t attention_bf16_bytes(int64_t keys, int64_t head_dim) {
-  const int64_t dim = (head_dim + 15) / 16 * 16;
+  const int64_t dim = (head_dim + 31) / 32 * 32;
   return attention_panels(keys) * kAttentionPanel * dim * 4;
 }
 
@@ -87,5 +87,15 @@ void attend_bf16_avx512bf16(const AttentionBf16Args& args,
                             int64_t begin,
                             int64_t end,
                             const void* packed);
+void pack_attention_bf16_amx(const AttentionBf16Args& args,
+                             const AttentionHead& kv_head,
+                             int64_t begin,
+                             int64_t end,
+                             void* packed);
+void attend_bf16_amx(const AttentionBf16Args& args,
+                     const AttentionHead& head,
+                     int64_t begin,
+                     int64_t end,
+                     const void* packed);
 
 }  // namespace mantissa::kernels

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <random>
@@ -12,6 +13,7 @@
 #include <mantissa/primitives/float_casts.h>
 
 #include "kernels/common/exp2_polynomial.h"
+#include "kernels/emulated_bf16_tiles.h"
 
 namespace mantissa::kernels {
 namespace {
@@ -237,17 +239,30 @@ double worst(const AttentionBf16Args& args, const float* out) {
   return most;
 }
 
+// The loops of the AMX row on tiles that plain C++ plays.
+constexpr AttentionBf16Kernel kEmulated = {"emulated tiles",
+                                           nullptr,
+                                           pack_attention_bf16_amx,
+                                           attend_bf16_emulated,
+                                           kAttentionAmxTile};
+
 template <class Check>
 void for_each_row(const Check& check) {
   for (const AttentionBf16Kernel& kernel : attention_bf16_kernels()) {
     if (kernel.refuses({}, host_caps()) == nullptr) check(kernel);
+  }
+  if (host_caps().avx512bf16) {
+    check(kEmulated);
+    check_bf16_tiles_released();
+  } else {
+    std::printf("emulated tiles: needs AVX-512 BF16\n");
   }
 }
 
 std::vector<Case> cases() {
   std::vector<Case> out;
   for (const std::int64_t head_dim : {2, 16, 20, 64, 80, 128, 512}) {
-    for (const std::int64_t queries : {1, 2, 3, 5, 6, 7, 13, 70}) {
+    for (const std::int64_t queries : {1, 2, 3, 5, 6, 7, 13, 16, 17, 33, 70}) {
       out.push_back({.queries = queries, .head_dim = head_dim});
       out.push_back({.sharing = 2,
                      .queries = queries,
@@ -289,13 +304,19 @@ TEST(AttentionBf16, IsTheFormulaWithinItsBound) {
   });
 }
 
+// Windows too, whose first keys lie anywhere in a block.
 TEST(AttentionBf16, PartsOfWholeTilesGiveTheSameBytes) {
   for_each_row([](const AttentionBf16Kernel& kernel) {
-    Problem problem({.queries = 50, .past = 20});
-    const std::vector<float> whole = run(kernel, problem);
-    const std::vector<float> parts = run(kernel, problem, 2 * kAttentionTile);
-    for (std::size_t i = 1; i < problem.q.size(); ++i) {
-      ASSERT_EQ(whole[i], parts[i]) << kernel.name << " " << i;
+    for (const std::int64_t window : {0, 40}) {
+      Problem problem({.queries = 110, .past = 20, .window = window});
+      const std::vector<float> whole = run(kernel, problem);
+      for (const std::int64_t tiles : {1, 2}) {
+        const std::vector<float> parts =
+            run(kernel, problem, tiles * kernel.tile);
+        for (std::size_t i = 1; i < problem.q.size(); ++i) {
+          ASSERT_EQ(whole[i], parts[i]) << kernel.name << " " << i;
+        }
+      }
     }
   });
 }
@@ -349,13 +370,40 @@ TEST(AttentionBf16, AKeyThatIsNotANumberSpoilsWhoSeesIt) {
   });
 }
 
+// What lies farther from those that see it than a panel is finite.
+TEST(AttentionBf16, AValueThatIsNotANumberSpoilsWhoIsNearIt) {
+  for_each_row([](const AttentionBf16Kernel& kernel) {
+    for (const std::int64_t at : {64, 70, 95, 96, 127, 128, 200}) {
+      for (const std::int64_t window : {5, 30, 70}) {
+        Problem problem({.queries = 300, .past = 3, .window = window});
+        problem.v[static_cast<std::size_t>(1 + at * 64 + 3)] = 0x7fc0;
+        // One element of the head.
+        const std::vector<float> out = run(kernel, problem);
+        for (std::int64_t i = 0; i < 300; ++i) {
+          const std::int64_t behind = i + 3 - at;
+          const bool finite =
+              std::isfinite(out[static_cast<std::size_t>(1 + i * 64 + 3)]);
+          if (behind >= 0 && behind < window) {
+            ASSERT_FALSE(finite) << kernel.name << " " << at << " " << i;
+          }
+          if (behind < -kAttentionPanel || behind >= window + kAttentionPanel) {
+            ASSERT_TRUE(finite) << kernel.name << " " << at << " " << i;
+          }
+        }
+      }
+    }
+  });
+}
+
 TEST(AttentionBf16, OddAndLongHeadsAreForTheReference) {
   const auto& kernels = attention_bf16_kernels();
-  EXPECT_STREQ(kernels[0].refuses({63}, kEveryCap),
-               "needs an even head dimension");
-  EXPECT_STREQ(kernels[0].refuses({514}, kEveryCap),
-               "needs a head dimension of 512 or less");
-  EXPECT_EQ(kernels[0].refuses({512}, kEveryCap), nullptr);
+  for (const std::size_t row : {0, 1}) {
+    EXPECT_STREQ(kernels[row].refuses({63}, kEveryCap),
+                 "needs an even head dimension");
+    EXPECT_STREQ(kernels[row].refuses({514}, kEveryCap),
+                 "needs a head dimension of 512 or less");
+    EXPECT_EQ(kernels[row].refuses({512}, kEveryCap), nullptr);
+  }
   EXPECT_EQ(kernels.back().refuses({63}, kEveryCap), nullptr);
 }
 

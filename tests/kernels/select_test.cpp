@@ -71,14 +71,17 @@ TEST(ForcedKernels, EveryRowMayBeForced) {
 
 TEST(ForcedKernels, TilesThatAreNotGrantedAreNamed) {
   const std::string bf16 = "linear_lowbit_bf16=linear_bf16_ixg_amx";
+  const std::string attention = "attention_bf16=attention_bf16_amx";
   for (const std::string& op :
        {std::string("linear_int8=linear_i8dyn_i8c_amx"),
         std::string("linear_lowbit=linear_i8dyn_ixg_amx"),
-        bf16}) {
+        bf16,
+        attention}) {
     EXPECT_THAT(refusal(op, kTilesRefused),
                 HasSubstr("does not grant AMX tiles"));
     EXPECT_THAT(refusal(op, {}),
-                HasSubstr(op == bf16 ? "needs AMX-BF16" : "needs AMX-INT8"));
+                HasSubstr(op == bf16 || op == attention ? "needs AMX-BF16"
+                                                        : "needs AMX-INT8"));
   }
 }
 

@@ -61,10 +61,15 @@ const char* needs_amx_int8(const Problem& problem, const Caps& caps) {
 /// rows neither is clearly ahead. Thought, not measured.
 inline constexpr std::int64_t kAmxBf16LeastRows = 5;
 
+inline const char* needs_amx_bf16_tiles(const Caps& caps) {
+  if (caps.amx_refused) return kAmxRefused;
+  return caps.amx_bf16 ? nullptr : "needs AMX-BF16";
+}
+
 template <class Problem>
 const char* needs_amx_bf16(const Problem& problem, const Caps& caps) {
-  if (caps.amx_refused) return kAmxRefused;
-  if (!caps.amx_bf16) return "needs AMX-BF16";
+  const char* refusal = needs_amx_bf16_tiles(caps);
+  if (refusal != nullptr) return refusal;
   return problem.m < kAmxBf16LeastRows ? "needs 5 rows or more" : nullptr;
 }
 

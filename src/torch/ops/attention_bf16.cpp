@@ -20,7 +20,9 @@ using kernels::AttentionBf16Args;
 using kernels::AttentionBf16Kernel;
 using kernels::AttentionHead;
 using kernels::kAttentionPanel;
-using kernels::kAttentionTile;
+
+// Fewer would not fill a tile of any row.
+constexpr std::int64_t kLeastQueries = kernels::kAttentionVectorTile;
 
 bool takes(const Tensor& x) {
   return x.is_cpu() && x.layout() == at::kStrided && x.dim() == 4 &&
@@ -84,8 +86,8 @@ class Call {
   void count_costs() {
     costs_ = {0};
     const std::int64_t past = args_.keys - args_.queries;
-    for (std::int64_t i = 0; i < args_.queries; i += kAttentionTile) {
-      costs_.push_back(costs_.back() + past + i + kAttentionTile -
+    for (std::int64_t i = 0; i < args_.queries; i += kernel_.tile) {
+      costs_.push_back(costs_.back() + past + i + kernel_.tile -
                        kernels::first_seen(args_, past + i));
     }
   }
@@ -119,8 +121,8 @@ class Call {
       kernel_.attend(
           args_,
           head,
-          (i - which * tiles) * kAttentionTile,
-          std::min(args_.queries, (last - which * tiles) * kAttentionTile),
+          (i - which * tiles) * kernel_.tile,
+          std::min(args_.queries, (last - which * tiles) * kernel_.tile),
           packed(head.batch * args_.kv_heads + head.head / sharing));
       i = last;
     }
@@ -144,7 +146,7 @@ bool takes_attention_bf16(const Tensor& q,
   if (!kernels::host_caps().avx512bf16 || !takes(q) || !takes(k) || !takes(v)) {
     return false;
   }
-  return q.size(2) >= kAttentionTile && q.size(3) % 2 == 0 &&
+  return q.size(2) >= kLeastQueries && q.size(3) % 2 == 0 &&
          q.size(3) <= kernels::kAttentionBf16HeadDim && options.scale > 0 &&
          (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16) &&
          k.scalar_type() == at::kBFloat16 && v.scalar_type() == at::kBFloat16;
