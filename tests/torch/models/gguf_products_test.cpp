@@ -166,10 +166,12 @@ TEST_F(GgufProductsTest, CodesMultiplyToTheLogitsOfTheirValues) {
         distance(logits(path, options(Int8Compute::Group32)), decoded);
     EXPECT_GT(int8, 1e-5) << type.name;
     EXPECT_LT(int8, 0.02) << type.name;
-    EXPECT_LT(distance(logits(path, options(Int8Compute::Float, at::kBFloat16)),
-                       decoded),
-              0.03)
-        << type.name;
+    for (const auto dtype : {at::kBFloat16, at::kHalf}) {
+      EXPECT_LT(
+          distance(logits(path, options(Int8Compute::Float, dtype)), decoded),
+          0.03)
+          << type.name << " " << dtype;
+    }
   }
 }
 
