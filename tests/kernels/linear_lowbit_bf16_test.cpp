@@ -220,13 +220,16 @@ std::vector<Case> cases() {
   return out;
 }
 
-TEST(LinearLowbitBf16Test, TheVectorRowTakesGroupsOf32AndMore) {
-  Caps caps;
-  caps.avx512bf16 = true;
+TEST(LinearLowbitBf16Test, VectorsAndTilesTakeGroupsOf32AndMore) {
   const auto rows = linear_lowbit_bf16_kernels();
-  EXPECT_STREQ(rows.front().refuses({6, 1, 16, 256, 16}, caps),
-               "needs groups of 32 values or more");
-  EXPECT_EQ(rows.back().refuses({6, 1, 16, 256, 16}, caps), nullptr);
+  const LinearLowbitBf16Problem narrow = {
+      .bits = 6, .m = 16, .k = 256, .group = 16};
+  for (const auto& row : rows.first(rows.size() - 1)) {
+    EXPECT_STREQ(row.refuses(narrow, kEveryCap),
+                 "needs groups of 32 values or more")
+        << row.name;
+  }
+  EXPECT_EQ(rows.back().refuses(narrow, kEveryCap), nullptr);
 }
 
 template <class Check>
