@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kernels/attention_bf16.h"
 #include "kernels/convert.h"
 #include "kernels/linear_int8.h"
 #include "kernels/linear_lowbit.h"
@@ -131,6 +132,19 @@ TEST(SelectKernel, Bf16ProductsReadRowsAsTheyStand) {
     EXPECT_EQ(kernel.refuses({.m = 512, .panel = panel}, kEveryCap), nullptr)
         << kernel.name;
   }
+}
+
+TEST(SelectKernel, AttentionTakesTilesWhereTheyAreGranted) {
+  const auto row = [](const Caps& caps) -> std::string {
+    return select("attention_bf16",
+                  attention_bf16_kernels(),
+                  AttentionBf16Problem{},
+                  caps)
+        .name;
+  };
+  EXPECT_EQ(row(kEveryCap), "attention_bf16_amx");
+  EXPECT_EQ(row(kTilesRefused), "attention_bf16_avx512bf16");
+  EXPECT_EQ(row({}), "attention_bf16_ref");
 }
 
 TEST(ForcedKernels, WhatTheMachineRefusesIsAnError) {
