@@ -195,15 +195,20 @@ LowbitWeight::LowbitWeight(std::shared_ptr<const Encoding> encoding,
            levels && offsets ? offset_factors_.as<std::int8_t>() : nullptr};
   parallel(layout_.tiles(), [&](std::int64_t begin, std::int64_t end) {
     pack_metadata(metadata, begin, end);
-    const auto* codes = all_codes.as<std::int8_t>();
-    auto* out = codes_.as<std::uint8_t>();
-    if (view_.code == LowbitCode::Integer) {
-      kernels::pack_lowbit_with_sums(
-          layout_, codes, view_, begin, end, {out, sums_.as<float>()});
-    } else {
-      kernels::pack_lowbit(layout_, codes, nullptr, begin, end, out);
-    }
+    pack_codes(all_codes.as<std::int8_t>(), begin, end);
   });
+}
+
+void LowbitWeight::pack_codes(const std::int8_t* codes,
+                              std::int64_t begin,
+                              std::int64_t end) {
+  auto* out = codes_.as<std::uint8_t>();
+  if (view_.code == LowbitCode::Integer) {
+    kernels::pack_lowbit_with_sums(
+        layout_, codes, view_, begin, end, {out, sums_.as<float>()});
+  } else {
+    kernels::pack_lowbit(layout_, codes, nullptr, begin, end, out);
+  }
 }
 
 std::int64_t LowbitWeight::bytes() const {

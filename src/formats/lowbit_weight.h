@@ -51,6 +51,11 @@ class LowbitWeight {
   void decode_row(std::int64_t row, float* values) const;
 
  private:
+  // Of tiles [begin, end), whose metadata are packed.
+  void pack_codes(const std::int8_t* codes,
+                  std::int64_t begin,
+                  std::int64_t end);
+
   std::shared_ptr<const Encoding> encoding_;
   kernels::LowbitLayout layout_;
   HugePageBytes codes_;
