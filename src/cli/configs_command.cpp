@@ -25,7 +25,8 @@ std::string configs_json() {
       {"perplexity_of", kPerplexityText},
       {"perplexity_by", kPerplexityModel},
       {"perplexity_compute_dtype", kPerplexityCompute},
-      {"unquantized_perplexity", kUnquantizedPerplexity}};
+      {"unquantized_perplexity", kUnquantizedPerplexity},
+      {"decode_tok_s_on", kDecodeMachine}};
   for (const ConfigInfo& info : configs()) {
     nlohmann::ordered_json row = {
         {"type", info.type},
@@ -37,7 +38,11 @@ std::string configs_json() {
     if (const MeasuredQuality* measured = find_measured(info.short_name)) {
       row["bits_per_weight"] = measured->bits_per_weight;
       row["sqnr_db"] = measured->sqnr_db;
+      row["megabytes"] = measured->megabytes;
       row["perplexity"] = measured->perplexity;
+      row["kl_divergence"] = measured->kl_divergence;
+      row["decode_tok_s"] = {{"1", measured->decode_tok_s[0]},
+                             {"2", measured->decode_tok_s[1]}};
       row["measured_as"] = measured->words;
       if (!measured->on.empty()) row["measured_on"] = measured->on;
     }
@@ -49,14 +54,18 @@ std::string configs_json() {
 std::string entry_of(const ConfigInfo& info) {
   std::string out(info.short_name);
   if (const MeasuredQuality* measured = find_measured(info.short_name)) {
+    out += fmt::format("\n  as {}", measured->words);
+    if (!measured->on.empty()) out += fmt::format(" on {}", measured->on);
     out += fmt::format(
-        ": {:.2f} bits a weight, SQNR {:.1f} dB, perplexity "
-        "{:.2f} as {}",
+        "\n  {:.2f} bits a weight, {:.1f} MB, SQNR {:.1f} dB, perplexity "
+        "{:.2f}, KL {:.4f}, decode {} / {} tok/s",
         measured->bits_per_weight,
+        measured->megabytes,
         measured->sqnr_db,
         measured->perplexity,
-        measured->words);
-    if (!measured->on.empty()) out += fmt::format(" on {}", measured->on);
+        measured->kl_divergence,
+        measured->decode_tok_s[0],
+        measured->decode_tok_s[1]);
   }
   if (info.availability == Availability::Later) {
     out += ": not available in this version";
@@ -81,14 +90,17 @@ std::string configs_text(const ConfigsOptions& options) {
   out += fmt::format(
       "Set fields as NAME:field=value,field=value; torchao's names and "
       "defaults.\nBits and median SQNR: the quantized weights of {}.\n"
-      "Perplexity: {}, {}, computed in {}; {:.2f} unquantized.\n"
+      "Perplexity, KL divergence from the unquantized model, MB, tok/s: {}, "
+      "{}, "
+      "computed in {}; {:.2f} unquantized; 1 / 2 threads on {}.\n"
       "In place of a config, --target-size chooses the bits of each weight; "
       "perplexity and divergence by size: docs/benchmarks/quality.md.\n",
       kMeasuredModel,
       kPerplexityText,
       kPerplexityModel,
       kPerplexityCompute,
-      kUnquantizedPerplexity);
+      kUnquantizedPerplexity,
+      kDecodeMachine);
   if (!options.all) out += "Read and written, not yet made: " + later + "\n";
   return out;
 }

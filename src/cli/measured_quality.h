@@ -7,13 +7,16 @@ namespace mantissa::cli {
 
 /// Bits and quality of a config on the demo model, as `mantissa quantize` and
 /// `mantissa diff` measure them (tests/cli/measured_quality_test.cpp does), and
-/// its perplexity, which docs/benchmarks/quality.md shows too.
+/// what docs/benchmarks/quality.md shows of it too.
 struct MeasuredQuality {
   std::string_view short_name;
   std::string_view words;  ///< what stood after -c
   double bits_per_weight;  ///< stored bits of a quantized weight, qparams too
   double sqnr_db;          ///< median over the quantized tensors
+  double megabytes;        ///< the file of weights of kPerplexityModel, / 10^6
   double perplexity;       ///< of kPerplexityText by kPerplexityModel
+  double kl_divergence;    ///< from the unquantized model, nats a token
+  int decode_tok_s[2];     ///< with 1 and 2 threads of kDecodeMachine
   std::string_view on{};   ///< which tensors fit, where not all of them do
 };
 
@@ -28,6 +31,8 @@ inline constexpr std::string_view kPerplexityModel =
     "SmolLM2-135M-Instruct with its channels permuted";
 inline constexpr std::string_view kPerplexityCompute = "int8-g32";
 inline constexpr double kUnquantizedPerplexity = 18.970;
+inline constexpr std::string_view kDecodeMachine =
+    "2 cores of an AMD EPYC (Zen 4)";
 
 /// All rows.
 std::span<const MeasuredQuality> measured_quality();

@@ -80,7 +80,7 @@ std::map<std::string, std::map<std::string, std::string>> page_rows() {
   return out;
 }
 
-TEST(MeasuredQualityTest, PerplexitiesAreThoseOfThePage) {
+TEST(MeasuredQualityTest, FiguresAreThoseOfThePage) {
   auto page = page_rows();
   const Json listed = run_json({"configs"});
   std::size_t rows = 0;
@@ -94,6 +94,14 @@ TEST(MeasuredQualityTest, PerplexitiesAreThoseOfThePage) {
               fmt::format("{:.3f}", row.at("perplexity").get<double>()));
     EXPECT_EQ(page[name]["bits a weight"],
               fmt::format("{:.2f}", row.at("bits_per_weight").get<double>()));
+    EXPECT_EQ(page[name]["MB"],
+              fmt::format("{:.1f}", row.at("megabytes").get<double>()));
+    EXPECT_EQ(page[name]["KL"],
+              fmt::format("{:.4f}", row.at("kl_divergence").get<double>()));
+    for (const std::string threads : {"1", "2"}) {
+      EXPECT_EQ(page[name]["decode " + threads + "T"],
+                std::to_string(row.at("decode_tok_s").at(threads).get<int>()));
+    }
     ++rows;
   }
   EXPECT_EQ(rows, 9u);
@@ -105,8 +113,11 @@ TEST(MeasuredQualityTest, PerplexitiesAreThoseOfThePage) {
 TEST(MeasuredQualityTest, PerplexitiesAreShownWithWhatTheyAreOf) {
   const auto text = run_tool({"configs"});
   EXPECT_EQ(text.exit_code, 0) << text.err;
-  EXPECT_NE(text.out.find("perplexity 19.06 as int8_weight_only\n"),
-            std::string::npos)
+  EXPECT_NE(
+      text.out.find("int8_weight_only\n  as int8_weight_only\n  8.06 bits "
+                    "a weight, 163.8 MB, SQNR 41.4 dB, perplexity 19.06, "
+                    "KL 0.0044, decode "),
+      std::string::npos)
       << text.out;
   EXPECT_NE(text.out.find("40 windows of 512 tokens of wikitext-2"),
             std::string::npos);
