@@ -86,10 +86,11 @@ void GgufTensorEncoder::encode(const RowBlock& block,
     split_.split(rows.data + b * split_.bytes, parts);
     if (!finite_half(parts.scale) || !finite_half(parts.minimum)) {
       throw Error(ErrorKind::Input,
-                  fmt::format("{}: row {}, group {}: the scale is not finite",
+                  fmt::format("{}: row {}, block {}: the {} is not finite",
                               quoted_name(name_),
                               block.row + b / blocks(),
-                              b % blocks()));
+                              b % blocks(),
+                              finite_half(parts.scale) ? "minimum" : "scale"));
     }
     for (std::size_t f = 0; f < layouts.size(); ++f) {
       const std::int64_t bytes = bytes_of(layouts[f]);

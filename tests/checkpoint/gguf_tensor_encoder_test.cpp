@@ -185,16 +185,21 @@ TEST(GgufTensorEncoderTest, RowsAndSlicesAreTensorsOfTheirOwn) {
 }
 
 TEST(GgufTensorEncoderTest, WhatIsWrongIsNamed) {
-  Stored stored = stored_of("Q4_K", {4, 512});
-  stored.bytes[5 * 144 + 2] = std::byte{0};
-  stored.bytes[5 * 144 + 3] = std::byte{0x7c};
-  try {
-    encoded(stored);
-    FAIL() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::Input);
-    EXPECT_THAT(error.what(),
-                HasSubstr("\"w\": row 2, group 1: the scale is not finite"));
+  // d and dmin stand first in a block.
+  for (const std::size_t at : {0, 2}) {
+    Stored stored = stored_of("Q4_K", {4, 512});
+    stored.bytes[5 * 144 + at] = std::byte{0};
+    stored.bytes[5 * 144 + at + 1] = std::byte{0x7c};
+    try {
+      encoded(stored);
+      FAIL() << "accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Input);
+      EXPECT_THAT(
+          error.what(),
+          HasSubstr(std::string("\"w\": row 2, block 1: the ") +
+                    (at == 0 ? "scale" : "minimum") + " is not finite"));
+    }
   }
   const GgufGrid& grid = *find_gguf_grid("Q4_K");
   EXPECT_EQ(find_gguf_grid("Q4_0"), nullptr);
