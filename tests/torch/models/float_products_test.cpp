@@ -6,6 +6,7 @@
 #include <mantissa/torch/lowbit.h>
 #include <mantissa/torch/quantized_tensor.h>
 
+#include "torch/models/decode_step_model.h"
 #include "torch/models/decoder_stack.h"
 #include "torch/quantize/module_parameters.h"
 
@@ -58,19 +59,8 @@ void fill(torch::nn::Module& module, Weights weights, Format format) {
 }
 
 at::Tensor hidden(Weights weights, Format format, const at::Tensor& ids) {
-  DecoderConfig config;
-  config.vocabulary = 50;
-  config.hidden = 96;
-  config.intermediate = 160;
-  config.heads = 6;
-  config.kv_heads = 2;
-  config.head_dim = 16;
-  config.positions = 64;
-  config.attention_scale = 0.25;
-  config.ropes.resize(1);
-  config.layers.resize(3);
   const auto dtype = weights == Weights::Double ? at::kDouble : at::kFloat;
-  DecoderStack stack(config, dtype);
+  DecoderStack stack(tests::small_decoder(), dtype);
   fill(stack, weights, format);
   return stack.forward(ids, nullptr, 0).to(at::kDouble);
 }
