@@ -5,25 +5,10 @@ usage: same_file.py MANTISSA FILE.gguf... --llama PYTHON [--threads 1,2] [--runs
 """
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 
-from sides import HERE, NEW, PROMPT, answer, run
-
-
-def ours(options, path, threads):
-    row = json.loads(
-        run(options.mantissa, "bench", "model", path, "--json", "--threads", threads,
-            "--prompt-tokens", PROMPT, "--decode-tokens", NEW,
-            "--repetitions", 1))["results"][0]
-    return row["prompt_tok_s"], row["decode_tok_s"]
-
-
-def theirs(options, path, threads):
-    row = answer(options.llama, HERE / "llama_model.py", path, "--speed",
-                 f"{PROMPT},{NEW},1", "--threads", threads)
-    return row["prompt_tokens_per_second"], row["decode_tokens_per_second"]
+from sides import our_speed, their_speed
 
 
 def main():
@@ -39,7 +24,7 @@ def main():
     for _ in range(options.runs):
         for path in options.files:
             for n in threads:
-                for side in ours, theirs:
+                for side in our_speed, their_speed:
                     taken.setdefault((path, n, side), []).append(side(options, path, n))
     heads = [f"{what} {n}T" for n in threads for what in ("prompt", "decode")]
     print(f"| file | {' | '.join(heads)} |")
@@ -49,7 +34,7 @@ def main():
         for n in threads:
             for i in range(2):
                 a, b = (statistics.median(row[i] for row in taken[path, n, side])
-                        for side in (ours, theirs))
+                        for side in (our_speed, their_speed))
                 cells.append(f"{a:.0f}, {b:.0f}: **{a / b:.2f}**")
         print(f"| {path.stem} | {' | '.join(cells)} |")
 

@@ -26,6 +26,21 @@ def answer(*command):
     return json.loads(run(*command).strip().splitlines()[-1])
 
 
+def our_speed(options, path, threads, *words):
+    """Tokens a second of a prompt and behind it."""
+    row = json.loads(
+        run(options.mantissa, "bench", "model", path, "--json", "--threads", threads,
+            "--prompt-tokens", PROMPT, "--decode-tokens", NEW, "--repetitions", 1,
+            *words))["results"][0]
+    return row["prompt_tok_s"], row["decode_tok_s"]
+
+
+def their_speed(options, path, threads):
+    row = answer(options.llama, HERE / "llama_model.py", path, "--speed",
+                 f"{PROMPT},{NEW},1", "--threads", threads)
+    return row["prompt_tokens_per_second"], row["decode_tokens_per_second"]
+
+
 def make_models(options, scratch):
     """The permuted model as a directory and as a GGUF file of F32."""
     plain, moved = scratch / "bf16", scratch / "offgrid"
@@ -47,12 +62,8 @@ class Ours:
         self.bytes = (self.path / "model.safetensors").stat().st_size
 
     def speed(self, threads):
-        row = json.loads(
-            run(self.options.mantissa, "bench", "model", self.path, "--json",
-                "--threads", threads, "--compute-dtype", self.compute,
-                "--prompt-tokens", PROMPT, "--decode-tokens", NEW,
-                "--repetitions", 1))["results"][0]
-        return row["prompt_tok_s"], row["decode_tok_s"]
+        return our_speed(self.options, self.path, threads, "--compute-dtype",
+                         self.compute)
 
     def perplexity(self, windows, *words):
         return json.loads(
@@ -69,9 +80,7 @@ class Theirs:
         self.bytes = self.path.stat().st_size
 
     def speed(self, threads):
-        row = answer(self.options.llama, HERE / "llama_model.py", self.path,
-                     "--speed", f"{PROMPT},{NEW},1", "--threads", threads)
-        return row["prompt_tokens_per_second"], row["decode_tokens_per_second"]
+        return their_speed(self.options, self.path, threads)
 
     def perplexity(self, windows, *words):
         return answer(self.options.llama, HERE / "llama_model.py", self.path,
