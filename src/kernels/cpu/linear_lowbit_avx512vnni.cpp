@@ -105,12 +105,13 @@ void rows_by_tile(const LinearLowbitArgs& args,
 }
 
 // What the sums of a segment of 8 rows begin with: minus the sums of x, times
-// zero + lowbit_middle().
+// zero + lowbit_middle(), for each of kTiles tiles, at `at`.
+template <int kTiles>
 inline void start_panel(const LowbitWeightView& w,
-                        int64_t at,
+                        const int64_t (&at)[kTiles],
                         const int32_t* x_sums,
                         int64_t chunks,
-                        __m512i (&sum)[8]) {
+                        __m512i (&sum)[kTiles][8]) {
   alignas(32) int32_t from[8];
   __m256i total = _mm256_setzero_si256();
   for (int64_t c = 0; c < chunks; ++c) {
@@ -125,36 +126,48 @@ inline void start_panel(const LowbitWeightView& w,
   _mm256_store_si256(reinterpret_cast<__m256i*>(from), total);
   if (w.zeros == nullptr) {
 #pragma GCC unroll 8
-    for (int r = 0; r < 8; ++r) sum[r] = _mm512_set1_epi32(from[r]);
+    for (int r = 0; r < 8; ++r) {
+      for (int t = 0; t < kTiles; ++t) sum[t][r] = _mm512_set1_epi32(from[r]);
+    }
     return;
   }
-  const __m512i zeros = zeros_of(w, at);
+  __m512i zeros[kTiles];
+  for (int t = 0; t < kTiles; ++t) zeros[t] = zeros_of(w, at[t]);
 #pragma GCC unroll 8
   for (int r = 0; r < 8; ++r) {
-    sum[r] = _mm512_mullo_epi32(zeros, _mm512_set1_epi32(from[r]));
+    const __m512i by = _mm512_set1_epi32(from[r]);
+#pragma GCC unroll 2
+    for (int t = 0; t < kTiles; ++t) {
+      sum[t][r] = _mm512_mullo_epi32(zeros[t], by);
+    }
   }
 }
 
-// One tile against kPanels panels of 8 rows, from `panel` on. Codes are
-// unpacked anew for each call: that costs less than to write them and to read
-// them back.
-template <int kBits, int kPanels, LowbitForm kForm>
-void panels_by_tile(const LinearLowbitArgs& args,
-                    const LowbitWalk& shared_walk,
-                    int64_t tile,
-                    int64_t panel) {
+// kTiles tiles against kPanels panels of 8 rows, from `panel` on: 16 sums of 16
+// columns. A Zen 4 loads one vector a cycle and multiplies one: two tiles share
+// each value of x that is loaded, two panels each code. Codes are unpacked anew
+// for each call: that costs less than to write them and to read them back.
+template <int kBits, int kTiles, int kPanels, LowbitForm kForm>
+void panels_by_tiles(const LinearLowbitArgs& args,
+                     const LowbitWalk& shared_walk,
+                     int64_t tile,
+                     int64_t panel) {
   // Copies: the stores below could change what a reference names.
   const LowbitWalk walk = shared_walk;
   const LowbitWeightView w = args.w;
   const LowbitActivations x = args.x;
-  const int64_t stride = x.k * 8;  // codes of a panel
-  const uint8_t* chunk = w.codes + tile * walk.chunks * kBits * kUnitBytes;
+  const int64_t stride = x.k * 8;                         // codes of a panel
+  const int64_t next = walk.chunks * kBits * kUnitBytes;  // tile
+  // From memory, if any is; the 8 bits of two tiles come in time.
+  const bool first = panel == 0 && (kBits < 8 || kTiles == 1);
+  const uint8_t* chunk = w.codes + tile * next;
   const int8_t* codes = x.codes + panel * stride;
-  alignas(64) float acc[kPanels][8][kLowbitTile] = {};
+  alignas(64) float acc[kPanels][kTiles][8][kLowbitTile] = {};
   for (int64_t k = 0; k < w.k;) {
     const int64_t end = walk.end(k);
-    const int64_t at = (tile * walk.groups + walk.group(k)) * kLowbitTile;
-    __m512i sum[kPanels][8];
+    int64_t at[kTiles];
+    for (int t = 0; t < kTiles; ++t) at[t] = walk.place(tile + t, k);
+    __m512i sum[kPanels][kTiles][8];
 #pragma GCC unroll 2
     for (int p = 0; p < kPanels; ++p) {
       start_panel(w,
@@ -164,31 +177,44 @@ void panels_by_tile(const LinearLowbitArgs& args,
                   sum[p]);
     }
     for (int64_t c = k; c < end; c += kLowbitChunk) {
-      fetch_ahead<kBits>(chunk);
+      if (first) {
+        for (int t = 0; t < kTiles; ++t) fetch_ahead<kBits>(chunk + t * next);
+      }
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
-        const __m512i codes_of = unit<kBits>(chunk, u);
+        __m512i codes_of[kTiles];
+#pragma GCC unroll 2
+        for (int t = 0; t < kTiles; ++t) {
+          codes_of[t] = unit<kBits>(chunk + t * next, u);
+        }
 #pragma GCC unroll 2
         for (int p = 0; p < kPanels; ++p) {
 #pragma GCC unroll 8
           for (int r = 0; r < 8; ++r) {
-            sum[p][r] = _mm512_dpbusd_epi32(
-                sum[p][r],
-                codes_of,
-                broadcast(codes + p * stride + (u * 8 + r) * 4));
-            pin(sum[p][r]);
+            const __m512i four =
+                broadcast(codes + p * stride + (u * 8 + r) * 4);
+#pragma GCC unroll 2
+            for (int t = 0; t < kTiles; ++t) {
+              sum[p][t][r] =
+                  _mm512_dpbusd_epi32(sum[p][t][r], codes_of[t], four);
+              pin(sum[p][t][r]);
+            }
           }
         }
       }
       chunk += kBits * kUnitBytes;
       codes += kLowbitChunk * 8;
     }
-    const __m512 scale = group_scales<kForm>(w, walk, tile, k);
-    __m512 offsets = scale;
-    if constexpr (kForm != LowbitForm::Plain) {
-      offsets = group_offsets<kForm>(w, walk, tile, k);
+    __m512 scale[kTiles];
+    __m512 offsets[kTiles];
+#pragma GCC unroll 2
+    for (int t = 0; t < kTiles; ++t) {
+      scale[t] = group_scales<kForm>(w, walk, tile + t, k);
+      if constexpr (kForm != LowbitForm::Plain) {
+        offsets[t] = group_offsets<kForm>(w, walk, tile + t, k);
+      }
     }
-    float* to = acc[0][0];
+    float* to = acc[0][0][0];
     __asm__("" : "+r"(to));  // GCC would keep a pointer for each row
 #pragma GCC unroll 2
     for (int p = 0; p < kPanels; ++p) {
@@ -196,45 +222,59 @@ void panels_by_tile(const LinearLowbitArgs& args,
           x.scales + ((panel + p) * walk.x_groups + walk.x_group(k)) * 8;
 #pragma GCC unroll 8
       for (int r = 0; r < 8; ++r) {
-        const __m512 by = x.group == 0
-                              ? scale
-                              : _mm512_mul_ps(scale, _mm512_set1_ps(of_x[r]));
-        float* row = to + (p * 8 + r) * kLowbitTile;
-        __m512 added = _mm512_fmadd_ps(
-            _mm512_cvtepi32_ps(sum[p][r]), by, _mm512_load_ps(row));
-        if constexpr (kForm != LowbitForm::Plain) {
-          added = add_offset(added,
-                             code_sum(x, panel + p, r, k, end),
-                             x.group == 0 ? 1.0f : of_x[r],
-                             offsets);
+#pragma GCC unroll 2
+        for (int t = 0; t < kTiles; ++t) {
+          const __m512 by =
+              x.group == 0 ? scale[t]
+                           : _mm512_mul_ps(scale[t], _mm512_set1_ps(of_x[r]));
+          float* row = to + ((p * kTiles + t) * 8 + r) * kLowbitTile;
+          __m512 added = _mm512_fmadd_ps(
+              _mm512_cvtepi32_ps(sum[p][t][r]), by, _mm512_load_ps(row));
+          if constexpr (kForm != LowbitForm::Plain) {
+            added = add_offset(added,
+                               code_sum(x, panel + p, r, k, end),
+                               x.group == 0 ? 1.0f : of_x[r],
+                               offsets[t]);
+          }
+          _mm512_store_ps(row, added);
         }
-        _mm512_store_ps(row, added);
       }
     }
     k = end;
   }
   for (int p = 0; p < kPanels; ++p) {
-    for (int r = 0; r < 8; ++r) {
-      finish(args, panel + p, r, tile * kLowbitTile, _mm512_load_ps(acc[p][r]));
+    for (int t = 0; t < kTiles; ++t) {
+      for (int r = 0; r < 8; ++r) {
+        finish(args,
+               panel + p,
+               r,
+               (tile + t) * kLowbitTile,
+               _mm512_load_ps(acc[p][t][r]));
+      }
     }
   }
 }
 
-// Some tiles against all panels of 8 rows, two at a time.
+// Tiles [begin, end) against all panels of 8 rows. Two panels read every code
+// once, from memory; more read them from a cache.
 template <int kBits, LowbitForm kForm>
-void panels_by_tiles(const LinearLowbitArgs& args,
-                     const LowbitWalk& walk,
-                     int64_t begin,
-                     int64_t end) {
+void all_panels(const LinearLowbitArgs& args,
+                const LowbitWalk& walk,
+                int64_t begin,
+                int64_t end) {
   const int64_t panels = (args.x.m + 7) / 8;
-  for (int64_t p = 0; p < panels; p += 2) {
+  if (panels == 2) {
     for (int64_t tile = begin; tile < end; ++tile) {
-      if (p + 1 < panels) {
-        panels_by_tile<kBits, 2, kForm>(args, walk, tile, p);
-      } else {
-        panels_by_tile<kBits, 1, kForm>(args, walk, tile, p);
-      }
+      panels_by_tiles<kBits, 1, 2, kForm>(args, walk, tile, 0);
     }
+    return;
+  }
+  for (int64_t p = 0; p < panels; ++p) {
+    int64_t tile = begin;
+    for (; tile + 1 < end; tile += 2) {
+      panels_by_tiles<kBits, 2, 1, kForm>(args, walk, tile, p);
+    }
+    if (tile < end) panels_by_tiles<kBits, 1, 1, kForm>(args, walk, tile, p);
   }
 }
 
@@ -254,7 +294,7 @@ void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
         break;
       default: {
         const int64_t end = least(tile + kTilesAtOnce, tiles.end);
-        panels_by_tiles<kBits, kForm>(args, walk, tile, end);
+        all_panels<kBits, kForm>(args, walk, tile, end);
         tile = end;
       }
     }

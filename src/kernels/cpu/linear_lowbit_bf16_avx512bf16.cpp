@@ -8,12 +8,13 @@ namespace {
 
 inline void pin(__m512& sum) { __asm__("" : "+v"(sum)); }
 
-inline __m512 dot(__m512 sum, const uint16_t* two, __m512i codes) {
-  const __m512i x = _mm512_set1_epi32(load_i32(two));
-  sum = _mm512_dpbf16_ps(
-      sum, reinterpret_cast<__m512bh>(codes), reinterpret_cast<__m512bh>(x));
+inline __m512bh broadcast(const uint16_t* two) {
+  return reinterpret_cast<__m512bh>(_mm512_set1_epi32(load_i32(two)));
+}
+
+inline void add_products(__m512& sum, __m512i codes, __m512bh x) {
+  sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(codes), x);
   pin(sum);
-  return sum;
 }
 
 /// Groups of K: powers of two, or all of it.
@@ -96,10 +97,9 @@ void rows_by_tile(const LinearLowbitBf16Args& args,
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
           const uint16_t* four = x + (u * kRows + r) * 4;
-          __m512& even = sum[r][2 * u % kChains];
-          __m512& odd = sum[r][(2 * u + 1) % kChains];
-          even = dot(even, four, codes.even);
-          odd = dot(odd, four + 2, codes.odd);
+          add_products(sum[r][2 * u % kChains], codes.even, broadcast(four));
+          add_products(
+              sum[r][(2 * u + 1) % kChains], codes.odd, broadcast(four + 2));
         }
       }
       chunk += kBits * kUnitBytes;
@@ -136,37 +136,51 @@ inline __m256 minus_sums(const float* sums, int64_t chunks) {
   return total;
 }
 
-// What the sums of a group of 8 rows begin with.
-template <LowbitCode kCode, int kBits, Way kWay>
+// What the sums of a group of 8 rows begin with, for each of kTiles tiles, at
+// `at`.
+template <LowbitCode kCode, int kBits, Way kWay, int kTiles>
 inline void start_panel(const LowbitWeightView& w,
-                        int64_t at,
+                        const int64_t (&at)[kTiles],
                         const float* sums,
                         int64_t chunks,
-                        __m512 (&sum)[8]) {
+                        __m512 (&sum)[kTiles][8]) {
   if (kCode != LowbitCode::Integer ||
       (kWay == Way::Table && w.zeros == nullptr && !w.from_zero)) {
+#pragma GCC unroll 2
+    for (int t = 0; t < kTiles; ++t) {
 #pragma GCC unroll 8
-    for (int r = 0; r < 8; ++r) sum[r] = _mm512_setzero_ps();
+      for (int r = 0; r < 8; ++r) sum[t][r] = _mm512_setzero_ps();
+    }
   } else {
     alignas(32) float from[8];
     _mm256_store_ps(from, minus_sums(sums, chunks));
-    const __m512 offset = offset_of<kCode, kBits, kWay>(w, at);
+    __m512 offset[kTiles];
+#pragma GCC unroll 2
+    for (int t = 0; t < kTiles; ++t) {
+      offset[t] = offset_of<kCode, kBits, kWay>(w, at[t]);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < 8; ++r) {
-      sum[r] = _mm512_mul_ps(offset, _mm512_set1_ps(from[r]));
+      const __m512 by = _mm512_set1_ps(from[r]);
+#pragma GCC unroll 2
+      for (int t = 0; t < kTiles; ++t) {
+        sum[t][r] = _mm512_mul_ps(offset[t], by);
+      }
     }
   }
 }
 
-// One tile against kPanels panels of 8 rows, from `panel` on; codes are
-// unpacked anew for each call, a unit ahead of its products: longer than the
-// scheduler of a Zen 4 looks (int8, 16 rows: 0.70 -> 0.89 of the peak).
-template <LowbitCode kCode, int kBits, int kPanels, bool kOffsets>
-[[gnu::noinline]] void panels_by_tile(const LinearLowbitBf16Args& args,
-                                      const Groups& shared_groups,
-                                      const Tables& shared,
-                                      int64_t tile,
-                                      int64_t panel) {
+// kTiles tiles against kPanels panels of 8 rows, from `panel` on: 16 sums of 16
+// columns. A Zen 4 loads one vector a cycle and multiplies one: two tiles share
+// each value of x that is loaded, two panels each code. Codes are unpacked anew
+// for each call, a unit ahead of its products: longer than the scheduler of a
+// Zen 4 looks (int8, 16 rows: 0.70 -> 0.89 of the peak).
+template <LowbitCode kCode, int kBits, int kTiles, int kPanels, bool kOffsets>
+[[gnu::noinline]] void panels_by_tiles(const LinearLowbitBf16Args& args,
+                                       const Groups& shared_groups,
+                                       const Tables& shared,
+                                       int64_t tile,
+                                       int64_t panel) {
   constexpr Way kWay = way_of_panels<kBits>();
   // Copies: the stores below could change what a reference names.
   const Groups groups = shared_groups;
@@ -174,18 +188,26 @@ template <LowbitCode kCode, int kBits, int kPanels, bool kOffsets>
   const LowbitWeightView w = args.w;
   const int64_t stride = args.x.k * 8;  // values of a panel
   const int64_t chunks = args.x.k / kLowbitChunk;
-  const uint8_t* chunk = w.codes + tile * chunks * kBits * kUnitBytes;
+  const int64_t next_tile = chunks * kBits * kUnitBytes;
+  const bool first = panel == 0;  // from memory, if any is
+  const uint8_t* chunk = w.codes + tile * next_tile;
   const uint16_t* x[kPanels];
   for (int p = 0; p < kPanels; ++p) {
     x[p] = args.x.values + (panel + p) * stride;
   }
   const float* sums = args.x.sums + panel * chunks * 8;
-  alignas(64) float acc[kPanels][8][kLowbitTile] = {};
-  const uint8_t* stop = chunk + chunks * kBits * kUnitBytes;
-  Pairs codes = pairs<kCode, kBits, kWay>(chunk, 0, tables);
+  alignas(64) float acc[kPanels][kTiles][8][kLowbitTile] = {};
+  const uint8_t* stop = chunk + next_tile;
+  Pairs codes[kTiles];
+  for (int t = 0; t < kTiles; ++t) {
+    codes[t] = pairs<kCode, kBits, kWay>(chunk + t * next_tile, 0, tables);
+  }
   for (int64_t g = 0; g < groups.count; ++g) {
-    const int64_t at = (tile * groups.count + g) * kLowbitTile;
-    __m512 sum[kPanels][8];
+    int64_t at[kTiles];
+    for (int t = 0; t < kTiles; ++t) {
+      at[t] = ((tile + t) * groups.count + g) * kLowbitTile;
+    }
+    __m512 sum[kPanels][kTiles][8];
 #pragma GCC unroll 2
     for (int p = 0; p < kPanels; ++p) {
       start_panel<kCode, kBits, kWay>(
@@ -196,41 +218,63 @@ template <LowbitCode kCode, int kBits, int kPanels, bool kOffsets>
           sum[p]);
     }
     for (int64_t c = groups.chunks; c > 0; --c) {
-      fetch_ahead<kBits>(chunk);
+      if (first) {
+        for (int t = 0; t < kTiles; ++t) {
+          fetch_ahead<kBits>(chunk + t * next_tile);
+        }
+      }
       const uint8_t* after = chunk + kBits * kUnitBytes;
       if (after == stop) after = chunk;
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
-        Pairs next = u + 1 < kUnits
-                         ? pairs<kCode, kBits, kWay>(chunk, u + 1, tables)
-                         : pairs<kCode, kBits, kWay>(after, 0, tables);
-        __asm__ volatile("" : "+v"(next.even), "+v"(next.odd));
+        Pairs next[kTiles];
+#pragma GCC unroll 2
+        for (int t = 0; t < kTiles; ++t) {
+          next[t] = u + 1 < kUnits ? pairs<kCode, kBits, kWay>(
+                                         chunk + t * next_tile, u + 1, tables)
+                                   : pairs<kCode, kBits, kWay>(
+                                         after + t * next_tile, 0, tables);
+          __asm__ volatile("" : "+v"(next[t].even), "+v"(next[t].odd));
+        }
 #pragma GCC unroll 2
         for (int p = 0; p < kPanels; ++p) {
           // GCC would keep a pointer for each row.
           __asm__("" : "+r"(x[p]));
 #pragma GCC unroll 8
           for (int r = 0; r < 8; ++r) {
-            sum[p][r] = dot(sum[p][r], x[p] + r * 4, codes.even);
+            const __m512bh two = broadcast(x[p] + r * 4);
+#pragma GCC unroll 2
+            for (int t = 0; t < kTiles; ++t) {
+              add_products(sum[p][t][r], codes[t].even, two);
+            }
           }
 #pragma GCC unroll 8
           for (int r = 0; r < 8; ++r) {
-            sum[p][r] = dot(sum[p][r], x[p] + r * 4 + 2, codes.odd);
+            const __m512bh two = broadcast(x[p] + r * 4 + 2);
+#pragma GCC unroll 2
+            for (int t = 0; t < kTiles; ++t) {
+              add_products(sum[p][t][r], codes[t].odd, two);
+            }
           }
           x[p] += 4 * 8;
         }
-        codes = next;
+#pragma GCC unroll 2
+        for (int t = 0; t < kTiles; ++t) codes[t] = next[t];
       }
       chunk += kBits * kUnitBytes;
     }
-    const __m512 scale =
-        group_level<kOffsets>(w, groups, w.scales, w.factors, tile, g);
-    __m512 offsets = scale;
-    if constexpr (kOffsets) {
-      offsets = group_level<kOffsets>(
-          w, groups, w.offsets, w.offset_factors, tile, g);
+    __m512 scale[kTiles];
+    __m512 offsets[kTiles];
+#pragma GCC unroll 2
+    for (int t = 0; t < kTiles; ++t) {
+      scale[t] =
+          group_level<kOffsets>(w, groups, w.scales, w.factors, tile + t, g);
+      if constexpr (kOffsets) {
+        offsets[t] = group_level<kOffsets>(
+            w, groups, w.offsets, w.offset_factors, tile + t, g);
+      }
     }
-    float* to = acc[0][0];
+    float* to = acc[0][0][0];
     __asm__("" : "+r"(to));  // GCC would keep a pointer for each row
 #pragma GCC unroll 2
     for (int p = 0; p < kPanels; ++p) {
@@ -241,22 +285,61 @@ template <LowbitCode kCode, int kBits, int kPanels, bool kOffsets>
       }
 #pragma GCC unroll 8
       for (int r = 0; r < 8; ++r) {
-        float* row = to + (p * 8 + r) * kLowbitTile;
-        __m512 added = _mm512_fmadd_ps(sum[p][r], scale, _mm512_load_ps(row));
-        if constexpr (kOffsets) {
-          added = _mm512_fnmadd_ps(_mm512_set1_ps(less[r]), offsets, added);
+#pragma GCC unroll 2
+        for (int t = 0; t < kTiles; ++t) {
+          float* row = to + ((p * kTiles + t) * 8 + r) * kLowbitTile;
+          __m512 added =
+              _mm512_fmadd_ps(sum[p][t][r], scale[t], _mm512_load_ps(row));
+          if constexpr (kOffsets) {
+            added =
+                _mm512_fnmadd_ps(_mm512_set1_ps(less[r]), offsets[t], added);
+          }
+          _mm512_store_ps(row, added);
         }
-        _mm512_store_ps(row, added);
       }
     }
   }
   for (int p = 0; p < kPanels; ++p) {
-    for (int r = 0; r < 8; ++r) {
-      finish(args,
-             (panel + p) * 8 + r,
-             tile * kLowbitTile,
-             _mm512_load_ps(acc[p][r]));
+    for (int t = 0; t < kTiles; ++t) {
+      for (int r = 0; r < 8; ++r) {
+        finish(args,
+               (panel + p) * 8 + r,
+               (tile + t) * kLowbitTile,
+               _mm512_load_ps(acc[p][t][r]));
+      }
     }
+  }
+}
+
+// Tiles [begin, end) against all panels of 8 rows. Panels share codes where
+// there are two, which read each code once, from memory; and codes of 8 bits,
+// which cost most to unpack.
+template <LowbitCode kCode, int kBits, bool kOffsets>
+void all_panels(const LinearLowbitBf16Args& args,
+                const Groups& groups,
+                const Tables& tables,
+                int64_t begin,
+                int64_t end) {
+  const int64_t panels = (args.x.m + 7) / 8;
+  for (int64_t p = 0; p < panels;) {
+    int64_t tile = begin;
+    if ((kBits == 8 || panels == 2) && p + 1 < panels) {
+      for (; tile < end; ++tile) {
+        panels_by_tiles<kCode, kBits, 1, 2, kOffsets>(
+            args, groups, tables, tile, p);
+      }
+      p += 2;
+      continue;
+    }
+    for (; tile + 1 < end; tile += 2) {
+      panels_by_tiles<kCode, kBits, 2, 1, kOffsets>(
+          args, groups, tables, tile, p);
+    }
+    if (tile < end) {
+      panels_by_tiles<kCode, kBits, 1, 1, kOffsets>(
+          args, groups, tables, tile, p);
+    }
+    ++p;
   }
 }
 
@@ -264,7 +347,6 @@ template <LowbitCode kCode, int kBits, bool kOffsets>
 void run(const LinearLowbitBf16Args& args, const LinearLowbitTiles& tiles) {
   const Groups groups(args.w);
   const Tables tables = make_tables<kCode, kBits>();
-  const int64_t panels = (args.x.m + 7) / 8;
   for (int64_t tile = tiles.begin; tile < tiles.end;) {
     switch (args.x.panel) {
       case 1:
@@ -278,17 +360,7 @@ void run(const LinearLowbitBf16Args& args, const LinearLowbitTiles& tiles) {
         break;
       default: {
         const int64_t end = least(tile + kTilesAtOnce, tiles.end);
-        for (int64_t p = 0; p < panels; p += 2) {
-          for (int64_t t = tile; t < end; ++t) {
-            if (p + 1 < panels) {
-              panels_by_tile<kCode, kBits, 2, kOffsets>(
-                  args, groups, tables, t, p);
-            } else {
-              panels_by_tile<kCode, kBits, 1, kOffsets>(
-                  args, groups, tables, t, p);
-            }
-          }
-        }
+        all_panels<kCode, kBits, kOffsets>(args, groups, tables, tile, end);
         tile = end;
       }
     }
