@@ -59,7 +59,11 @@ void rows_by_tile(const LinearLowbitArgs& args,
       for (int c = 1; c < kChains; ++c) sum[r][c] = _mm512_setzero_si512();
     }
     for (int64_t c = k; c < end; c += kLowbitChunk) {
-      if (kBits < 8) fetch_ahead<kBits>(chunk);  // 8 bits come in time
+      if constexpr (kRowsOf > 1) {
+        fetch_ahead<kBits, Fetch::Second>(chunk);
+      } else if constexpr (kBits < 8) {  // 8 bits come in time
+        fetch_ahead<kBits, Fetch::First>(chunk);
+      }
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
         const __m512i codes_of = unit<kBits>(chunk, u);
@@ -158,8 +162,7 @@ void panels_by_tiles(const LinearLowbitArgs& args,
   const LowbitActivations x = args.x;
   const int64_t stride = x.k * 8;                         // codes of a panel
   const int64_t next = walk.chunks * kBits * kUnitBytes;  // tile
-  // From memory, if any is; the 8 bits of two tiles come in time.
-  const bool first = panel == 0 && (kBits < 8 || kTiles == 1);
+  const bool first = panel == 0;  // from memory, if any is
   const uint8_t* chunk = w.codes + tile * next;
   const int8_t* codes = x.codes + panel * stride;
   alignas(64) float acc[kPanels][kTiles][8][kLowbitTile] = {};
@@ -178,7 +181,9 @@ void panels_by_tiles(const LinearLowbitArgs& args,
     }
     for (int64_t c = k; c < end; c += kLowbitChunk) {
       if (first) {
-        for (int t = 0; t < kTiles; ++t) fetch_ahead<kBits>(chunk + t * next);
+        for (int t = 0; t < kTiles; ++t) {
+          fetch_ahead<kBits, Fetch::Second>(chunk + t * next);
+        }
       }
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {

@@ -34,7 +34,7 @@ void bf16_amx_unpack(const uint8_t* chunk,
                      uint16_t* to) {
   const Tables tables = shared;
   for (; chunks > 0; --chunks) {
-    fetch_ahead<kBits>(chunk);
+    fetch_ahead<kBits, Fetch::Second>(chunk);
 #pragma GCC unroll 8
     for (int u = 0; u < kUnits; ++u) {
       const Pairs codes =

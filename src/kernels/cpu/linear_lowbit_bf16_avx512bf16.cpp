@@ -90,7 +90,7 @@ void rows_by_tile(const LinearLowbitBf16Args& args,
       }
     }
     for (int64_t c = groups.chunks; c > 0; --c) {
-      fetch_ahead<kBits>(chunk);
+      fetch_ahead<kBits, kRows == 1 ? Fetch::First : Fetch::Second>(chunk);
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
         const Pairs codes = pairs<kCode, kBits, Way::Magic>(chunk, u, tables);
@@ -220,7 +220,7 @@ template <LowbitCode kCode, int kBits, int kTiles, int kPanels, bool kOffsets>
     for (int64_t c = groups.chunks; c > 0; --c) {
       if (first) {
         for (int t = 0; t < kTiles; ++t) {
-          fetch_ahead<kBits>(chunk + t * next_tile);
+          fetch_ahead<kBits, Fetch::Second>(chunk + t * next_tile);
         }
       }
       const uint8_t* after = chunk + kBits * kUnitBytes;

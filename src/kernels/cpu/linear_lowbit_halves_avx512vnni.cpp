@@ -25,7 +25,7 @@ void panel_by_tile(const LinearLowbitArgs& args,
   __m512 acc[kRowsOf];
   for (__m512& row : acc) row = _mm512_setzero_ps();
   for (int64_t k = 0; k < w.k; k += kLowbitChunk) {
-    fetch_ahead<kBits>(chunk);
+    fetch_ahead<kBits, kRowsOf == 1 ? Fetch::First : Fetch::Second>(chunk);
     const float* of_x = x_scales + walk.x_group(k) * kRowsOf;
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
