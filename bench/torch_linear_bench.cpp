@@ -5,7 +5,8 @@
 // And packed weights [2048, 2048] with float32 and bfloat16 activations beside
 // torch's product of the decoded weight in the same dtype, one thread, in
 // turns: `of_decoded` is the speed of the packed one in parts of the decoded
-// one's.
+// one's. And weights whose config names int8 activations, packed beside as
+// stored: `of_stored`.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -126,6 +127,49 @@ void run_packed(benchmark::State& state,
   state.counters["of_decoded"] = theirs / ours;
 }
 
+void run_int8(benchmark::State& state,
+              c10::ScalarType dtype,
+              std::int64_t rows) {
+  const torch::NoGradGuard no_grad;
+  constexpr std::int64_t kWide = 2048;
+  torch::manual_seed(1);
+  torch::nn::Linear packed(torch::nn::LinearOptions(kWide, kWide).bias(false));
+  packed->to(dtype);
+  quantize_(*packed, parse_config_words("int8_dynamic_activation_int8_weight"));
+  const at::Tensor stored = packed->weight;
+  pack_lowbit_(*packed, Int8Compute::Float);
+  const at::Tensor x = torch::randn({rows, kWide}).to(dtype);
+  if (!at::equal(packed(x), at::linear(x, stored))) {
+    state.SkipWithError("wrong result");
+    return;
+  }
+  for (auto _ : state) benchmark::DoNotOptimize(packed(x));
+  double ours = 1e30;
+  double theirs = 1e30;
+  for (int i = 0; i < 15; ++i) {
+    ours = std::min(ours, seconds_of([&] { packed(x); }));
+    theirs = std::min(theirs, seconds_of([&] { at::linear(x, stored); }));
+  }
+  state.counters["ours_us"] = ours * 1e6;
+  state.counters["stored_us"] = theirs * 1e6;
+  state.counters["of_stored"] = theirs / ours;
+}
+
+void register_int8() {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    for (const std::int64_t rows : {1, 4, 16, 128, 512}) {
+      benchmark::RegisterBenchmark(
+          (std::string("torch_linear/int8_dynamic") +
+           (dtype == at::kFloat ? "_f32" : "_bf16") + "/m" +
+           std::to_string(rows) + "_n2048_k2048")
+              .c_str(),
+          [dtype, rows](benchmark::State& state) {
+            run_int8(state, dtype, rows);
+          });
+    }
+  }
+}
+
 void register_packed() {
   const std::pair<std::string, std::string> configs[] = {
       {"int4_g32",
@@ -160,5 +204,6 @@ int main(int argc, char** argv) {
         [&which](benchmark::State& state) { mantissa::run(state, which); });
   }
   mantissa::register_packed();
+  mantissa::register_int8();
   benchmark::RunSpecifiedBenchmarks();
 }

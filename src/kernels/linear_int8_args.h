@@ -20,8 +20,10 @@ struct LinearInt8Args {
   const float* x_scale = nullptr;       ///< [m]
   const float* x_zero_point = nullptr;  ///< [m], or null: symmetric
   const float* w_scale = nullptr;       ///< [n], or one for all
-  int64_t w_scale_stride = 1;           ///< 0: one for all
-  const void* bias = nullptr;           ///< [n], or null
+  /// [n]: the sum of each row of w; null: summed where it is needed.
+  const float* w_sums = nullptr;
+  int64_t w_scale_stride = 1;  ///< 0: one for all
+  const void* bias = nullptr;  ///< [n], or null
   Element bias_type = Element::F32;
   void* y = nullptr;  ///< [m, n] of `out`
 };
@@ -52,6 +54,14 @@ void run_linear_int8_with(Int8Sums sum,
                           Element out,
                           const LinearInt8Args& args,
                           const LinearInt8Tile& tile);
+
+/// The tile from sums, each rounded to float32, of which sums[i * stride + j]
+/// are those of row i and column j of y; needs neither x nor, with w_sums, w.
+void finish_linear_int8(Element out,
+                        const LinearInt8Args& args,
+                        const LinearInt8Tile& tile,
+                        const float* sums,
+                        int64_t stride);
 
 void run_linear_i8dyn_i8c_avx2(Element out,
                                const LinearInt8Args& args,

@@ -4,6 +4,15 @@
 #include <cstring>
 
 namespace mantissa::kernels {
+namespace {
+
+std::int32_t half_sum(const std::int8_t* codes) {
+  std::int32_t out = 0;
+  for (std::int64_t j = 0; j < kLowbitHalf; ++j) out += codes[j];
+  return out;
+}
+
+}  // namespace
 
 std::int32_t LowbitActivationBuffer::panel_of(std::int64_t m) {
   if (m <= 2) return m == 2 ? 2 : 1;
@@ -80,13 +89,11 @@ void LowbitActivationBuffer::take_rows(const std::int8_t* codes,
                     codes + i * k_ + c * kLowbitChunk,
                     static_cast<std::size_t>(count));
       }
-      std::int32_t sum[2] = {};
-      for (std::int64_t j = 0; j < kLowbitChunk; ++j) {
-        sum[j / kLowbitHalf] += chunk[j];
-      }
-      sums[c * panel_] = sum[0] + sum[1];
-      halves[2 * c * panel_] = sum[0];
-      halves[(2 * c + 1) * panel_] = sum[1];
+      const std::int32_t first = half_sum(chunk);
+      const std::int32_t second = half_sum(chunk + kLowbitHalf);
+      sums[c * panel_] = first + second;
+      halves[2 * c * panel_] = first;
+      halves[(2 * c + 1) * panel_] = second;
       for (std::int64_t u = 0; u < kLowbitChunk / 4; ++u) {
         std::memcpy(
             out + (c * kLowbitChunk / 4 + u) * 4 * panel_, chunk + 4 * u, 4);

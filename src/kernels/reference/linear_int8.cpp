@@ -29,31 +29,65 @@ std::int64_t row_sum(const std::int8_t* w, std::int64_t k) {
   return sum;
 }
 
-// What stands around the sums; sum_at(i, j) gives them.
+// What the results of a tile's columns need.
+struct Columns {
+  std::vector<float> scale;
+  std::vector<float> sum;   // of the weight's codes; empty: not needed
+  std::vector<float> bias;  // empty: there is none
+
+  Columns(const LinearInt8Args& args, const LinearInt8Tile& tile) {
+    const auto count = static_cast<std::size_t>(tile.n_end - tile.n_begin);
+    scale.reserve(count);
+    if (args.x_zero_point != nullptr) sum.reserve(count);
+    if (args.bias != nullptr) bias.reserve(count);
+    for (std::int64_t j = tile.n_begin; j < tile.n_end; ++j) {
+      scale.push_back(args.w_scale[j * args.w_scale_stride]);
+      if (args.x_zero_point != nullptr) {
+        sum.push_back(
+            args.w_sums != nullptr
+                ? args.w_sums[j]
+                : static_cast<float>(row_sum(args.w + j * args.k, args.k)));
+      }
+      if (args.bias != nullptr) {
+        bias.push_back(load_element(args.bias_type, args.bias, j));
+      }
+    }
+  }
+};
+
+// What stands around the sums; sum_at(i, j) gives them. A step at a time, so
+// that compilers vectorize each.
 template <Element kOut, class SumAt>
 void finish(const LinearInt8Args& args,
             const LinearInt8Tile& tile,
             const SumAt& sum_at) {
   const DType out = to_dtype(kOut);
-  for (std::int64_t j = tile.n_begin; j < tile.n_end; ++j) {
-    const float w_scale = args.w_scale[j * args.w_scale_stride];
-    const float w_sum =
-        args.x_zero_point == nullptr
-            ? 0.0f
-            : static_cast<float>(row_sum(args.w + j * args.k, args.k));
-    const float bias = args.bias == nullptr
-                           ? 0.0f
-                           : load_element(args.bias_type, args.bias, j);
-    for (std::int64_t i = tile.m_begin; i < tile.m_end; ++i) {
-      const float scale = args.x_scale[i];
-      float y = round_to(out, static_cast<float>(sum_at(i, j)) * scale);
-      if (args.x_zero_point != nullptr) {
-        const float shift = args.x_zero_point[i] * scale;
-        y = round_to(out, y - round_to(out, shift * w_sum));
+  const Columns columns(args, tile);
+  const std::size_t count = columns.scale.size();
+  std::vector<float> row(count);
+  for (std::int64_t i = tile.m_begin; i < tile.m_end; ++i) {
+    const float scale = args.x_scale[i];
+    float* y = row.data();
+    for (std::size_t j = 0; j < count; ++j) {
+      const auto sum = static_cast<float>(
+          sum_at(i, tile.n_begin + static_cast<std::int64_t>(j)));
+      y[j] = round_to(out, sum * scale);
+    }
+    if (!columns.sum.empty()) {
+      const float shift = args.x_zero_point[i] * scale;
+      for (std::size_t j = 0; j < count; ++j) {
+        y[j] = round_to(out, y[j] - round_to(out, shift * columns.sum[j]));
       }
-      y *= w_scale;
-      if (args.bias != nullptr) y += bias;
-      store_element(kOut, args.y, i * args.n + j, y);
+    }
+    for (std::size_t j = 0; j < count; ++j) y[j] *= columns.scale[j];
+    if (!columns.bias.empty()) {
+      for (std::size_t j = 0; j < count; ++j) y[j] += columns.bias[j];
+    }
+    for (std::size_t j = 0; j < count; ++j) {
+      store_element(kOut,
+                    args.y,
+                    i * args.n + tile.n_begin + static_cast<std::int64_t>(j),
+                    y[j]);
     }
   }
 }
@@ -80,6 +114,16 @@ void run_linear_i8dyn_i8c_ref(Element out,
                               const LinearInt8Tile& tile) {
   finish(out, args, tile, [&](std::int64_t i, std::int64_t j) {
     return dot(args.x + i * args.k, args.w + j * args.k, args.k);
+  });
+}
+
+void finish_linear_int8(Element out,
+                        const LinearInt8Args& args,
+                        const LinearInt8Tile& tile,
+                        const float* sums,
+                        std::int64_t stride) {
+  finish(out, args, tile, [&](std::int64_t i, std::int64_t j) {
+    return sums[i * stride + j];
   });
 }
 

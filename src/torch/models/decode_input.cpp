@@ -3,12 +3,17 @@
 #include "torch/ops/compressed_activations.h"
 #include "torch/ops/linear_lowbit.h"
 #include "torch/ops/lowbit_rows.h"
+#include "torch/tensor/packed_int8_rule.h"
 
 namespace mantissa {
 namespace {
 
 bool same(const CompressedRounding* a, const CompressedRounding* b) {
   return a == b || (a != nullptr && b != nullptr && a->same_as(*b));
+}
+
+bool same(const PackedInt8Rule* a, const PackedInt8Rule* b) {
+  return a == b || (a != nullptr && b != nullptr && a->same_input(*b));
 }
 
 }  // namespace
@@ -37,6 +42,7 @@ std::size_t StepInput::find(const StepLinear& linear) const {
   std::size_t i = 0;
   while (i < made_ && !(forms_[i].compute == linear.compute &&
                         forms_[i].bf16 == multiplies_bf16(linear) &&
+                        same(forms_[i].int8_of, linear.int8) &&
                         same(forms_[i].rounding, linear.rounding))) {
     ++i;
   }
@@ -50,6 +56,7 @@ void StepInput::prepare(const StepLinear& linear) {
   forms_[at].compute = linear.compute;
   forms_[at].rounding = linear.rounding;
   forms_[at].bf16 = multiplies_bf16(linear);
+  forms_[at].int8_of = linear.int8;
   make(forms_[at]);
   ++made_;
 }
@@ -68,6 +75,12 @@ void StepInput::make_codes(StepForm& form) {
 }
 
 void StepInput::make(StepForm& form) {
+  form.int8 = nullptr;
+  if (form.int8_of != nullptr) {
+    form.int8 = std::make_unique<const Int8Input>(
+        form.int8_of->input(values().view({1, x_->numel()})));
+    return;
+  }
   if (takes_int8(form.compute)) return make_codes(form);
   const std::int64_t k = x_->numel();
   at::Tensor x = values();

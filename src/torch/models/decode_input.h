@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -9,6 +10,7 @@
 #include "kernels/linear_lowbit_float.h"
 #include "kernels/lowbit_activations.h"
 #include "torch/models/decode_parts.h"
+#include "torch/ops/packed_int8.h"
 
 namespace mantissa {
 
@@ -17,8 +19,10 @@ namespace mantissa {
 struct StepForm {
   Int8Compute compute = Int8Compute::None;
   const CompressedRounding* rounding = nullptr;
-  bool bf16 = false;                      // StepInput::multiplies_bf16()
-  kernels::LowbitActivationBuffer codes;  // one of the three
+  bool bf16 = false;  // StepInput::multiplies_bf16()
+  const PackedInt8Rule* int8_of = nullptr;
+  std::unique_ptr<const Int8Input> int8;  // one of the four
+  kernels::LowbitActivationBuffer codes;
   kernels::LowbitFloatBuffer floats;
   kernels::LowbitBf16Buffer narrow;
 };

@@ -7,7 +7,9 @@
 
 #include "torch/models/decoder_stack.h"
 #include "torch/ops/linear_lowbit.h"
+#include "torch/ops/lowbit_rows.h"
 #include "torch/tensor/host_tensors.h"
+#include "torch/tensor/packed_int8_rule.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
@@ -26,12 +28,16 @@ StepLinear part(const LinearPtr& linear) {
   const WeightState& state = impl->state();
   if (state.packed == nullptr || state.transposed) return out;
   // Autocast narrows floats.
-  if (state.packed_for == Int8Compute::Float &&
+  if (!takes_int8(state.packed_for) &&
       at::autocast::is_autocast_enabled(at::kCPU)) {
     return out;
   }
   const at::Tensor& bias = linear->bias;
   if (bias.defined() && !plain_float(bias)) return out;
+  // Others round each step of their results to their dtype, in their modules.
+  if (linear->weight.scalar_type() == at::kFloat) {
+    out.int8 = dynamic_cast<const PackedInt8Rule*>(state.rule.get());
+  }
   out.compute = state.packed_for;
   out.rounding = state.rule->rounding();
   out.w = state.packed->view();

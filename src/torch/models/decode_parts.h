@@ -14,20 +14,25 @@ namespace mantissa {
 
 class DecoderStack;
 class FeedForward;
+class PackedInt8Rule;
 struct CompressedRounding;
 
 /// A linear of a layer as decode_step() runs it: from the packed weight, or
-/// (compute None) through its module.
+/// (neither int8 nor a compute) through its module.
 struct StepLinear {
   torch::nn::LinearImpl* module = nullptr;
   Int8Compute compute = Int8Compute::None;
   /// What the weight's config does to x first; null: nothing.
   const CompressedRounding* rounding = nullptr;
+  /// Codes times those of the activations that the weight's config names.
+  const PackedInt8Rule* int8 = nullptr;
   kernels::LowbitWeightView w = {};
   kernels::LowbitScale values = kernels::LowbitScale::F32;  ///< decoded dtype
   at::Tensor bias = {};  ///< float32, or undefined
 
-  bool packed() const { return compute != Int8Compute::None; }
+  bool packed() const {
+    return compute != Int8Compute::None || int8 != nullptr;
+  }
   std::int64_t tiles() const {
     return (w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile;
   }

@@ -4,6 +4,7 @@
 
 #include "torch/ops/linear_lowbit.h"
 #include "torch/ops/lowbit_rows.h"
+#include "torch/tensor/packed_int8_rule.h"
 
 namespace mantissa {
 
@@ -45,6 +46,13 @@ void StepProducts::run(const StepProduct& product, Share tiles) const {
   const kernels::LinearLowbitTiles part = {
       tiles.begin, tiles.end, lowbit_workspace()};
   const StepForm& form = input_.form(*product.linear);
+  if (form.int8 != nullptr) {
+    return form.int8->run_row(int8_,
+                              product.linear->int8->weight(),
+                              product.linear->bias,
+                              part,
+                              product.y);
+  }
   if (takes_int8(form.compute)) {
     return int8_.run(make_args<LinearLowbitArgs>(product, form.codes.view()),
                      part);

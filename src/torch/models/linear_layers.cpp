@@ -9,6 +9,7 @@
 #include "torch/ops/linear_lowbit.h"
 #include "torch/ops/lowbit_rows.h"
 #include "torch/quantize/module_parameters.h"
+#include "torch/tensor/packed_int8_rule.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
@@ -27,19 +28,37 @@ Int8Compute int8_compute(const LinearPtr& linear) {
                                                            : Int8Compute::None;
 }
 
+// Its rule where its config names the int8 activations; null elsewhere.
+const PackedInt8Rule* int8_rule(const LinearPtr& linear) {
+  const QuantizedTensorImpl* impl = quantized_impl(linear->weight);
+  if (impl == nullptr || impl->training()) return nullptr;
+  const WeightState& state = impl->state();
+  return state.transposed
+             ? nullptr
+             : dynamic_cast<const PackedInt8Rule*>(state.rule.get());
+}
+
+bool same_codes(const LinearPtr& a, const LinearPtr& b) {
+  if (int8_compute(a) != Int8Compute::None) {
+    return int8_compute(a) == int8_compute(b);
+  }
+  const PackedInt8Rule* rule = int8_rule(a);
+  const PackedInt8Rule* other = int8_rule(b);
+  return rule != nullptr && other != nullptr && rule->same_input(*other);
+}
+
 bool share_codes(const at::Tensor& x,
                  std::initializer_list<const LinearPtr*> linears) {
   if ((c10::GradMode::is_enabled() && x.requires_grad()) ||
       at::autocast::is_autocast_enabled(at::kCPU)) {
     return false;
   }
-  const Int8Compute first = int8_compute(**linears.begin());
-  return first != Int8Compute::None &&
-         std::ranges::all_of(linears, [first](const LinearPtr* one) {
-           return int8_compute(*one) == first &&
-                  !(c10::GradMode::is_enabled() && (*one)->bias.defined() &&
-                    (*one)->bias.requires_grad());
-         });
+  const LinearPtr& first = **linears.begin();
+  return std::ranges::all_of(linears, [&first](const LinearPtr* one) {
+    return same_codes(first, *one) &&
+           !(c10::GradMode::is_enabled() && (*one)->bias.defined() &&
+             (*one)->bias.requires_grad());
+  });
 }
 
 }  // namespace
@@ -66,6 +85,14 @@ std::vector<at::Tensor> forward_each(
   std::vector<at::Tensor> out;
   if (!share_codes(x, linears)) {
     for (const LinearPtr* one : linears) out.push_back((*one)->forward(x));
+    return out;
+  }
+  if (const PackedInt8Rule* first = int8_rule(**linears.begin())) {
+    const Int8Input codes = first->input(x);
+    for (const LinearPtr* one : linears) {
+      out.push_back(
+          int8_rule(*one)->linear(codes, x.scalar_type(), (*one)->bias));
+    }
     return out;
   }
   const LowbitInput codes(x, int8_compute(**linears.begin()));

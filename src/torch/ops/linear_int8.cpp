@@ -55,23 +55,20 @@ void check_zero_points(const Tensor& zero_point) {
   }
 }
 
-void check_arguments(const Tensor& x,
-                     const Tensor& qdata,
-                     const Tensor& scale,
-                     const Tensor& bias,
-                     const Int8Activation& activation,
-                     c10::ScalarType out_dtype) {
+}  // namespace
+
+void check_linear_int8(const Tensor& x,
+                       std::int64_t n,
+                       std::int64_t k,
+                       const Tensor& scale,
+                       const Tensor& bias,
+                       const Int8Activation& activation,
+                       c10::ScalarType out_dtype) {
   check_dtype(kLinearInt8, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
-  check_dtype(kLinearInt8, "qdata", qdata, {at::kChar});
   check_dtype(kLinearInt8, "scale", scale, {at::kFloat});
-  TORCH_CHECK_VALUE(qdata.dim() == 2,
-                    kLinearInt8,
-                    ": qdata: expected [N, K], got ",
-                    qdata.sizes());
-  check_last_dim(kLinearInt8, "x", x, qdata.size(1), "in_features");
+  check_last_dim(kLinearInt8, "x", x, k, "in_features");
   for (const auto& [name, tensor] :
-       {std::pair<const char*, const Tensor&>{"qdata", qdata},
-        {"scale", scale},
+       {std::pair<const char*, const Tensor&>{"scale", scale},
         {"bias", bias},
         {"act_scale", activation.scale},
         {"act_zero_point", activation.zero_point}}) {
@@ -84,13 +81,13 @@ void check_arguments(const Tensor& x,
                       ", got ",
                       tensor.device());
   }
-  TORCH_CHECK_VALUE(scale.numel() == 1 || scale.numel() == qdata.size(0),
+  TORCH_CHECK_VALUE(scale.numel() == 1 || scale.numel() == n,
                     kLinearInt8,
                     ": scale: expected one value or ",
-                    qdata.size(0),
+                    n,
                     ", got ",
                     scale.sizes());
-  if (bias.defined()) check_sizes(kLinearInt8, "bias", bias, {qdata.size(0)});
+  if (bias.defined()) check_sizes(kLinearInt8, "bias", bias, {n});
   TORCH_CHECK_TYPE(out_dtype == at::kFloat || out_dtype == at::kBFloat16 ||
                        out_dtype == at::kHalf,
                    kLinearInt8,
@@ -114,6 +111,8 @@ void check_arguments(const Tensor& x,
   }
   check_zero_points(activation.zero_point);
 }
+
+namespace {
 
 // The given scales and zero points, one for each row.
 void take_static_params(const Int8Activation& activation, RowCodes& out) {
@@ -188,37 +187,15 @@ Tensor linear_int8_cpu(const Tensor& x,
                        const Tensor& bias,
                        const Int8Activation& activation,
                        c10::ScalarType out_dtype) {
-  const Tensor matrix = x.reshape({rows_of(x), qdata.size(1)}).contiguous();
-  const RowCodes rows = quantized(matrix, activation);
-  const bool asymmetric = activation.mapping == MappingType::Asymmetric;
-  const std::vector<float> zero_points(rows.zero_point.begin(),
-                                       rows.zero_point.end());
   const Tensor codes = qdata.contiguous();
   const Tensor w_scale = scale.contiguous();
-  // A bias of another dtype counts with its float32 values.
-  const bool as_is = bias.defined() && (bias.scalar_type() == at::kFloat ||
-                                        bias.scalar_type() == at::kBFloat16 ||
-                                        bias.scalar_type() == at::kHalf);
-  const Tensor b = !bias.defined() ? bias
-                   : as_is         ? bias.contiguous()
-                                   : bias.to(at::kFloat).contiguous();
-  Shape sizes = x.sizes().vec();
-  sizes.back() = qdata.size(0);
-  Tensor y = at::empty(sizes, x.options().dtype(out_dtype));
-  kernels::LinearInt8Args args;
-  args.x = rows.codes.get();
+  const Tensor b = readable_bias(bias);
+  const Int8Rows rows(x, activation);
+  kernels::LinearInt8Args args = rows.args(codes.size(0), w_scale, b);
   args.w = codes.const_data_ptr<std::int8_t>();
-  args.m = matrix.size(0);
-  args.n = qdata.size(0);
-  args.k = qdata.size(1);
-  args.x_scale = rows.scale.data();
-  args.x_zero_point = asymmetric ? zero_points.data() : nullptr;
-  args.w_scale = w_scale.const_data_ptr<float>();
-  args.w_scale_stride = w_scale.numel() == 1 ? 0 : 1;
-  if (b.defined()) {
-    args.bias = b.const_data_ptr();
-    args.bias_type = kernels::to_element(dtype_of(b.scalar_type()));
-  }
+  Shape sizes = x.sizes().vec();
+  sizes.back() = args.n;
+  Tensor y = at::empty(sizes, x.options().dtype(out_dtype));
   args.y = y.mutable_data_ptr();
   run_tiles(kernels::to_element(dtype_of(out_dtype)), args);
   return y;
@@ -249,13 +226,61 @@ Tensor dispatched(const Tensor& x,
 
 }  // namespace
 
+Int8Rows::Int8Rows(const Tensor& x, const Int8Activation& activation)
+    : m_(rows_of(x)),
+      k_(x.size(-1)),
+      codes_(quantized(x.reshape({m_, k_}).contiguous(), activation)) {
+  if (activation.mapping == MappingType::Asymmetric) {
+    zero_points_.assign(codes_.zero_point.begin(), codes_.zero_point.end());
+  }
+}
+
+kernels::LinearInt8Args Int8Rows::args(std::int64_t n,
+                                       const Tensor& scale,
+                                       const Tensor& bias) const {
+  kernels::LinearInt8Args out;
+  out.x = codes();
+  out.m = m_;
+  out.n = n;
+  out.k = k_;
+  out.x_scale = codes_.scale.data();
+  out.x_zero_point = zero_points_.empty() ? nullptr : zero_points_.data();
+  out.w_scale = scale.const_data_ptr<float>();
+  out.w_scale_stride = scale.numel() == 1 ? 0 : 1;
+  if (bias.defined()) {
+    out.bias = bias.const_data_ptr();
+    out.bias_type = kernels::to_element(dtype_of(bias.scalar_type()));
+  }
+  return out;
+}
+
+Tensor readable_bias(const Tensor& bias) {
+  if (!bias.defined()) return bias;
+  const bool as_is = bias.scalar_type() == at::kFloat ||
+                     bias.scalar_type() == at::kBFloat16 ||
+                     bias.scalar_type() == at::kHalf;
+  return (as_is ? bias : bias.to(at::kFloat)).contiguous();
+}
+
 Tensor linear_int8(const Tensor& x,
                    const Tensor& qdata,
                    const Tensor& scale,
                    const Tensor& bias,
                    const Int8Activation& activation,
                    c10::ScalarType out_dtype) {
-  check_arguments(x, qdata, scale, bias, activation, out_dtype);
+  check_dtype(kLinearInt8, "qdata", qdata, {at::kChar});
+  TORCH_CHECK_VALUE(qdata.dim() == 2,
+                    kLinearInt8,
+                    ": qdata: expected [N, K], got ",
+                    qdata.sizes());
+  TORCH_CHECK_VALUE(qdata.device() == x.device(),
+                    kLinearInt8,
+                    ": qdata: expected the device of x, ",
+                    x.device(),
+                    ", got ",
+                    qdata.device());
+  check_linear_int8(
+      x, qdata.size(0), qdata.size(1), scale, bias, activation, out_dtype);
   if (x.is_cpu() && x.numel() > 0) {
     return linear_int8_cpu(x, qdata, scale, bias, activation, out_dtype);
   }

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include <ATen/core/Tensor.h>
 
 #include <mantissa/core/enums.h>
 
+#include "kernels/linear_int8_args.h"
 #include "torch/ops/quantize_rows.h"
 
 namespace torch {
@@ -52,6 +56,41 @@ at::Tensor linear_int8_by_aten(const at::Tensor& x,
                                const at::Tensor& bias,
                                const Int8Activation& activation,
                                c10::ScalarType out_dtype);
+
+/// What linear_int8() asks of its arguments with a weight [n, k]; throws.
+void check_linear_int8(const at::Tensor& x,
+                       std::int64_t n,
+                       std::int64_t k,
+                       const at::Tensor& scale,
+                       const at::Tensor& bias,
+                       const Int8Activation& activation,
+                       c10::ScalarType out_dtype);
+
+/// x of linear_int8() on the CPU as int8 codes; rows, K > 0.
+class Int8Rows {
+ public:
+  Int8Rows(const at::Tensor& x, const Int8Activation& activation);
+
+  std::int64_t rows() const { return m_; }
+  std::int64_t columns() const { return k_; }
+  const std::int8_t* codes() const { return codes_.codes.get(); }
+  /// A kernel's arguments but w, w_sums and y: those of x, and of a weight
+  /// [n, ..] with `scale` (contiguous) and `bias` (float, contiguous, or
+  /// undefined), all of which outlive them.
+  kernels::LinearInt8Args args(std::int64_t n,
+                               const at::Tensor& scale,
+                               const at::Tensor& bias) const;
+
+ private:
+  std::int64_t m_;
+  std::int64_t k_;
+  RowCodes codes_;
+  std::vector<float> zero_points_;  // empty: symmetric
+};
+
+/// A bias as kernels read it, contiguous: of a dtype that is not float its
+/// float32 values.
+at::Tensor readable_bias(const at::Tensor& bias);
 
 /// mantissa::linear_int8 for torch's dispatcher.
 void define_linear_int8(torch::Library& library);

@@ -51,9 +51,13 @@ void arrange(const Tensor& x, const Value* values, Buffer& out) {
       });
 }
 
-// Pairs of tiles, from the threads of ATen's pool.
-template <class Kernel, class Problem, class Args>
-void run_tiles(const Kernel& kernel, const Problem& problem, const Args& args) {
+// Pairs of tiles, from the threads of ATen's pool, each of which calls
+// behind(begin, end) for the tiles that it has done.
+template <class Kernel, class Problem, class Args, class Behind>
+void run_tiles(const Kernel& kernel,
+               const Problem& problem,
+               const Args& args,
+               const Behind& behind) {
   const std::int64_t bytes = kernel.workspace_bytes(problem, 1);
   const std::int64_t tiles =
       (args.w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile;
@@ -64,10 +68,15 @@ void run_tiles(const Kernel& kernel, const Problem& problem, const Args& args) {
       (tiles + 1) / 2,
       std::max<std::int64_t>(1, kTilesGrain / pair),
       [&](std::int64_t begin, std::int64_t end) {
-        kernel.run(
-            args,
-            {2 * begin, std::min(2 * end, tiles), lowbit_workspace(bytes)});
+        end = std::min(2 * end, tiles);
+        kernel.run(args, {2 * begin, end, lowbit_workspace(bytes)});
+        behind(2 * begin, end);
       });
+}
+
+template <class Kernel, class Problem, class Args>
+void run_tiles(const Kernel& kernel, const Problem& problem, const Args& args) {
+  run_tiles(kernel, problem, args, [](std::int64_t, std::int64_t) {});
 }
 
 // What Args of every kernel have but the results.
@@ -100,12 +109,7 @@ void multiply(const LowbitBf16Buffer& x,
   args.narrow =
       reinterpret_cast<std::uint16_t*>(y.mutable_data_ptr<at::BFloat16>());
   const kernels::LinearLowbitBf16Problem problem = {
-      args.w.bits,
-      args.x.m,
-      args.w.n,
-      args.w.k,
-      args.w.group,
-      args.x.panel};
+      args.w.bits, args.x.m, args.w.n, args.w.k, args.w.group, args.x.panel};
   run_tiles(kernels::select_linear_lowbit_bf16(problem), problem, args);
 }
 
@@ -186,6 +190,26 @@ Tensor linear_lowbit(const Tensor& x,
                      const Tensor& bias,
                      Int8Compute activation) {
   return LowbitInput(x, activation).linear(weight, bias);
+}
+
+void multiply_codes(
+    const kernels::LowbitActivations& x,
+    const kernels::LowbitWeightView& w,
+    float* y,
+    const std::function<void(std::int64_t, std::int64_t)>& behind) {
+  LinearLowbitArgs args;
+  args.w = w;
+  args.x = x;
+  args.y = y;
+  args.y_stride = w.n;
+  const auto problem = kernels::linear_lowbit_problem(w, x.m, 0);
+  run_tiles(kernels::select_linear_lowbit(problem),
+            problem,
+            args,
+            [&](std::int64_t begin, std::int64_t end) {
+              behind(begin * kernels::kLowbitTile,
+                     std::min(end * kernels::kLowbitTile, w.n));
+            });
 }
 
 std::shared_ptr<const LowbitWeight> pack_lowbit_weight(

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <variant>
 
 #include <ATen/core/Tensor.h>
@@ -44,6 +46,17 @@ class LowbitInput {
                kernels::LowbitBf16Buffer>
       rows_;
 };
+
+/// y[i, j] = sum over k of x's codes times w's codes, exact before it is
+/// rounded to float32: [m, n] float32 for 8-bit codes and K up to
+/// kernels::kLowbitExact, on the threads of ATen's pool. The scales of both,
+/// one each row, are all 1. A thread calls `behind` for columns [begin, end)
+/// that it has made.
+void multiply_codes(
+    const kernels::LowbitActivations& x,
+    const kernels::LowbitWeightView& w,
+    float* y,
+    const std::function<void(std::int64_t begin, std::int64_t end)>& behind);
 
 /// A weight's fields on the CPU in the runtime layout, packed by the threads of
 /// ATen's pool.

@@ -7,7 +7,7 @@
 #include "formats/fields.h"
 #include "torch/ops/compressed_activations.h"
 #include "torch/ops/linear_int8.h"
-#include "torch/tensor/product_rule.h"
+#include "torch/tensor/packed_int8_rule.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 #include "torch/tensor/torch_errors.h"
 
@@ -46,28 +46,41 @@ class Int8CodesRule final : public ProductRule {
                 const Tensor& bias) const override {
     const auto& fields = w.state().fields;
     const c10::ScalarType dtype = x.scalar_type();
-    const CompressedActivations& how = input_.how();
-    Int8Activation activation;
-    activation.per_tensor = how.strategy == ActivationStrategy::Tensor;
-    activation.formula = RowFormula::CompressedTensors;
-    activation.scale = input_.scale(fields);
-    if (activation.scale.defined()) {
-      activation.scale = activation.scale.to(dtype).to(at::kFloat);
-    }
-    activation.zero_point = input_.zero_point(fields);
-    if (!how.symmetric) {
-      activation.mapping = MappingType::Asymmetric;
-    }
+    const Int8Call call(activation(fields), dtype);
     return linear_int8(x,
                        fields[CompressedFields::kCodes],
                        fields[CompressedFields::kScale].to(at::kFloat),
                        bias,
-                       activation,
-                       at::kFloat)
+                       call.activation,
+                       call.out_dtype)
         .to(dtype);
   }
 
+  bool multiplies_codes() const override { return true; }
+
+  std::shared_ptr<ProductRule> packed(
+      const std::vector<Tensor>& fields,
+      std::shared_ptr<const LowbitWeight> codes) const override {
+    const auto encoding = codes->encoding();
+    return std::make_shared<PackedInt8Rule>(
+        *encoding,
+        Int8Weight(std::move(codes),
+                   fields[CompressedFields::kScale].to(at::kFloat),
+                   fields[CompressedFields::kCodes]),
+        activation(fields));
+  }
+
  private:
+  Int8Activation activation(const std::vector<Tensor>& fields) const {
+    Int8Activation out;
+    out.per_tensor = input_.how().strategy == ActivationStrategy::Tensor;
+    out.formula = RowFormula::CompressedTensors;
+    out.scale = input_.scale(fields);
+    out.zero_point = input_.zero_point(fields);
+    if (!input_.how().symmetric) out.mapping = MappingType::Asymmetric;
+    return out;
+  }
+
   CompressedInput input_;
 };
 

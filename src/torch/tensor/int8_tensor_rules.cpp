@@ -8,7 +8,7 @@
 #include "formats/fields.h"
 #include "formats/int8_tensor.h"
 #include "torch/ops/linear_int8.h"
-#include "torch/tensor/product_rule.h"
+#include "torch/tensor/packed_int8_rule.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
@@ -77,12 +77,27 @@ class Int8Rule final : public ProductRule {
     return y;
   }
 
+  bool multiplies_codes() const override {
+    return dynamic_ && scale_of_rows_ && rows_of_x_ && !shifted_;
+  }
+
+  std::shared_ptr<ProductRule> packed(
+      const std::vector<Tensor>& fields,
+      std::shared_ptr<const LowbitWeight> codes) const override {
+    const auto encoding = codes->encoding();
+    return std::make_shared<PackedInt8Rule>(
+        *encoding,
+        Int8Weight(
+            std::move(codes), fields[kScale].to(at::kFloat), fields[kQdata]),
+        activation_);
+  }
+
  private:
   Tensor quantized(const Tensor& x,
                    const QuantizedTensorImpl& w,
                    const Tensor& bias) const {
     TORCH_CHECK_NOT_IMPLEMENTED(
-        scale_of_rows_ && rows_of_x_ && !shifted_,
+        multiplies_codes(),
         "linear: int8 activations go with symmetric weights that have a scale "
         "for each row or one for all, and are quantized per row or per tensor; "
         "mantissa::dequantize_(module) gives plain weights back");

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "formats/int8_tensor.h"
 #include "formats/intx_unpacked_to_int8_tensor.h"
 #include "torch/ops/compressed_activations.h"
@@ -64,9 +66,23 @@ at::Tensor unpacked_weight(const at::Tensor& weight) {
   return wrap_weight(state.unpacked(), weight.scalar_type());
 }
 
+namespace {
+
+// Whether its config names int8 activations with a scale each row or one.
+bool names_int8_rows(const Encoding& encoding) {
+  return int8_activation(encoding) != nullptr || multiplies_int8(encoding);
+}
+
+}  // namespace
+
 std::string packing_refusal(const Encoding& encoding, Int8Compute compute) {
-  if (int8_activation(encoding) != nullptr || multiplies_int8(encoding)) {
-    return "its config names int8 activations with a scale each row";
+  if (names_int8_rows(encoding)) {
+    const Shape& shape = encoding.shape();
+    if (shape.size() != 2) return "it is not a matrix";
+    if (shape.back() > kernels::kLowbitExact) {
+      return fmt::format("its rows have more than {} values",
+                         kernels::kLowbitExact);
+    }
   }
   if (compute == Int8Compute::Float && is_intx_with_activations(encoding)) {
     return "its config names int8 activations";
@@ -84,15 +100,24 @@ std::string packing_refusal(const at::Tensor& weight, Int8Compute compute) {
   const WeightState& state = impl->state();
   if (!state.device().is_cpu()) return "it is not on the CPU";
   if (state.transposed) return "it is a transposed view";
+  if (names_int8_rows(*state.encoding) && !state.rule->multiplies_codes()) {
+    return "its scales do not go with int8 activations";
+  }
   return packing_refusal(*state.encoding, compute);
 }
 
 at::Tensor packed_weight(const at::Tensor& weight, Int8Compute compute) {
   WeightState state = quantized_impl(weight)->state().unpacked();
+  if (state.rule == nullptr) {  // it was packed
+    state.rule = product_rule_of(*state.encoding);
+    state.rule->observe(state.fields);
+  }
   state.packed = with_torch_errors(
       [&] { return pack_lowbit_weight(state.encoding, state.fields); });
   // A config that names an activation scheme keeps it.
-  if (const auto input = CompressedInput::of(*state.encoding)) {
+  if (names_int8_rows(*state.encoding)) {
+    state.rule = state.rule->packed(state.fields, state.packed);
+  } else if (const auto input = CompressedInput::of(*state.encoding)) {
     state.packed_for = Int8Compute::Float;
     state.rule =
         std::make_shared<FakeQuantizedLowbitRule>(state, *input, state.fields);

@@ -11,6 +11,7 @@
 namespace mantissa {
 
 struct CompressedRounding;
+class LowbitWeight;
 class QuantizedTensorImpl;
 
 /// How an inference weight takes part in x * w^T: what its format says of
@@ -31,6 +32,17 @@ class ProductRule {
   virtual at::Tensor linear(const at::Tensor& x,
                             const QuantizedTensorImpl& w,
                             const at::Tensor& bias) const;
+
+  /// Whether linear() multiplies codes of x with the weight's: a packed weight
+  /// has packed() then.
+  virtual bool multiplies_codes() const { return false; }
+  /// The same for a weight whose codes, from `fields`, are packed.
+  virtual std::shared_ptr<ProductRule> packed(
+      const std::vector<at::Tensor>& fields,
+      std::shared_ptr<const LowbitWeight> codes) const {
+    (void)fields, (void)codes;
+    return nullptr;
+  }
 
   /// Of a packed weight: what linear() does to x before the product, null where
   /// it takes x as it is.

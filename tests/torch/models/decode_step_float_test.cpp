@@ -24,7 +24,14 @@ constexpr StepWeights kAllWeights[] = {StepWeights::Intx,
                                        StepWeights::Int4Tensor,
                                        StepWeights::Float8,
                                        StepWeights::RoundedFloat8,
-                                       StepWeights::RoundedInt8};
+                                       StepWeights::RoundedInt8,
+                                       StepWeights::Int8Torchao,
+                                       StepWeights::Int8Compressed};
+
+bool multiplies_int8_rows(StepWeights weights) {
+  return weights == StepWeights::Int8Torchao ||
+         weights == StepWeights::Int8Compressed;
+}
 
 std::vector<const StepLinear*> linears_of(const StepLayer& layer) {
   return {&layer.q,
@@ -103,7 +110,10 @@ TEST(DecodeStepFloatTest, EveryPackedLinearIsAProductOfTheStep) {
     fill_decoder(stack, Int8Compute::Float, weights);
     for (const StepLayer& layer : parts_of(stack)) {
       for (const StepLinear* linear : linears_of(layer)) {
-        EXPECT_EQ(linear->compute, Int8Compute::Float);
+        EXPECT_TRUE(linear->packed());
+        EXPECT_EQ(linear->int8 != nullptr, multiplies_int8_rows(weights));
+        EXPECT_EQ(linear->compute == Int8Compute::Float,
+                  !multiplies_int8_rows(weights));
         EXPECT_EQ(linear->rounding != nullptr,
                   weights == StepWeights::RoundedFloat8 ||
                       weights == StepWeights::RoundedInt8);
@@ -159,13 +169,34 @@ TEST(DecodeStepFloatTest, WhatAConfigRoundsIsMadeOnceForOneVector) {
   EXPECT_EQ(&input.form(layer.q), &input.form(layer.v));
 }
 
+TEST(DecodeStepFloatTest, Int8CodesOfAConfigAreMadeOnceForOneVector) {
+  const c10::InferenceMode inference;
+  DecoderStack stack(small_decoder(), at::kFloat);
+  fill_decoder(stack, Int8Compute::Float, StepWeights::Int8Torchao);
+  DecoderStack other(small_decoder(), at::kFloat);
+  fill_decoder(other, Int8Compute::Float, StepWeights::Int8Compressed);
+  const StepLayer layer = parts_of(stack)[0];
+  const StepLinear compressed = parts_of(other)[0].q;
+  const at::Tensor x = torch::randn({1, 1, 96});
+  StepInput input(at::kFloat);
+  input.set(x);
+  for (const StepLinear* each : {&layer.q, &compressed, &layer.k}) {
+    input.prepare(*each);
+  }
+  EXPECT_EQ(&input.form(layer.q), &input.form(layer.k));
+  EXPECT_NE(&input.form(layer.q), &input.form(compressed));
+}
+
 TEST(DecodeStepFloatTest, OneAndTwoThreadsGiveTheSameBytes) {
   const c10::InferenceMode inference;
   const DecoderConfig config = small_decoder();
   const int threads = at::get_num_threads();
-  for (const bool mixed : {false, true}) {
+  for (const auto& [weights, mixed] :
+       {std::pair(StepWeights::Intx, false),
+        std::pair(StepWeights::Intx, true),
+        std::pair(StepWeights::Int8Compressed, false)}) {
     DecoderStack stack(config, at::kFloat);
-    fill_decoder(stack, Int8Compute::Float);
+    fill_decoder(stack, Int8Compute::Float, weights);
     if (mixed) mix_linears(stack);
     std::vector<at::Tensor> results;
     for (const int count : {1, 2, 3}) {
@@ -189,14 +220,18 @@ TEST(DecodeStepFloatTest, AutocastLeavesFloatsToTheModules) {
   const DecoderConfig config = small_decoder();
   DecoderStack stack(config, at::kFloat);
   fill_decoder(stack, Int8Compute::Float);
+  DecoderStack codes(config, at::kFloat);
+  fill_decoder(codes, Int8Compute::Float, StepWeights::Int8Compressed);
   at::autocast::set_autocast_enabled(at::kCPU, true);
   at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
   const StepLayer layer = parts_of(stack)[0];
+  const StepLayer int8_layer = parts_of(codes)[0];
   at::autocast::clear_cache();
   at::autocast::set_autocast_enabled(at::kCPU, false);
   for (const StepLinear* linear : linears_of(layer)) {
     EXPECT_FALSE(linear->packed());
   }
+  EXPECT_FALSE(int8_layer.q.packed());
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <mantissa/formats/compressed_tensor.h>
 #include <mantissa/formats/float8_tensor.h>
 #include <mantissa/formats/int4_tensor.h>
+#include <mantissa/formats/int8_tensor.h>
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/torch/decoder_config.h>
 #include <mantissa/torch/lowbit.h>
@@ -36,8 +37,17 @@ inline DecoderConfig small_decoder() {
 }
 
 /// How linears are quantized; Rounded: with activations of their config, float8
-/// or int8 codes in groups.
-enum class StepWeights { Intx, Int4Tensor, Float8, RoundedFloat8, RoundedInt8 };
+/// or int8 codes in groups. Int8: codes of 8 bits multiplied with those of the
+/// activations, by the formula of torchao or compressed-tensors.
+enum class StepWeights {
+  Intx,
+  Int4Tensor,
+  Float8,
+  RoundedFloat8,
+  RoundedInt8,
+  Int8Torchao,
+  Int8Compressed
+};
 
 inline std::shared_ptr<const Encoding> step_encoding(const Shape& shape,
                                                      StepWeights weights) {
@@ -63,6 +73,18 @@ inline std::shared_ptr<const Encoding> step_encoding(const Shape& shape,
            .strategy = CompressedStrategy::Channel,
            .input_activations =
                R"({"type":"float","strategy":"token","dynamic":true})"});
+    case StepWeights::Int8Torchao:
+      return make_int8_encoding(
+          shape, dtype, {.act_quant_kwargs = QuantizeTensorToInt8Kwargs{}});
+    case StepWeights::Int8Compressed:
+      return make_compressed_encoding(
+          shape,
+          dtype,
+          {.format = CompressedFormat::IntQuantized,
+           .num_bits = 8,
+           .strategy = CompressedStrategy::Channel,
+           .input_activations =
+               R"({"symmetric":false,"strategy":"token","dynamic":true})"});
     case StepWeights::RoundedInt8:
       break;
   }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -19,6 +20,7 @@
 #include "formats/lowbit_weight.h"
 #include "torch/models/linear_layers.h"
 #include "torch/quantize/module_parameters.h"
+#include "torch/tensor/host_tensors.h"
 
 namespace mantissa {
 namespace {
@@ -397,6 +399,105 @@ TEST(PackLowbitTest, TokensAreQuantizedAsTheConfigSays) {
   }
 }
 
+// Int8 weights whose config names int8 activations.
+std::vector<NamedEncoding> int8_encodings(const Shape& shape, DType dtype) {
+  std::vector<NamedEncoding> out;
+  for (const auto mapping : {MappingType::Symmetric, MappingType::Asymmetric}) {
+    for (const Granularity& granularity :
+         {Granularity(PerRow{}), Granularity(PerTensor{})}) {
+      for (const bool reduced : {false, true}) {
+        out.push_back(
+            {"Int8Tensor " + std::to_string(out.size()),
+             make_int8_encoding(shape,
+                                dtype,
+                                {.act_quant_kwargs = QuantizeTensorToInt8Kwargs{
+                                     granularity, mapping, reduced}})});
+      }
+    }
+  }
+  for (const char* strategy : {"token", "tensor"}) {
+    for (const char* symmetric : {"true", "false"}) {
+      CompressedSpec spec;
+      spec.format = CompressedFormat::IntQuantized;
+      spec.num_bits = 8;
+      spec.strategy = CompressedStrategy::Channel;
+      spec.input_activations =
+          fmt::format(R"({{"type":"int","strategy":"{}","symmetric":{},)"
+                      R"("dynamic":true}})",
+                      strategy,
+                      symmetric);
+      out.push_back({spec.input_activations,
+                     make_compressed_encoding(shape, dtype, spec)});
+    }
+  }
+  return out;
+}
+
+// What torchao's wheel and compressed-tensors judge are the products of codes
+// that are not packed.
+TEST(PackLowbitTest, Int8CodesGiveTheSameBitsPacked) {
+  torch::manual_seed(7);
+  const int threads = at::get_num_threads();
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (const Shape& shape : {Shape{48, 192}, Shape{37, 101}}) {
+      const at::Tensor values = torch::randn(shape).to(dtype);
+      at::Tensor rows = torch::randn({41, shape[1]}).to(dtype) * 3 + 1;
+      rows[2].zero_();
+      rows[3][5] = std::numeric_limits<float>::quiet_NaN();
+      rows[4][0] = std::numeric_limits<float>::infinity();
+      for (const auto& [name, encoding] :
+           int8_encodings(shape, dtype_of(dtype))) {
+        const at::Tensor w = to_quantized_tensor(values, encoding);
+        const auto packed = linear_of(w);
+        ASSERT_EQ(pack_lowbit_(*packed, Int8Compute::Group32).size(), 1u);
+        ASSERT_THAT(describe(packed->weight), HasSubstr("packed")) << name;
+        for (const std::int64_t m : {0, 1, 2, 3, 8, 17, 41}) {
+          // A tensor's one scale would make all of it NaN.
+          const at::Tensor x = rows.slice(0, 41 - m).contiguous();
+          for (const at::Tensor& bias : {packed->bias.detach(), at::Tensor()}) {
+            const at::Tensor expected = at::linear(x, w, bias);
+            for (const int count : {1, 2}) {
+              at::set_num_threads(count);
+              EXPECT_TRUE(at::allclose(at::linear(x, packed->weight, bias),
+                                       expected,
+                                       0,
+                                       0,
+                                       /*equal_nan=*/true))
+                  << name << ' ' << dtype << ' ' << m << " rows";
+            }
+          }
+        }
+      }
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+TEST(PackLowbitTest, PackedInt8CodesAreUnpackedAndPackedAgain) {
+  torch::manual_seed(8);
+  const auto encodings = int8_encodings({48, 192}, DType::Float32);
+  for (const auto& [name, encoding] : {encodings.front(), encodings.back()}) {
+    const at::Tensor w = to_quantized_tensor(torch::randn({48, 192}), encoding);
+    const auto linear = linear_of(w);
+    pack_lowbit_(*linear, Int8Compute::Float);
+    const auto stored = fields_of(w);
+    const auto back = fields_of(linear->weight);
+    ASSERT_EQ(back.size(), stored.size());
+    for (std::size_t i = 0; i < stored.size(); ++i) {
+      EXPECT_TRUE(at::equal(back[i], stored[i])) << name << " field " << i;
+    }
+    const at::Tensor x = torch::randn({3, 192});
+    const at::Tensor y = at::linear(x, w);
+    const auto packed = pack_lowbit_(*linear, Int8Compute::Group64);
+    EXPECT_EQ(packed.front().refusal, "");
+    EXPECT_TRUE(at::equal(at::linear(x, linear->weight), y)) << name;
+    // Views, and the product from the left.
+    EXPECT_TRUE(at::equal(at::linear(x, linear->weight.slice(0, 8, 24)),
+                          y.slice(1, 8, 24)));
+    EXPECT_TRUE(at::equal(at::matmul(x, linear->weight.t()), y));
+  }
+}
+
 TEST(PackLowbitTest, RowsDoNotDependOnTheirCompanyNorOnThreads) {
   torch::manual_seed(3);
   const at::Tensor w = to_quantized_tensor(
@@ -481,13 +582,21 @@ TEST(PackLowbitTest, ReasonsForWhatStays) {
                                      {.target_dtype = DType::Int4,
                                       .granularity = PerGroup{48}}))),
               HasSubstr("group_size must be 32, 64"));
-  EXPECT_THAT(reason(to_quantized_tensor(
-                  plain,
-                  make_int8_encoding(
-                      shape,
-                      DType::Float32,
-                      {.act_quant_kwargs = QuantizeTensorToInt8Kwargs{}}))),
-              HasSubstr("int8 activations"));
+  EXPECT_EQ(reason(to_quantized_tensor(
+                plain,
+                make_int8_encoding(
+                    shape,
+                    DType::Float32,
+                    {.granularity = PerGroup{32},
+                     .act_quant_kwargs = QuantizeTensorToInt8Kwargs{}}))),
+            "its scales do not go with int8 activations");
+  EXPECT_EQ(reason(to_quantized_tensor(
+                torch::randn({1, 32800}),
+                make_int8_encoding(
+                    {1, 32800},
+                    DType::Float32,
+                    {.act_quant_kwargs = QuantizeTensorToInt8Kwargs{}}))),
+            "its rows have more than 32768 values");
   EXPECT_THAT(reason(to_quantized_tensor(
                   plain,
                   make_int8_encoding(
