@@ -95,6 +95,23 @@ double seconds_of(const std::function<void()>& call) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+// The best of both in turn; `other` names what ours stands beside.
+void compare(benchmark::State& state,
+             const std::string& other,
+             const std::function<void()>& ours,
+             const std::function<void()>& theirs) {
+  for (auto _ : state) ours();
+  double best = 1e30;
+  double their_best = 1e30;
+  for (int i = 0; i < 15; ++i) {
+    best = std::min(best, seconds_of(ours));
+    their_best = std::min(their_best, seconds_of(theirs));
+  }
+  state.counters["ours_us"] = best * 1e6;
+  state.counters[other + "_us"] = their_best * 1e6;
+  state.counters["of_" + other] = their_best / best;
+}
+
 void run_packed(benchmark::State& state,
                 const std::string& config,
                 c10::ScalarType dtype,
@@ -115,16 +132,8 @@ void run_packed(benchmark::State& state,
     state.SkipWithError("wrong result");
     return;
   }
-  for (auto _ : state) benchmark::DoNotOptimize(packed(x));
-  double ours = 1e30;
-  double theirs = 1e30;
-  for (int i = 0; i < 15; ++i) {
-    ours = std::min(ours, seconds_of([&] { packed(x); }));
-    theirs = std::min(theirs, seconds_of([&] { at::linear(x, decoded); }));
-  }
-  state.counters["ours_us"] = ours * 1e6;
-  state.counters["decoded_us"] = theirs * 1e6;
-  state.counters["of_decoded"] = theirs / ours;
+  compare(
+      state, "decoded", [&] { packed(x); }, [&] { at::linear(x, decoded); });
 }
 
 void run_int8(benchmark::State& state,
@@ -143,16 +152,8 @@ void run_int8(benchmark::State& state,
     state.SkipWithError("wrong result");
     return;
   }
-  for (auto _ : state) benchmark::DoNotOptimize(packed(x));
-  double ours = 1e30;
-  double theirs = 1e30;
-  for (int i = 0; i < 15; ++i) {
-    ours = std::min(ours, seconds_of([&] { packed(x); }));
-    theirs = std::min(theirs, seconds_of([&] { at::linear(x, stored); }));
-  }
-  state.counters["ours_us"] = ours * 1e6;
-  state.counters["stored_us"] = theirs * 1e6;
-  state.counters["of_stored"] = theirs / ours;
+  compare(
+      state, "stored", [&] { packed(x); }, [&] { at::linear(x, stored); });
 }
 
 void register_int8() {
