@@ -108,6 +108,17 @@ void rows_by_tile(const LinearLowbitArgs& args,
   }
 }
 
+// Sums of the codes of 8 rows over some chunks.
+inline __m256i panel_sums(const int32_t* sums, int64_t chunks) {
+  __m256i total = _mm256_setzero_si256();
+  for (int64_t c = 0; c < chunks; ++c) {
+    total = _mm256_add_epi32(
+        total,
+        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + c * 8)));
+  }
+  return total;
+}
+
 // What the sums of a segment of 8 rows begin with: minus the sums of x, times
 // zero + lowbit_middle(), for each of kTiles tiles, at `at`.
 template <int kTiles>
@@ -117,12 +128,8 @@ inline void start_panel(const LowbitWeightView& w,
                         int64_t chunks,
                         __m512i (&sum)[kTiles][8]) {
   alignas(32) int32_t from[8];
-  __m256i total = _mm256_setzero_si256();
-  for (int64_t c = 0; c < chunks; ++c) {
-    total = _mm256_sub_epi32(
-        total,
-        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x_sums + c * 8)));
-  }
+  __m256i total =
+      _mm256_sub_epi32(_mm256_setzero_si256(), panel_sums(x_sums, chunks));
   if (w.zeros == nullptr) {
     total = w.from_zero ? _mm256_setzero_si256()
                         : _mm256_slli_epi32(total, w.bits - 1);
@@ -225,6 +232,14 @@ void panels_by_tiles(const LinearLowbitArgs& args,
     for (int p = 0; p < kPanels; ++p) {
       const float* of_x =
           x.scales + ((panel + p) * walk.x_groups + walk.x_group(k)) * 8;
+      alignas(32) float shifts[8];  // what the offsets are multiplied by
+      if constexpr (kForm != LowbitForm::Plain) {
+        __m256 sums = _mm256_cvtepi32_ps(panel_sums(
+            x.sums + ((panel + p) * walk.chunks + k / kLowbitChunk) * 8,
+            (end - k) / kLowbitChunk));
+        if (x.group != 0) sums = _mm256_mul_ps(sums, _mm256_loadu_ps(of_x));
+        _mm256_store_ps(shifts, sums);
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < 8; ++r) {
 #pragma GCC unroll 2
@@ -236,10 +251,8 @@ void panels_by_tiles(const LinearLowbitArgs& args,
           __m512 added = _mm512_fmadd_ps(
               _mm512_cvtepi32_ps(sum[p][t][r]), by, _mm512_load_ps(row));
           if constexpr (kForm != LowbitForm::Plain) {
-            added = add_offset(added,
-                               code_sum(x, panel + p, r, k, end),
-                               x.group == 0 ? 1.0f : of_x[r],
-                               offsets[t]);
+            added =
+                _mm512_fmadd_ps(_mm512_set1_ps(shifts[r]), offsets[t], added);
           }
           _mm512_store_ps(row, added);
         }
