@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "kernels/cpu/lowbit_segments.h"
+#include "kernels/cpu/lowbit_values.h"
 #include "kernels/cpu/lowbit_workspaces.h"
 #include "kernels/linear_lowbit_float_args.h"
 
@@ -67,18 +68,6 @@ struct FloatGrid {
   LowbitCode code;     // of Float8
 };
 
-/// Where the groups of a weight stand.
-struct FloatGroups {
-  int64_t groups;
-  int64_t supers;  // one level: as many
-  int shift;       // of a group to its super-block
-
-  explicit FloatGroups(const LowbitWeightView& w)
-      : groups(w.k / w.group),
-        supers(w.super == 0 ? groups : w.k / w.super),
-        shift(w.super == 0 ? 0 : shift_of(w.super / w.group)) {}
-};
-
 // Scales or offsets, of one level or two: of the group at `at`, in the
 // super-block at `super`.
 template <class V, bool kLevels>
@@ -99,7 +88,7 @@ template <class V, bool kLevels>
 template <class V, FloatWay kWay>
 [[gnu::always_inline]] inline FloatGrid<V> read_grid(
     const LinearLowbitFloatArgs& args,
-    const FloatGroups& groups,
+    const LowbitGroups& groups,
     int64_t tile,
     int64_t group,
     int64_t lane) {
@@ -180,45 +169,6 @@ template <class V, int kBits>
   }
 }
 
-// Half to even; v is no NaN.
-template <class V>
-[[gnu::always_inline]] inline typename V::Float round_bf16(
-    typename V::Float v) {
-  const auto bits = V::as_ints(v);
-  const auto odd = V::bit_and(V::right32(bits, 16), V::ints(1));
-  const auto sum = V::add32(V::add32(bits, V::ints(0x7fff)), odd);
-  return V::as_float(V::bit_and(sum, V::ints(-0x10000)));
-}
-
-template <class V>
-[[gnu::always_inline]] inline typename V::Float round_any(typename V::Float v,
-                                                          LowbitScale values) {
-  if (values == LowbitScale::F16) return V::round_f16(v);
-  return values == LowbitScale::Bf16 ? V::unless_nan(v, round_bf16<V>(v)) : v;
-}
-
-// code * scale + offset, the product exact, rounded once to `values`: first to
-// the odd one of the floats beside it, which shows the last rounding on which
-// side the sum is.
-template <class V>
-[[gnu::always_inline]] inline typename V::Float add_once(
-    typename V::Float code,
-    typename V::Float scale,
-    typename V::Float offset,
-    LowbitScale values) {
-  const auto sum = V::fma(code, scale, offset);
-  if (values == LowbitScale::F32) return sum;
-  const auto product = V::multiply(code, scale);
-  const auto back = V::subtract(sum, product);
-  const auto lost = V::add(V::subtract(product, V::subtract(sum, back)),
-                           V::subtract(offset, back));
-  const auto bits = V::as_ints(sum);
-  // -1 where the exact sum is nearer to 0.
-  const auto below = V::right32_signed(V::bit_xor(V::as_ints(lost), bits), 31);
-  const auto odd = V::bit_or(V::add32(bits, below), V::ints(1));
-  return round_any<V>(V::unless_zero(lost, sum, V::as_float(odd)), values);
-}
-
 // The value of the code at bit kPlace of each lane of v.
 template <class V, FloatWay kWay, int kPlace>
 [[gnu::always_inline]] inline typename V::Float value(
@@ -242,25 +192,6 @@ template <class V, FloatWay kWay, int kPlace>
     const auto exact = V::fma(number, grid.scale, offset);
     return kWay == FloatWay::Exact ? exact : round_bf16<V>(exact);
   }
-}
-
-// The value of the float8 code in the highest byte of each lane: its exponent
-// and mantissa moved to those of a float, which is 2^-120 (e5m2: 2^-112) of it;
-// what is no number gets the exponent of such.
-template <class V>
-[[gnu::always_inline]] inline typename V::Float float8_value(typename V::Int v,
-                                                             LowbitCode code) {
-  const bool e4m3 = code == LowbitCode::E4m3;
-  const auto magnitude = V::bit_and(v, V::ints(0x7f000000));
-  const auto moved =
-      V::bit_and(e4m3 ? V::right32_signed(v, 4) : V::right32_signed(v, 3),
-                 V::ints(INT32_MIN | (e4m3 ? 0x07f00000 : 0x0fe00000)));
-  const auto value =
-      V::multiply(V::as_float(moved), V::splat(e4m3 ? 0x1p120f : 0x1p112f));
-  const auto no_number = V::if_above(magnitude,
-                                     V::ints(e4m3 ? 0x7e000000 : 0x7b000000),
-                                     V::ints(e4m3 ? 0x7fc00000 : 0x7f800000));
-  return V::as_float(V::bit_or(V::as_ints(value), no_number));
 }
 
 /// Values `at` (a constant) of both units: w of the formula.
@@ -335,7 +266,7 @@ void rows_by_vectors(const LinearLowbitFloatArgs& args,
   constexpr int kParts = kLowbitTile / V::kWidth;
   const LowbitWeightView w = args.w;
   const int64_t tile_bytes = w.k / kLowbitChunk * kBits * kUnitBytes;
-  const FloatGroups groups(w);
+  const LowbitGroups groups(w);
   const uint8_t* chunk = w.codes + tile * tile_bytes;
   const float* x = args.x.values;
   typename V::Float acc[kVectors][kRows][2];
@@ -412,7 +343,7 @@ void unpack_values(const LinearLowbitFloatArgs& args,
                    float (*to)[kLowbitTile]) {
   constexpr int kParts = kLowbitTile / V::kWidth;
   const LowbitWeightView& w = args.w;
-  const FloatGroups groups(w);
+  const LowbitGroups groups(w);
   const uint8_t* chunk =
       w.codes + (tile * w.k + begin) / kLowbitChunk * kBits * kUnitBytes;
   for (int64_t k = begin; k < end;) {

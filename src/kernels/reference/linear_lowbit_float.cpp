@@ -2,42 +2,16 @@
 #include <cmath>
 #include <cstdint>
 
-#include <mantissa/primitives/float_casts.h>
-
 #include "kernels/linear_lowbit_float_args.h"
-#include "kernels/lowbit_layout.h"
 #include "kernels/reference/lowbit_code.h"
-#include "primitives/int4_decode.h"
 
 namespace mantissa::kernels {
 namespace {
 
-float rounded(float v, LowbitScale type) {
-  switch (type) {
-    case LowbitScale::Bf16:
-      return bfloat16_to_float(float_to_bfloat16(v));
-    case LowbitScale::F16:
-      return float16_to_float(float_to_float16(v));
-    case LowbitScale::F32:
-      break;
-  }
-  return v;
-}
-
 float weight_at(const LinearLowbitFloatArgs& args,
                 std::int64_t j,
                 std::int64_t k) {
-  const LowbitWeightView& w = args.w;
-  const std::int64_t tile = j / kLowbitTile;
-  const std::int64_t lane = j % kLowbitTile;
-  const std::int64_t at =
-      (tile * (w.k / w.group) + k / w.group) * kLowbitTile + lane;
-  const float code = lowbit_value(w, tile, lane, k, at);
-  const float scale = lowbit_scale_at(w, at);
-  if (w.offsets == nullptr) return rounded(code * scale, args.values);
-  const float offset = lowbit_offset_at(w, at);
-  if (args.values == LowbitScale::F32) return std::fma(code, scale, offset);
-  return rounded(multiply_add_to_odd(code, scale, offset), args.values);
+  return lowbit_rounded(lowbit_weight(args.w, args.values, j, k), args.values);
 }
 
 float column(const LinearLowbitFloatArgs& args,

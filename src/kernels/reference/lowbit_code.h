@@ -1,10 +1,13 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include <mantissa/primitives/float_casts.h>
 
 #include "kernels/linear_lowbit_args.h"
+#include "kernels/lowbit_layout.h"
+#include "primitives/int4_decode.h"
 
 namespace mantissa::kernels {
 
@@ -49,6 +52,37 @@ inline float lowbit_value(const LowbitWeightView& w,
   }
   const int zero = w.zeros == nullptr ? 0 : w.zeros[at];
   return static_cast<float>(code - lowbit_middle(w) - zero);
+}
+
+/// `v` rounded half to even to a dtype.
+inline float lowbit_rounded(float v, LowbitScale values) {
+  switch (values) {
+    case LowbitScale::Bf16:
+      return bfloat16_to_float(float_to_bfloat16(v));
+    case LowbitScale::F16:
+      return float16_to_float(float_to_float16(v));
+    case LowbitScale::F32:
+      break;
+  }
+  return v;
+}
+
+/// Value k of row j in float32: lowbit_value() * scale, or with offsets
+/// lowbit_value() * scale + offset rounded once to `values`.
+inline float lowbit_weight(const LowbitWeightView& w,
+                           LowbitScale values,
+                           std::int64_t j,
+                           std::int64_t k) {
+  const std::int64_t tile = j / kLowbitTile;
+  const std::int64_t lane = j % kLowbitTile;
+  const std::int64_t at =
+      (tile * (w.k / w.group) + k / w.group) * kLowbitTile + lane;
+  const float code = lowbit_value(w, tile, lane, k, at);
+  const float scale = lowbit_scale_at(w, at);
+  if (w.offsets == nullptr) return code * scale;
+  const float offset = lowbit_offset_at(w, at);
+  if (values == LowbitScale::F32) return std::fma(code, scale, offset);
+  return lowbit_rounded(multiply_add_to_odd(code, scale, offset), values);
 }
 
 }  // namespace mantissa::kernels

@@ -1,0 +1,124 @@
+#pragma once
+
+// Only C headers and <immintrin.h> here: AVX2 files include this.
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels/linear_lowbit_args.h"
+
+namespace mantissa::kernels {
+namespace {
+
+/// 8 columns of a low-bit weight, or values of a row, as floats.
+struct Columns8 {
+  using Float = __m256;
+  using Int = __m256i;
+  static constexpr int64_t kWidth = 8;
+  static constexpr int kSums = 8;  // registers for sums
+
+  static inline void prefetch(const uint8_t* p) {
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+  }
+  static inline Int load(const uint8_t* p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static inline Int ints(int32_t v) { return _mm256_set1_epi32(v); }
+  static inline Int bytes(int v) {
+    return _mm256_set1_epi8(static_cast<char>(v));
+  }
+  static inline Int bit_and(Int a, Int b) { return _mm256_and_si256(a, b); }
+  static inline Int bit_or(Int a, Int b) { return _mm256_or_si256(a, b); }
+  static inline Int bit_xor(Int a, Int b) { return _mm256_xor_si256(a, b); }
+  // Whether all bits are 0.
+  static inline bool none(Int v) { return _mm256_testz_si256(v, v) != 0; }
+  // b, v where `by` is 0 or NaN.
+  static inline Float unless_zero(Float by, Float v, Float b) {
+    return _mm256_blendv_ps(
+        v, b, _mm256_cmp_ps(by, _mm256_setzero_ps(), _CMP_NEQ_OQ));
+  }
+  static inline Int left16(Int v, int by) { return _mm256_slli_epi16(v, by); }
+  static inline Int right16(Int v, int by) { return _mm256_srli_epi16(v, by); }
+  static inline Int left32(Int v, int by) { return _mm256_slli_epi32(v, by); }
+  static inline Int right32(Int v, int by) { return _mm256_srli_epi32(v, by); }
+  // Keeps a sum in its register.
+  static inline void pin(Float& sum) { __asm__("" : "+x"(sum)); }
+  static inline Int add32(Int a, Int b) { return _mm256_add_epi32(a, b); }
+  static inline Int as_ints(Float v) { return _mm256_castps_si256(v); }
+  // b, v where that is NaN.
+  static inline Float unless_nan(Float v, Float b) {
+    return _mm256_blendv_ps(b, v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+  }
+  static inline Float round_f16(Float v) {
+    return _mm256_cvtph_ps(_mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+  }
+  static inline Float as_float(Int v) { return _mm256_castsi256_ps(v); }
+
+  static inline Int right32_signed(Int v, int by) {
+    return _mm256_srai_epi32(v, by);
+  }
+  // `then` where a > b, else 0.
+  static inline Int if_above(Int a, Int b, Int then) {
+    return _mm256_and_si256(_mm256_cmpgt_epi32(a, b), then);
+  }
+  static inline Float load(const float* p) { return _mm256_loadu_ps(p); }
+  static inline void store(float* p, Float v) { _mm256_storeu_ps(p, v); }
+  static inline Float splat(float v) { return _mm256_set1_ps(v); }
+  static inline Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
+  static inline Float subtract(Float a, Float b) { return _mm256_sub_ps(a, b); }
+  static inline Float multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static inline Float fma(Float a, Float b, Float c) {
+    return _mm256_fmadd_ps(a, b, c);
+  }
+  static inline Float load_some(const float* p, int64_t count) {
+    float all[kWidth] = {};
+    memcpy(all, p, static_cast<size_t>(count) * sizeof(float));
+    return load(all);
+  }
+  static inline void store_some(float* p, Float v, int64_t count) {
+    if (count == kWidth) return store(p, v);
+    float all[kWidth];
+    store(all, v);
+    memcpy(p, all, static_cast<size_t>(count) * sizeof(float));
+  }
+
+  // Scales or offsets.
+  static inline Float metadata(LowbitScale type, const void* from, int64_t at) {
+    if (type == LowbitScale::F32) {
+      return load(static_cast<const float*>(from) + at);
+    }
+    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(
+        static_cast<const uint16_t*>(from) + at));
+    if (type == LowbitScale::F16) return _mm256_cvtph_ps(half);
+    return as_float(left32(_mm256_cvtepu16_epi32(half), 16));
+  }
+  static inline Float eights(const int8_t* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(
+        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  }
+  // zero + lowbit_middle().
+  static inline Float zeros(const LowbitWeightView& w, int64_t at) {
+    const Int offset = ints(lowbit_middle(w));
+    if (w.zeros == nullptr) return _mm256_cvtepi32_ps(offset);
+    const __m128i zero =
+        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(w.zeros + at));
+    return _mm256_cvtepi32_ps(
+        _mm256_add_epi32(_mm256_cvtepi8_epi32(zero), offset));
+  }
+  // Whether all magnitudes of `count` (times 16) 16-bit floats are below.
+  static inline bool all_below(const uint16_t* p, int64_t count, int limit) {
+    Int most = ints(0);
+    for (int64_t i = 0; i < count; i += 16) {
+      most = _mm256_max_epu16(
+          most,
+          bit_and(load(reinterpret_cast<const uint8_t*>(p + i)),
+                  _mm256_set1_epi16(0x7fff)));
+    }
+    const Int over = _mm256_cmpgt_epi16(
+        most, _mm256_set1_epi16(static_cast<int16_t>(limit - 1)));
+    return _mm256_testz_si256(over, over) != 0;
+  }
+};
+
+}  // namespace
+}  // namespace mantissa::kernels
