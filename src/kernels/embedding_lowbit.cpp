@@ -7,17 +7,13 @@ namespace {
 
 constexpr const char* kOp = "embedding_lowbit";
 
-template <const char* (*refuses)(const EmbeddingLowbitProblem&, const Caps&)>
-const char* integers(const EmbeddingLowbitProblem& problem, const Caps& caps) {
-  return problem.code == LowbitCode::Integer ? refuses(problem, caps)
-                                             : "takes integer codes";
-}
-
 constexpr EmbeddingLowbitKernel kCpu[] = {
     {"embedding_lowbit_avx512",
-     integers<needs_avx512>,
+     needs_avx512<EmbeddingLowbitProblem>,
      run_embedding_lowbit_avx512},
-    {"embedding_lowbit_avx2", integers<needs_avx2>, run_embedding_lowbit_avx2},
+    {"embedding_lowbit_avx2",
+     needs_avx2<EmbeddingLowbitProblem>,
+     run_embedding_lowbit_avx2},
     {"embedding_lowbit_ref",
      accepts_any<EmbeddingLowbitProblem>,
      run_embedding_lowbit_ref},

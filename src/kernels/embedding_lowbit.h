@@ -13,7 +13,6 @@ namespace mantissa::kernels {
 struct EmbeddingLowbitProblem {
   int32_t bits = 4;
   Element out = Element::F32;
-  LowbitCode code = LowbitCode::Integer;
 };
 
 struct EmbeddingLowbitKernel {

@@ -8,13 +8,15 @@
 
 namespace mantissa::kernels {
 
-/// Rows of a weight in the runtime layout: out[i] = (code - zero) * scale, or
-/// the float8 value * scale, of row indices[i] in float32, then rounded half to
-/// even to the dtype of `out`. Every kernel gives the same bits, but for the
-/// payload of a NaN. Weights with offsets or two levels of scales are not
-/// taken.
+/// Rows of a weight in the runtime layout, row indices[i] to out[i]: (code -
+/// zero) * scale, or the float8 value * scale, in float32; with offsets code *
+/// scale + offset rounded once to `values`, the dtype of the weight, which is
+/// float32 unless scales have 16 bits. That is rounded half to even to the
+/// dtype of `out`. Every kernel gives the same bits, but for the payload of a
+/// NaN.
 struct EmbeddingLowbitArgs {
-  LowbitWeightView w;   ///< `sums` are not read
+  LowbitWeightView w;                     ///< `sums` are not read
+  LowbitScale values = LowbitScale::F32;  ///< of sums with offsets
   int64_t columns = 0;  ///< of the weight itself: w.k without what is behind it
   const void* indices = nullptr;  ///< [indices] in [0, w.n), of either type
   int32_t index_bytes = 8;        ///< 8: int64, 4: int32

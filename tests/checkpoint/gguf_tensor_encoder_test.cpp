@@ -14,6 +14,7 @@
 #include "formats/gguf_tensor.h"
 #include "formats/lowbit_grid.h"
 #include "formats/lowbit_weight.h"
+#include "kernels/embedding_lowbit.h"
 #include "support/encode_blocks.h"
 
 namespace mantissa {
@@ -135,6 +136,37 @@ TEST(GgufTensorEncoderTest, PackedWeightsHoldThemAndGiveTheFieldsBack) {
       }
     }
     EXPECT_LE(weight.bytes(), LowbitWeight::most_bytes(*tensor.encoding));
+  }
+}
+
+// What a token takes of an embedding.
+TEST(GgufTensorEncoderTest, RowsOfPackedWeightsAreThoseOfGgml) {
+  const LowbitWeight::Parallel alone = [](std::int64_t count, const auto& run) {
+    run(0, count);
+  };
+  std::vector<std::int64_t> rows;
+  for (std::int64_t i = 0; i < 37; ++i) rows.push_back((i * 11) % 37);
+  for (const char* type : kTypes) {
+    const Stored stored = stored_of(type, {37, 768});
+    const EncodedTensor tensor = encoded(stored);
+    const HostTensor values = decoded_by_ggml(stored);
+    const LowbitWeight weight(tensor.encoding, tensor.views(), alone);
+    for (const auto& kernel : kernels::embedding_lowbit_kernels()) {
+      if (kernel.refuses({}, kernels::host_caps()) != nullptr) continue;
+      std::vector<float> out(rows.size() * 768);
+      kernels::EmbeddingLowbitArgs args;
+      args.w = weight.view();
+      args.columns = 768;
+      args.indices = rows.data();
+      args.out = out.data();
+      kernel.run(args, 0, std::ssize(rows));
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        const auto at =
+            rows[i / 768] * 768 + static_cast<std::int64_t>(i % 768);
+        ASSERT_EQ(out[i], values.as<float>()[at])
+            << kernel.name << " " << type << " " << i;
+      }
+    }
   }
 }
 

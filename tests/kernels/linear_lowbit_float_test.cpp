@@ -48,14 +48,6 @@ std::string name(const Case& c) {
          std::to_string(c.super);
 }
 
-// Half to even to so many bits, of 2^least at least: no infinity.
-float rounded_to(double value, int bits, int least) {
-  if (!std::isfinite(value) || value == 0) return static_cast<float>(value);
-  const double step =
-      std::ldexp(1.0, std::max(std::ilogb(value) - bits + 1, least));
-  return static_cast<float>(std::nearbyint(value / step) * step);
-}
-
 class Problem {
  public:
   explicit Problem(const Case& c)
@@ -118,18 +110,7 @@ class Problem {
   float decoded(std::int64_t j, std::int64_t k) const {
     double value = weight_.value_at(j, k);
     if (case_.offsets == LowbitOffsets::None) value = static_cast<float>(value);
-    switch (case_.values) {
-      case LowbitScale::Bf16:
-        return rounded_to(value, 8, -133);
-      case LowbitScale::F16:
-        return std::fabs(value) < 65520
-                   ? rounded_to(value, 11, -24)
-                   : std::copysign(std::numeric_limits<float>::infinity(),
-                                   static_cast<float>(value));
-      case LowbitScale::F32:
-        break;
-    }
-    return static_cast<float>(value);
+    return rounded_to(value, case_.values);
   }
 
   // The formula in fp64, and the sum of the magnitudes of its terms.

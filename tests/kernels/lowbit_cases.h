@@ -3,6 +3,8 @@
 // Low-bit weights for the tests of the products with them: what they hold in
 // plain numbers, and the runtime layout of it.
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -18,6 +20,42 @@ namespace mantissa::kernels {
 /// Offsets of a case: none, as large as the scales, or some of them, and some
 /// scales, so far from the others that a float of 24 bits holds no sum of both.
 enum class LowbitOffsets { None, Near, Far };
+
+/// Half to even to so many bits, of 2^least at least: no infinity.
+inline float rounded_to(double value, int bits, int least) {
+  if (!std::isfinite(value) || value == 0) return static_cast<float>(value);
+  const double step =
+      std::ldexp(1.0, std::max(std::ilogb(value) - bits + 1, least));
+  return static_cast<float>(std::nearbyint(value / step) * step);
+}
+
+/// Half to even to a dtype.
+inline float rounded_to(double value, LowbitScale dtype) {
+  switch (dtype) {
+    case LowbitScale::Bf16:
+      return rounded_to(value, 8, -133);
+    case LowbitScale::F16:
+      return std::fabs(value) < 65520
+                 ? rounded_to(value, 11, -24)
+                 : std::copysign(std::numeric_limits<float>::infinity(),
+                                 static_cast<float>(value));
+    case LowbitScale::F32:
+      break;
+  }
+  return static_cast<float>(value);
+}
+
+/// a + b in a double, or the odd one of the two beside it: rounded to fewer
+/// bits next, that is a + b rounded once.
+inline double sum_to_odd(double a, double b) {
+  const double sum = a + b;
+  const double back = sum - a;
+  const double lost = (a - (sum - back)) + (b - back);
+  if (lost == 0 || !std::isfinite(sum)) return sum;
+  const bool inward = (lost < 0) != std::signbit(sum);
+  const auto bits = std::bit_cast<std::uint64_t>(sum) - (inward ? 1 : 0);
+  return std::bit_cast<double>(bits | 1);
+}
 
 struct LowbitCase {
   LowbitLayout layout;

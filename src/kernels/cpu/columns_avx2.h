@@ -92,9 +92,13 @@ struct Columns8 {
     if (type == LowbitScale::F16) return _mm256_cvtph_ps(half);
     return as_float(left32(_mm256_cvtepu16_epi32(half), 16));
   }
+  // Signed bytes, as integers and as floats.
+  static inline Int widened(const int8_t* p) {
+    return _mm256_cvtepi8_epi32(
+        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
   static inline Float eights(const int8_t* p) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(
-        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+    return _mm256_cvtepi32_ps(widened(p));
   }
   // zero + lowbit_middle().
   static inline Float zeros(const LowbitWeightView& w, int64_t at) {

@@ -8,6 +8,7 @@
 #include "kernels/common/element_dtype.h"
 #include "kernels/embedding_lowbit.h"
 #include "torch/ops/checks.h"
+#include "torch/ops/linear_lowbit.h"
 #include "torch/tensor/host_tensors.h"
 
 namespace mantissa {
@@ -29,18 +30,6 @@ void check_indices(const at::Tensor& indices, std::int64_t rows) {
   }
 }
 
-// Values with offsets are rounded as their format does; the kernels know none,
-// and one level of scales.
-void decode_rows(const LowbitWeight& weight,
-                 const kernels::EmbeddingLowbitArgs& args,
-                 float* out,
-                 std::int64_t begin,
-                 std::int64_t end) {
-  for (std::int64_t i = begin; i < end; ++i) {
-    weight.decode_row(kernels::embedding_row(args, i), out + i * args.columns);
-  }
-}
-
 }  // namespace
 
 at::Tensor embedding_lowbit(const LowbitWeight& weight,
@@ -57,29 +46,24 @@ at::Tensor embedding_lowbit(const LowbitWeight& weight,
   }
   Shape sizes = indices.sizes().vec();
   sizes.push_back(k);
-  const kernels::LowbitWeightView& view = weight.view();
-  const bool decodes =
-      view.offsets != nullptr || view.from_zero || view.factors != nullptr;
-  at::Tensor out =
-      at::empty(sizes, at::TensorOptions(decodes ? at::kFloat : dtype));
+  at::Tensor out = at::empty(sizes, at::TensorOptions(dtype));
   kernels::EmbeddingLowbitArgs args;
-  args.w = view;
+  args.w = weight.view();
+  args.values = decoded_type(weight);
   args.columns = k;
   args.indices = rows.const_data_ptr();
   args.index_bytes = narrow ? 4 : 8;
   args.type = kernels::to_element(dtype_of(dtype));
   args.out = out.mutable_data_ptr();
   const auto& kernel =
-      kernels::select_embedding_lowbit({args.w.bits, args.type, args.w.code});
-  at::parallel_for(
-      0,
-      rows.numel(),
-      std::max<std::int64_t>(1, kGrainLookup / k),
-      [&](std::int64_t begin, std::int64_t end) {
-        if (!decodes) return kernel.run(args, begin, end);
-        decode_rows(weight, args, out.mutable_data_ptr<float>(), begin, end);
-      });
-  return out.to(dtype);
+      kernels::select_embedding_lowbit({args.w.bits, args.type});
+  at::parallel_for(0,
+                   rows.numel(),
+                   std::max<std::int64_t>(1, kGrainLookup / k),
+                   [&](std::int64_t begin, std::int64_t end) {
+                     kernel.run(args, begin, end);
+                   });
+  return out;
 }
 
 }  // namespace mantissa

@@ -7,7 +7,8 @@
 namespace mantissa {
 
 /// Rows of a packed weight, [indices, K] in `dtype` (float32, bfloat16 or
-/// float16), rounded once from (code - zero point) * scale in float32.
+/// float16), rounded once from (code - zero point) * scale in float32, or with
+/// offsets from code * scale + offset in the weight's dtype.
 /// `indices` is int64 or int32 of any shape, on the CPU; throws
 /// c10::IndexError that names the first outside [0, N). Runs on the threads of
 /// ATen's pool.

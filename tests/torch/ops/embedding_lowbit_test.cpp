@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <mantissa/formats/float8_tensor.h>
+#include <mantissa/formats/int4_tensor.h>
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/torch/lowbit.h>
 #include <mantissa/torch/quantized_tensor.h>
@@ -62,18 +64,46 @@ TEST(EmbeddingLowbitOpTest, RowsAreThoseOfTheWeightOnAnyNumberOfThreads) {
 }
 
 // Whatever the dtypes, the rows of the dequantized weight.
-TEST(EmbeddingLowbitOpTest, RowsOfConvertedWeightsAreRoundedAsDequantizing) {
+void expect_dequantized_rows(const at::Tensor& stored) {
   const at::Tensor indices = torch::randint(1000, {50});
+  const at::Tensor w = packed_weight(stored, Int8Compute::Float);
+  for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    const at::Tensor cast = w.to(type);
+    const at::Tensor got = torch::embedding(cast, indices);
+    EXPECT_EQ(got.scalar_type(), type);
+    EXPECT_TRUE(
+        torch::equal(got, mantissa::dequantize(cast).index_select(0, indices)))
+        << encoding_of(stored)->format_name() << " of " << stored.scalar_type()
+        << " as " << type;
+  }
+}
+
+TEST(EmbeddingLowbitOpTest, RowsOfConvertedWeightsAreRoundedAsDequantizing) {
   for (const DType stored : {DType::Float32, DType::BFloat16}) {
-    const at::Tensor w =
-        packed_weight(quantized(stored, DType::Int4, true), Int8Compute::Float);
-    for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) {
-      const at::Tensor cast = w.to(type);
-      const at::Tensor got = torch::embedding(cast, indices);
-      EXPECT_EQ(got.scalar_type(), type);
-      EXPECT_TRUE(torch::equal(
-          got, mantissa::dequantize(cast).index_select(0, indices)));
-    }
+    expect_dequantized_rows(quantized(stored, DType::Int4, true));
+  }
+}
+
+// A float zero point makes a sum, rounded once to the weight's dtype.
+TEST(EmbeddingLowbitOpTest, RowsWithFloatZeroPointsAreThoseOfDequantizing) {
+  torch::manual_seed(2);
+  for (const auto& [type, stored] : {std::pair{at::kFloat, DType::Float32},
+                                     {at::kBFloat16, DType::BFloat16},
+                                     {at::kHalf, DType::Float16}}) {
+    const at::Tensor values = torch::randn({1000, 160}).add_(3).to(type);
+    expect_dequantized_rows(to_quantized_tensor(
+        values, make_int4_encoding({1000, 160}, stored, {.group_size = 32})));
+  }
+}
+
+TEST(EmbeddingLowbitOpTest, RowsOfFloat8AreThoseOfDequantizing) {
+  torch::manual_seed(3);
+  for (const DType code : {DType::Float8E4M3FN, DType::Float8E5M2}) {
+    expect_dequantized_rows(to_quantized_tensor(
+        torch::randn({1000, 160}),
+        make_float8_encoding({1000, 160},
+                             DType::Float32,
+                             {.float8_dtype = code, .granularity = PerRow{}})));
   }
 }
 
