@@ -1,19 +1,23 @@
-// Rows of a low-bit weight [49152, 576] in groups of 32, one thread: the whole
-// table in order, 512 rows and one row at random places. Each kernel stands
-// beside LowbitWeight::decode_row, which looks up code by code, in turns; its
-// result is checked first. `of_decode_row` is how many times as fast it is.
+// Rows of a low-bit weight, one thread: integers in groups of 32, [49152, 576],
+// and blocks of GGUF, [49152, 768]. The whole table in order, 512 rows and one
+// row at random places. Each kernel stands beside the reference row, which
+// looks up code by code, in turns; its result is checked first. `of_ref` is how
+// many times as fast it is, `GB/s` what it writes.
 #include <benchmark/benchmark.h>
 #include <time.h>
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <numeric>
 #include <random>
 #include <string>
 #include <vector>
 
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
+#include <mantissa/primitives/float_casts.h>
 
+#include "formats/gguf_tensor.h"
 #include "formats/lowbit_weight.h"
 #include "kernels/embedding_lowbit.h"
 
@@ -21,21 +25,8 @@ namespace mantissa {
 namespace {
 
 constexpr std::int64_t kRows = 49152;
-constexpr std::int64_t kColumns = 576;
 
-LowbitWeight make_weight(DType width) {
-  const Shape shape = {kRows, kColumns};
-  const auto encoding =
-      make_intx_encoding(shape,
-                         DType::Float32,
-                         {.target_dtype = width, .granularity = PerGroup{32}});
-  HostTensor values(DType::Float32, shape);
-  std::mt19937 random(1);
-  std::normal_distribution<float> normal;
-  for (std::int64_t i = 0; i < values.numel(); ++i) {
-    values.as<float>()[i] = normal(random);
-  }
-  const EncodedTensor encoded = encode(encoding, values.view());
+LowbitWeight packed(const EncodedTensor& encoded) {
   std::vector<ConstTensorView> fields;
   for (const HostTensor& field : encoded.fields) fields.push_back(field.view());
   return {encoded.encoding,
@@ -46,11 +37,55 @@ LowbitWeight make_weight(DType width) {
           }};
 }
 
-const LowbitWeight& weight_of(DType width) {
-  static const LowbitWeight four = make_weight(DType::Int4);
-  static const LowbitWeight five = make_weight(DType::Int5);
-  static const LowbitWeight eight = make_weight(DType::Int8);
-  return width == DType::Int4 ? four : width == DType::Int5 ? five : eight;
+LowbitWeight integers(DType width) {
+  const Shape shape = {kRows, 576};
+  const auto encoding =
+      make_intx_encoding(shape,
+                         DType::Float32,
+                         {.target_dtype = width, .granularity = PerGroup{32}});
+  HostTensor values(DType::Float32, shape);
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  for (std::int64_t i = 0; i < values.numel(); ++i) {
+    values.as<float>()[i] = normal(random);
+  }
+  return packed(encode(encoding, values.view()));
+}
+
+// Fields as a file's blocks give them: codes and factors of their widths.
+LowbitWeight blocks(const char* type) {
+  const GgufGrid& grid = *find_gguf_grid(type);
+  EncodedTensor encoded{make_gguf_encoding({kRows, 768}, grid), {}};
+  const int half = 1 << (grid.bits - 1);
+  const int factors = grid.minima ? 64 : 128;
+  std::mt19937 random(1);
+  for (const FieldLayout& field : encoded.encoding->fields()) {
+    HostTensor& values = encoded.fields.emplace_back(field.dtype, field.shape);
+    const bool codes = encoded.fields.size() == GgufFields::kQdata + 1;
+    for (std::int64_t i = 0; i < values.numel(); ++i) {
+      const auto any = static_cast<int>(random() >> 16);
+      if (field.dtype == DType::Float16) {
+        values.as<std::uint16_t>()[i] =
+            float_to_float16(static_cast<float>(any % 100 + 1) * 0x1p-12f);
+      } else {
+        values.as<std::int8_t>()[i] = static_cast<std::int8_t>(
+            codes ? any % (2 * half) - half : any % factors);
+      }
+    }
+  }
+  return packed(encoded);
+}
+
+// Made when it is first asked for.
+const LowbitWeight& weight_of(const std::string& name) {
+  static std::map<std::string, LowbitWeight> made;
+  const auto found = made.find(name);
+  if (found != made.end()) return found->second;
+  LowbitWeight weight = name == "int4_g32"   ? integers(DType::Int4)
+                        : name == "int5_g32" ? integers(DType::Int5)
+                        : name == "int8_g32" ? integers(DType::Int8)
+                                             : blocks(name.c_str());
+  return made.emplace(name, std::move(weight)).first->second;
 }
 
 std::vector<std::int64_t> rows_of(std::int64_t count) {
@@ -79,75 +114,75 @@ double seconds_of(const std::function<void()>& call, int times) {
 
 void run(benchmark::State& state,
          const kernels::EmbeddingLowbitKernel& kernel,
-         DType width,
+         const std::string& name,
          std::int64_t count) {
-  const LowbitWeight& weight = weight_of(width);
+  const LowbitWeight& weight = weight_of(name);
+  const std::int64_t columns = weight.layout().k;
   const auto rows = rows_of(std::max<std::int64_t>(count, 4096));
   // One row at a time goes through many of them.
   const auto all = static_cast<std::int64_t>(rows.size());
-  std::vector<float> ours(static_cast<std::size_t>(count * kColumns));
+  std::vector<float> ours(static_cast<std::size_t>(count * columns));
   std::vector<float> theirs(ours.size());
   kernels::EmbeddingLowbitArgs args;
   args.w = weight.view();
-  args.columns = kColumns;
-  args.out = ours.data();
+  args.columns = columns;
   std::int64_t first = 0;
-  const auto place = [&] {
+  const auto look_up = [&](const kernels::EmbeddingLowbitKernel& row,
+                           std::vector<float>& out) {
     first = first + 2 * count <= all ? first + count : 0;
-    return rows.data() + first;
+    args.indices = rows.data() + first;
+    args.out = out.data();
+    row.run(args, 0, count);
   };
-  const auto look_up = [&] {
-    args.indices = place();
-    kernel.run(args, 0, count);
-  };
-  const auto decode = [&] {
-    const std::int64_t* row = place();
-    for (std::int64_t i = 0; i < count; ++i) {
-      weight.decode_row(row[i], theirs.data() + i * kColumns);
-    }
-  };
-  look_up();
+  const auto& reference = kernels::embedding_lowbit_kernels().back();
+  look_up(kernel, ours);
   first -= first == 0 ? 0 : count;
-  for (std::int64_t i = 0; i < count; ++i) {
-    weight.decode_row(static_cast<const std::int64_t*>(args.indices)[i],
-                      theirs.data() + i * kColumns);
-  }
+  args.out = theirs.data();
+  reference.run(args, 0, count);
   if (ours != theirs) {
     state.SkipWithError("wrong result");
     return;
   }
-  for (auto _ : state) look_up();
+  for (auto _ : state) look_up(kernel, ours);
   const int times = static_cast<int>(std::max<std::int64_t>(1, 4096 / count));
   double best = 1e30;
   double base = 1e30;
   for (int i = 0; i < 25; ++i) {
-    best = std::min(best, seconds_of(look_up, times));
-    base = std::min(base, seconds_of(decode, times));
+    best = std::min(best, seconds_of([&] { look_up(kernel, ours); }, times));
+    if (i % 5 != 0) continue;
+    base =
+        std::min(base, seconds_of([&] { look_up(reference, theirs); }, times));
   }
   const auto each = static_cast<double>(count);
   state.counters["ns_a_row"] = best / each * 1e9;
-  state.counters["decode_row_ns"] = base / each * 1e9;
-  state.counters["of_decode_row"] = base / best;
+  state.counters["GB/s"] = 4 * static_cast<double>(columns) * each / best / 1e9;
+  state.counters["of_ref"] = base / best;
 }
 
 }  // namespace
 }  // namespace mantissa
 
 int main(int argc, char** argv) {
-  using mantissa::DType;
   benchmark::Initialize(&argc, argv);
   const auto& caps = mantissa::kernels::host_caps();
   for (const auto& kernel : mantissa::kernels::embedding_lowbit_kernels()) {
     if (kernel.refuses({}, caps) != nullptr) continue;
-    for (const DType width : {DType::Int4, DType::Int5, DType::Int8}) {
+    for (const std::string weight : {"int4_g32",
+                                     "int5_g32",
+                                     "int8_g32",
+                                     "Q2_K",
+                                     "Q3_K",
+                                     "Q4_K",
+                                     "Q5_K",
+                                     "Q6_K"}) {
       for (const std::int64_t count :
            {std::int64_t{1}, std::int64_t{512}, mantissa::kRows}) {
         benchmark::RegisterBenchmark(
-            (std::string(kernel.name) + "/" + std::string(name(width)) +
-             "_g32/rows" + std::to_string(count))
+            (std::string(kernel.name) + "/" + weight + "/rows" +
+             std::to_string(count))
                 .c_str(),
-            [&kernel, width, count](benchmark::State& state) {
-              mantissa::run(state, kernel, width, count);
+            [&kernel, weight, count](benchmark::State& state) {
+              mantissa::run(state, kernel, weight, count);
             });
       }
     }

@@ -1,17 +1,14 @@
 #include "formats/lowbit_weight.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <utility>
 
 #include <mantissa/core/error.h>
 #include <mantissa/primitives/convert.h>
-#include <mantissa/primitives/float_casts.h>
 
 #include "formats/lowbit_grid.h"
-#include "primitives/int4_decode.h"
 
 namespace mantissa {
 namespace {
@@ -68,21 +65,6 @@ LowbitScale make_narrow(HostTensor& scale, HostTensor& offset) {
   scale = converted(scale.view(), DType::BFloat16);
   if (offsets) offset = converted(offset.view(), DType::BFloat16);
   return LowbitScale::Bf16;
-}
-
-float number(LowbitCode kind, std::int8_t code, int zero) {
-  if (kind == LowbitCode::Integer) return static_cast<float>(code - zero);
-  const auto bits = static_cast<std::uint8_t>(code ^ 0x80);
-  return kind == LowbitCode::E4m3 ? Float8E4M3FN::decode(bits)
-                                  : Float8E5M2::decode(bits);
-}
-
-// code * scale + offset rounded once to a dtype.
-float sum_in(DType dtype, float code, float scale, float offset) {
-  if (dtype == DType::Float32) return std::fma(code, scale, offset);
-  const float odd = multiply_add_to_odd(code, scale, offset);
-  return dtype == DType::BFloat16 ? bfloat16_to_float(float_to_bfloat16(odd))
-                                  : float16_to_float(float_to_float16(odd));
 }
 
 std::int64_t scale_bytes(LowbitScale type) {
@@ -256,29 +238,6 @@ std::vector<HostTensor> LowbitWeight::fields() const {
                   integers(view_.offset_factors)};
   kernels::unpack_lowbit(layout_, view_.codes, grid.codes.as<std::int8_t>());
   return lowbit_stored_fields(*encoding_, std::move(grid), kept_fields_);
-}
-
-void LowbitWeight::decode_row(std::int64_t row, float* values) const {
-  std::vector<std::int8_t> codes(static_cast<std::size_t>(layout_.k));
-  kernels::unpack_lowbit_row(layout_, view_.codes, row, codes.data());
-  for (std::int64_t g = 0; g < layout_.groups(); ++g) {
-    const std::int64_t at =
-        (row / kernels::kLowbitTile * layout_.groups() + g) *
-            kernels::kLowbitTile +
-        row % kernels::kLowbitTile;
-    const int first = view_.from_zero ? -(1 << (layout_.bits - 1)) : 0;
-    const int zero = view_.zeros == nullptr ? first : view_.zeros[at];
-    const float scale = kernels::lowbit_scale_at(view_, at);
-    const float offset = kernels::lowbit_offset_at(view_, at);
-    const std::int64_t end = (g + 1) * layout_.group;
-    for (std::int64_t k = g * layout_.group; k < end; ++k) {
-      const std::int8_t code = codes[static_cast<std::size_t>(k)];
-      const float value = number(view_.code, code, zero);
-      values[k] = view_.offsets == nullptr
-                      ? value * scale
-                      : sum_in(encoding_->dtype(), value, scale, offset);
-    }
-  }
 }
 
 }  // namespace mantissa

@@ -46,9 +46,6 @@ class LowbitWeight {
   /// The stored fields, bit for bit but for unused bits of packed words, which
   /// are 0.
   std::vector<HostTensor> fields() const;
-  /// The K values of row `row`: (code - zero point) * scale in float32, or code
-  /// * scale + offset rounded once to the encoding's dtype.
-  void decode_row(std::int64_t row, float* values) const;
 
  private:
   // Of tiles [begin, end), whose metadata are packed.

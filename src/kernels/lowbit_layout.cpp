@@ -3,19 +3,14 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
 #include <mantissa/primitives/float_casts.h>
 
-#include "kernels/common/lowbit_planes.h"
 #include "kernels/pack_lowbit.h"
 
 namespace mantissa::kernels {
 namespace {
-
-constexpr int kUnits = 8;
-constexpr int kUnitBytes = 64;
 
 // The code that means 0, or the nearest there is.
 std::int8_t padding(int bits, int zero) {
@@ -47,21 +42,6 @@ PackLowbitArgs pack_args(const LowbitLayout& layout,
   args.padding = behind.data();
   args.packed = out;
   return args;
-}
-
-// The four codes of one row and unit, one a byte; `at` is where the row's bytes
-// of a chunk begin.
-std::uint32_t row_unit(int bits, const std::uint8_t* at, int unit) {
-  std::uint32_t codes = 0;
-  for_each_lowbit_plane(bits, [&](int low, int width) {
-    const int each = 8 / width;
-    std::uint32_t word = 0;
-    std::memcpy(&word, at + unit / each * kUnitBytes, sizeof(word));
-    const std::uint32_t mask = ((1u << width) - 1) * 0x01010101u;
-    codes |= (word >> (unit % each * width) & mask) << low;
-    at += kUnits / each * kUnitBytes;
-  });
-  return codes;
 }
 
 bool power_of_two(std::int64_t value) {
@@ -198,30 +178,6 @@ void unpack_lowbit(const LowbitLayout& layout,
                    std::int8_t* codes) {
   select_unpack_lowbit({layout.bits})
       .run({layout.bits, layout.n, layout.k, packed, codes}, 0, layout.tiles());
-}
-
-void unpack_lowbit_row(const LowbitLayout& layout,
-                       const std::uint8_t* packed,
-                       std::int64_t row,
-                       std::int8_t* codes) {
-  const std::uint8_t* chunk =
-      packed + row / kLowbitTile * layout.chunks() * layout.bits * kUnitBytes +
-      row % kLowbitTile * 4;
-  const int offset = 1 << (layout.bits - 1);
-  for (std::int64_t k = 0; k < layout.k; k += kLowbitChunk) {
-    std::int8_t values[kLowbitChunk];
-    for (int unit = 0; unit < kUnits; ++unit) {
-      const std::uint32_t four = row_unit(layout.bits, chunk, unit);
-      for (int i = 0; i < 4; ++i) {
-        values[4 * unit + i] = static_cast<std::int8_t>(
-            static_cast<int>(four >> 8 * i & 0xff) - offset);
-      }
-    }
-    std::memcpy(codes + k,
-                values,
-                static_cast<std::size_t>(std::min(kLowbitChunk, layout.k - k)));
-    chunk += layout.bits * kUnitBytes;
-  }
 }
 
 void pack_lowbit_metadata(const LowbitLayout& layout,

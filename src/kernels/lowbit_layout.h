@@ -67,12 +67,6 @@ void unpack_lowbit(const LowbitLayout& layout,
                    const std::uint8_t* packed,
                    std::int8_t* codes);
 
-/// Row `row` alone, [k].
-void unpack_lowbit_row(const LowbitLayout& layout,
-                       const std::uint8_t* packed,
-                       std::int64_t row,
-                       std::int8_t* codes);
-
 /// Metadata [n, groups] of `bytes` bytes each into [tiles][groups][16] for
 /// tiles [begin, end), 0 behind n; and the way back for all.
 void pack_lowbit_metadata(const LowbitLayout& layout,

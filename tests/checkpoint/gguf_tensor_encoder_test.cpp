@@ -111,29 +111,19 @@ TEST(GgufTensorEncoderTest, ValuesAreThoseOfGgmlBitForBit) {
   }
 }
 
-TEST(GgufTensorEncoderTest, PackedWeightsHoldThemAndGiveTheFieldsBack) {
+TEST(GgufTensorEncoderTest, PackedWeightsGiveTheFieldsBack) {
   const LowbitWeight::Parallel alone = [](std::int64_t count, const auto& run) {
     run(0, count);
   };
   for (const char* type : kTypes) {
     const Stored stored = stored_of(type, {37, 512});
     const EncodedTensor tensor = encoded(stored);
-    const HostTensor values = decoded_by_ggml(stored);
     ASSERT_EQ(LowbitWeight::refusal(*tensor.encoding), "") << type;
     const LowbitWeight weight(tensor.encoding, tensor.views(), alone);
     const std::vector<HostTensor> fields = weight.fields();
     ASSERT_EQ(fields.size(), tensor.fields.size()) << type;
     for (std::size_t i = 0; i < fields.size(); ++i) {
       EXPECT_TRUE(same_bytes(fields[i], tensor.fields[i])) << type << " " << i;
-    }
-    std::vector<float> row(512);
-    for (std::int64_t j = 0; j < 37; ++j) {
-      weight.decode_row(j, row.data());
-      for (std::int64_t k = 0; k < 512; ++k) {
-        ASSERT_EQ(row[static_cast<std::size_t>(k)],
-                  values.as<float>()[j * 512 + k])
-            << type << " " << j << " " << k;
-      }
     }
     EXPECT_LE(weight.bytes(), LowbitWeight::most_bytes(*tensor.encoding));
   }
