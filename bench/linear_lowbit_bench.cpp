@@ -10,8 +10,9 @@
 //   bench_linear_lowbit --serve 1
 // answers questions, so that another program can alternate: a line
 // "4096x4096 int4 asym g32 x32 M=1 2T 100" (a case, threads, milliseconds)
-// gives a line "NANOSECONDS BYTES", of a call and of a weight. The calls take
-// at least so long, and quantize their activations.
+// gives a line "NANOSECONDS BYTES", of a call and of a weight, or "- REASON".
+// The calls take at least so long, and quantize their activations. "q4_K" in
+// place of "int4 asym g32" are weights as GGUF's Q4_K: q2_K to q6_K.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -146,6 +147,16 @@ class Bench {
   HugePageBytes spare_;
 };
 
+void add_blocks(std::vector<Case>& out) {
+  for (const std::int64_t x : {std::int64_t{32}, kFloats}) {
+    for (const Blocks& blocks : kBlocks) {
+      for (const std::int64_t m : {1, 16, 512}) {
+        out.push_back(case_of_blocks(blocks, m, 4096, 4096, x));
+      }
+    }
+  }
+}
+
 std::vector<Case> cases() {
   std::vector<Case> out;
   const auto add = [&](int bits,
@@ -200,6 +211,7 @@ std::vector<Case> cases() {
     add(bits, 32, false, 1, 4096, 4096, kBf16s);
   }
   for (const std::int64_t m : {1, 512}) add(4, 32, true, m, 576, 576, kBf16s);
+  add_blocks(out);
   return out;
 }
 
@@ -216,7 +228,8 @@ struct Question {
   int milliseconds = 0;
 };
 
-bool parse(const std::string& line, Question& out) {
+// "4096x4096 int4 asym g32 x32 M=1 2T 100".
+bool parse_integers(const std::string& line, Question& out) {
   long long n = 0, k = 0, m = 0;
   char kind[8] = {}, group[8] = {}, x_group[8] = {};
   Case& c = out.which;
@@ -242,6 +255,41 @@ bool parse(const std::string& line, Question& out) {
   return true;
 }
 
+// "4096x4096 q4_K x32 M=1 2T 100".
+bool parse_blocks(const std::string& line, Question& out) {
+  long long n = 0, k = 0, m = 0;
+  char kind[8] = {}, x_group[8] = {};
+  if (std::sscanf(line.c_str(),
+                  "%lldx%lld %7s x%7s M=%lld %dT %d",
+                  &n,
+                  &k,
+                  kind,
+                  x_group,
+                  &m,
+                  &out.threads,
+                  &out.milliseconds) != 7) {
+    return false;
+  }
+  for (const Blocks& blocks : kBlocks) {
+    if (std::strcmp(blocks.name, kind) != 0) continue;
+    out.which = case_of_blocks(blocks, m, n, k, group_of(x_group));
+    return true;
+  }
+  return false;
+}
+
+// "" or why there are no such products.
+std::string refusal(const Case& c) {
+  if (c.blocks == nullptr) return {};
+  if (c.k % kSuperBlock != 0) {
+    return fmt::format(
+        "{} takes blocks of {}, K is {}", c.blocks->name, kSuperBlock, c.k);
+  }
+  return c.group < kLowbitChunk && c.x_group == kBf16s
+             ? "groups of 16 multiply with float32"
+             : std::string();
+}
+
 // Threads live for one answer: they spin, which would slow down the others.
 double answer(const Question& question, const Weights& weights) {
   Team team(question.threads);
@@ -261,9 +309,15 @@ int serve() {
   Case made;
   for (std::string line; std::getline(std::cin, line);) {
     Question question;
-    if (!parse(line, question)) {
+    if (!parse_integers(line, question) && !parse_blocks(line, question)) {
       fmt::print(stderr, "bench_linear_lowbit: not a case: {}\n", line);
       return 2;
+    }
+    const std::string refused = refusal(question.which);
+    if (!refused.empty()) {
+      fmt::print("- {}\n", refused);
+      std::fflush(stdout);
+      continue;
     }
     if (weights == nullptr || !made.same_weights(question.which)) {
       weights.reset();

@@ -34,6 +34,21 @@ namespace mantissa::kernels {
 constexpr std::int64_t kFloats = -1;
 constexpr std::int64_t kBf16s = -2;
 
+/// Weights as blocks of GGUF are: two levels of scales, of 256 values and of a
+/// group.
+struct Blocks {
+  const char* name;
+  int bits;
+  std::int64_t group;
+  bool minima;  ///< and codes from 0
+};
+constexpr std::int64_t kSuperBlock = 256;
+constexpr Blocks kBlocks[] = {{"q2_K", 2, 16, true},
+                              {"q3_K", 3, 16, false},
+                              {"q4_K", 4, 32, true},
+                              {"q5_K", 5, 32, true},
+                              {"q6_K", 6, 16, false}};
+
 /// Of a product; its name says it all.
 struct Case {
   int bits = 4;
@@ -44,26 +59,49 @@ struct Case {
   std::int64_t k = 0;
   std::int64_t x_group = 32;  ///< 0: a scale each row; kFloats, kBf16s
   LowbitCode code = LowbitCode::Integer;  ///< or E4m3
+  const Blocks* blocks = nullptr;         ///< they say bits and group
 
-  std::string name() const {
+  std::string weights_name() const {
+    if (blocks != nullptr) return blocks->name;
     return fmt::format(
-        "{}x{} {} {} g{} x{} M={}",
-        n,
-        k,
+        "{} {} g{}",
         code == LowbitCode::Integer ? fmt::format("int{}", bits) : "e4m3",
         zeros ? "asym" : "sym",
-        group == 0 ? "row" : std::to_string(group),
-        x_group == 0         ? "row"
-        : x_group == kFloats ? "f32"
-        : x_group == kBf16s  ? "bf16"
-                             : std::to_string(x_group),
-        m);
+        group == 0 ? "row" : std::to_string(group));
+  }
+  std::string name() const {
+    return fmt::format("{}x{} {} x{} M={}",
+                       n,
+                       k,
+                       weights_name(),
+                       x_group == 0         ? "row"
+                       : x_group == kFloats ? "f32"
+                       : x_group == kBf16s  ? "bf16"
+                                            : std::to_string(x_group),
+                       m);
   }
   bool same_weights(const Case& other) const {
     return bits == other.bits && group == other.group && zeros == other.zeros &&
-           n == other.n && k == other.k && code == other.code;
+           n == other.n && k == other.k && code == other.code &&
+           blocks == other.blocks;
   }
 };
+
+inline Case case_of_blocks(const Blocks& blocks,
+                           std::int64_t m,
+                           std::int64_t n,
+                           std::int64_t k,
+                           std::int64_t x_group) {
+  Case out;
+  out.bits = blocks.bits;
+  out.group = blocks.group;
+  out.m = m;
+  out.n = n;
+  out.k = k;
+  out.x_group = x_group;
+  out.blocks = &blocks;
+  return out;
+}
 
 enum class Pages { Huge, Small };
 
@@ -72,10 +110,13 @@ struct Weights {
   explicit Weights(const Case& c, Pages pages = Pages::Huge) {
     const std::int64_t group = c.group == 0 ? c.k : c.group;
     const std::int64_t tiles = (c.n + 15) / 16;
+    const bool levels = c.blocks != nullptr;
+    const bool minima = levels && c.blocks->minima;
     codes = tiles * c.k * c.bits * 2;
     const std::int64_t values = tiles * 16 * (c.k / group);
-    scales = values * 2;
-    zeros = c.zeros ? values : 0;
+    floats = levels ? tiles * 16 * (c.k / kSuperBlock) : values;
+    scales = floats * 2 * (minima ? 2 : 1);
+    small = levels ? values * (minima ? 2 : 1) : c.zeros ? values : 0;
     stride = (bytes() + 63) / 64 * 64;
     count = std::max<std::int64_t>(1, kRotation / stride);
     memory = HugePageBytes(static_cast<std::size_t>(count * stride + 8192));
@@ -89,7 +130,7 @@ struct Weights {
     for (std::int64_t i = 0; i < count; ++i) {
       auto* s = memory.as<std::uint16_t>(
           static_cast<std::size_t>(i * stride + codes));
-      for (std::int64_t j = 0; j < values; ++j) s[j] = 0x3c00;
+      for (std::int64_t j = 0; j < scales / 2; ++j) s[j] = 0x3c00;
     }
     sums.resize(static_cast<std::size_t>(tiles * 16));
     view.sums = sums.data();
@@ -98,20 +139,33 @@ struct Weights {
     view.k = c.k;
     view.group = group;
     view.code = c.code;
+    if (!levels) return;
+    view.scale_type = LowbitScale::F16;
+    view.super = kSuperBlock;
+    view.from_zero = minima;
   }
-  std::int64_t bytes() const { return codes + scales + zeros; }
+  std::int64_t bytes() const { return codes + scales + small; }
   LowbitWeightView at(std::int64_t i) const {
     LowbitWeightView out = view;
     out.codes =
         memory.as<std::uint8_t>(static_cast<std::size_t>(i % count * stride));
     out.scales = out.codes + codes;
-    out.zeros =
-        zeros == 0
-            ? nullptr
-            : reinterpret_cast<const std::int8_t*>(out.codes + codes + scales);
+    const auto* each =
+        reinterpret_cast<const std::int8_t*>(out.codes + codes + scales);
+    if (out.super == 0) {
+      out.zeros = small == 0 ? nullptr : each;
+      return out;
+    }
+    out.factors = each;
+    if (!out.from_zero) return out;
+    out.offsets = static_cast<const std::uint8_t*>(out.scales) + floats * 2;
+    out.offset_factors = each + small / 2;
     return out;
   }
-  std::int64_t codes, scales, zeros, stride, count;
+  std::int64_t floats;  ///< scales alone, in values
+  /// In bytes: scales with offsets, zero points or factors of both.
+  std::int64_t codes, scales, small;
+  std::int64_t stride, count;
   HugePageBytes memory;
   std::vector<float> sums;  ///< any: what they are takes no time
   LowbitWeightView view;
@@ -233,8 +287,7 @@ class Product {
       quantize_tokens();
     }
     args.x = codes_.view();
-    const std::int64_t segment = lowbit_segment(c.group, c.x_group, c.k);
-    const LinearLowbitProblem problem = {c.bits, c.m, c.n, c.k, segment};
+    const auto problem = linear_lowbit_problem(w, c.m, c.x_group);
     on_tiles(args, select_linear_lowbit(problem), problem);
   }
 
@@ -246,7 +299,7 @@ class Product {
       floats_.fill(x_.data(), c.k, begin, end);
     });
     args.x = floats_.view();
-    const LinearLowbitFloatProblem problem = {c.bits, c.m, c.n, c.k};
+    const auto problem = linear_lowbit_float_problem(w, c.m);
     on_tiles(args, select_linear_lowbit_float(problem), problem);
   }
 

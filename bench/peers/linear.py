@@ -27,6 +27,9 @@ GROUPS = {
     "int4 asym g32 x32": [
         ("ggml", "Q4_K"), ("ggml", "Q4_K repacked"),
         ("torch", "Int8DynamicActivationIntxWeight int4 g32")],
+    "q4_K x32": [("ggml", "Q4_K"), ("ggml", "Q4_K repacked")],
+    "q5_K x32": [("ggml", "Q5_K"), ("ggml", "Q5_K repacked")],
+    "q6_K x32": [("ggml", "Q6_K"), ("ggml", "Q6_K repacked")],
     "int8 sym g32 x32": [("ggml", "Q8_0"), ("ggml", "Q8_0 repacked")],
     "int8 sym grow xrow": [
         ("torch", "quantize_dynamic"),
@@ -88,10 +91,14 @@ class Place:
 
 
 def compare(ours, peers, case, place, options, reasons):
-    """Rows of the answer, a peer each. `reasons` gets those of peers left out."""
+    """Rows of the answer, a peer each. `reasons` gets those of what is left out."""
     taken = {name: [] for name in ["", *peers]}
     for _ in range(options.turns):
-        nanoseconds, size = ours.ask(place.question(case, options.milliseconds))
+        found = ours.ask(place.question(case, options.milliseconds))
+        if isinstance(found, str):
+            reasons[f"ours {case}", place.shape] = found
+            return
+        nanoseconds, size = found
         taken[""].append(nanoseconds)
         for name, (program, kind) in peers.items():
             if (name, place.shape) in reasons:

@@ -1,7 +1,7 @@
 """Products of ggml's CPU backend, by the libraries of llama-cpp-python: answers the
 questions of linear.py (linear_peer.py says how).
 
-Kinds: Q4_0, Q4_K, Q8_0 .., and with " repacked" behind them the same in the first
+Kinds: Q4_0, Q4_K, Q6_K, Q8_0 .., and with " repacked" behind them the same in the first
 of the backend's extra buffer types that takes them (llama.cpp's own choice). Up to
 64 products stand in one graph, as in a model, so that its start costs little.
 
@@ -17,8 +17,10 @@ import numpy
 from linear_peer import (Refused, check, copies_of, random_rows, random_weight,
                          seconds_a_call, serve)
 
-TYPES = {"F32": 0, "Q4_0": 2, "Q4_1": 3, "Q8_0": 8, "Q4_K": 12, "BF16": 30}
-BLOCK = {"Q4_K": 256, "F32": 1, "BF16": 1}  # values of K; the others have 32
+TYPES = {"F32": 0, "Q4_0": 2, "Q4_1": 3, "Q8_0": 8, "Q4_K": 12, "Q5_K": 13,
+         "Q6_K": 14, "BF16": 30}
+# Values of K; the others have 32.
+BLOCK = {"Q4_K": 256, "Q5_K": 256, "Q6_K": 256, "F32": 1, "BF16": 1}
 P, I64, SIZE = c.c_void_p, c.c_int64, c.c_size_t
 # By the names that they have for each other: a wheel holds copies, no links.
 folder = Path(find_spec("llama_cpp").origin).parent / "lib"
