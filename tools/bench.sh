@@ -40,11 +40,14 @@ llama=()
 if [ -x "$peers" ]; then
   llama=(--llama "$peers" --gguf "$gguf")
 else
-  echo "bench: no llama.cpp: tools/setup.sh --peers builds it"
+  echo "bench: no llama.cpp, nothing of low-bit models, quality and the same" \
+    "GGUF file beside it: tools/setup.sh --peers builds it"
 fi
 python3 bench/peers/models.py build-bench/bin/mantissa "$gguf" \
   tests/golden/wikitext-2/test.txt "${llama[@]:0:2}"
 if [ -x "$peers" ]; then
+  python3 bench/peers/same_file.py build-bench/bin/mantissa --model "$gguf" \
+    --judge "$judge" --llama "$peers"
   python3 bench/peers/lowbit.py build-bench/bin/mantissa "$gguf" \
     tests/golden/wikitext-2/test.txt --judge "$judge" --llama "$peers"
   python3 bench/peers/quality.py build-bench/bin/mantissa "$gguf" \
