@@ -61,7 +61,6 @@ std::string float8_layout(const Float8Parameters& float8, LowbitLayout& out) {
   if (float8.spec.act_quant_kwargs) {
     return "its config names float8 activations";
   }
-  if (float8.grid.shape.size() != 2) return "it is not a matrix";
   const DType dtype = float8.spec.float8_dtype;
   if (dtype != DType::Float8E4M3FN && dtype != DType::Float8E5M2) {
     return "its float8 dtype is not float8_e4m3fn or float8_e5m2";
@@ -123,13 +122,13 @@ std::vector<HostTensor> gguf_stored_fields(const GgufGrid& grid,
   return out;
 }
 
-// Rows of a weight [N, K] that share a row of scales.
-std::int64_t rows_of_scale(const Encoding& encoding) {
+// The row of scales of row `row` of all experts.
+std::int64_t scale_row(const Encoding& encoding, std::int64_t row) {
   if (const Float8Parameters* float8 = float8_parameters(encoding)) {
-    return float8->grid.block[0];
+    return float8->grid.grid_row(row);
   }
   const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
-  return compressed == nullptr ? 1 : compressed->scale_rows();
+  return compressed == nullptr ? row : row / compressed->scale_rows();
 }
 
 // Codes of 8 bits, the sign bit of each flipped: float8 as int8 and back.
@@ -142,26 +141,33 @@ HostTensor with_flipped_signs(ConstTensorView codes, DType dtype) {
   return out;
 }
 
-// Each row `each` times; and the first of each `each` rows.
-HostTensor repeated_rows(const HostTensor& rows,
-                         std::int64_t each,
-                         Shape shape) {
-  HostTensor out(rows.dtype(), std::move(shape));
-  const std::int64_t bytes = out.shape().back() * bit_width(out.dtype()) / 8;
+std::int64_t row_bytes(const HostTensor& rows) {
+  return rows.shape().back() * bit_width(rows.dtype()) / 8;
+}
+
+// A row of scales for each row of codes, [rows, G].
+HostTensor scales_of_rows(const Encoding& encoding,
+                          const HostTensor& stored,
+                          Shape shape) {
+  HostTensor out(stored.dtype(), std::move(shape));
+  const std::int64_t bytes = row_bytes(out);
   for (std::int64_t i = 0; i < out.shape()[0]; ++i) {
     std::memcpy(out.data() + i * bytes,
-                rows.data() + i / each * bytes,
+                stored.data() + scale_row(encoding, i) * bytes,
                 static_cast<std::size_t>(bytes));
   }
   return out;
 }
 
-HostTensor first_rows(const HostTensor& rows, std::int64_t each, Shape shape) {
+// The way back.
+HostTensor stored_scales(const Encoding& encoding,
+                         const HostTensor& rows,
+                         Shape shape) {
   HostTensor out(rows.dtype(), std::move(shape));
-  const std::int64_t bytes = rows.shape().back() * bit_width(out.dtype()) / 8;
-  for (std::int64_t i = 0; i * each < rows.shape()[0]; ++i) {
-    std::memcpy(out.data() + i * bytes,
-                rows.data() + i * each * bytes,
+  const std::int64_t bytes = row_bytes(rows);
+  for (std::int64_t i = 0; i < numel(rows.shape()) / rows.shape().back(); ++i) {
+    std::memcpy(out.data() + scale_row(encoding, i) * bytes,
+                rows.data() + i * bytes,
                 static_cast<std::size_t>(bytes));
   }
   return out;
@@ -173,13 +179,11 @@ LowbitGrid float8_grid(const Encoding& encoding,
   const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
   HostTensor codes;
   if (compressed != nullptr) codes = compressed->codes(fields);
-  // A row of scales for each row of codes.
-  return {with_flipped_signs(compressed == nullptr ? fields[0] : codes.view(),
-                             DType::Int8),
-          repeated_rows(copied(fields[1]),
-                        rows_of_scale(encoding),
-                        {layout.n, layout.groups()}),
-          HostTensor()};
+  return {
+      with_flipped_signs(compressed == nullptr ? fields[0] : codes.view(),
+                         DType::Int8),
+      scales_of_rows(encoding, copied(fields[1]), {layout.n, layout.groups()}),
+      HostTensor()};
 }
 
 }  // namespace
@@ -304,8 +308,7 @@ std::vector<HostTensor> lowbit_stored_fields(const Encoding& encoding,
   }
   if (lowbit_code_of(encoding) != LowbitCode::Integer) {
     grid.codes = with_flipped_signs(grid.codes.view(), layouts[0].dtype);
-    grid.scale =
-        first_rows(grid.scale, rows_of_scale(encoding), layouts[1].shape);
+    grid.scale = stored_scales(encoding, grid.scale, layouts[1].shape);
   }
   if (const auto* compressed =
           dynamic_cast<const CompressedEncoding*>(&encoding)) {

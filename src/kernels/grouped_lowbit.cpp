@@ -1,20 +1,16 @@
 #include "kernels/grouped_lowbit.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 namespace mantissa::kernels {
 namespace {
 
-std::int64_t pairs_of(std::int64_t columns) {
-  return (columns / kLowbitTile + 1) / 2;
-}
-
-// Experts that have rows.
-std::int64_t busy_experts(const GroupedLowbitArgs& args) {
-  return std::ranges::count_if(
-      args.x, [](const LowbitActivations& x) { return x.m > 0; });
+// The row and what it needs, of a problem.
+template <class Kernel, class Problem, class Args>
+LowbitProduct<Kernel, Args> chosen(const Kernel& kernel,
+                                   const Problem& problem,
+                                   const Args& args) {
+  return {&kernel, args, kernel.workspace_bytes(problem, 1)};
 }
 
 }  // namespace
@@ -61,57 +57,20 @@ std::string grouped_ends_error(std::span<const std::int64_t> ends,
   return {};
 }
 
-LinearLowbitProblem grouped_lowbit_problem(const GroupedLowbitArgs& args,
-                                           std::int64_t rows) {
-  const LowbitWeightView& w = args.w.all;
-  std::int64_t x_group = 0;  // of those without rows: 0
-  for (const LowbitActivations& x : args.x) {
-    x_group = std::max(x_group, x.group);
-  }
-  return {w.bits,
-          rows / std::max<std::int64_t>(1, busy_experts(args)),
-          args.w.columns(),
-          w.k,
-          lowbit_segment(w.group, x_group, w.k),
-          w.from_zero,
-          w.factors != nullptr};
+LowbitInt8Product lowbit_product(const LinearLowbitArgs& args) {
+  const auto problem = linear_lowbit_problem(args.w, args.x.m, args.x.group);
+  return chosen(select_linear_lowbit(problem), problem, args);
 }
 
-std::int64_t grouped_lowbit_pairs(const GroupedLowbitArgs& args) {
-  return busy_experts(args) * pairs_of(args.w.columns());
+LowbitFloatProduct lowbit_product(const LinearLowbitFloatArgs& args) {
+  const auto problem = linear_lowbit_float_problem(args.w, args.x.m);
+  return chosen(select_linear_lowbit_float(problem), problem, args);
 }
 
-std::int64_t grouped_lowbit_workspace(const LinearLowbitKernel& kernel,
-                                      const GroupedLowbitArgs& args,
-                                      std::int64_t threads) {
-  LinearLowbitProblem problem = grouped_lowbit_problem(args, 0);
-  for (const LowbitActivations& x : args.x) {
-    problem.m = std::max(problem.m, x.m);
-  }
-  return kernel.workspace_bytes(problem, threads);
-}
-
-void run_grouped_lowbit(const LinearLowbitKernel& kernel,
-                        const GroupedLowbitArgs& args,
-                        std::int64_t begin,
-                        std::int64_t end,
-                        void* workspace) {
-  const std::int64_t pairs = pairs_of(args.w.columns());
-  const std::int64_t tiles = args.w.columns() / kLowbitTile;
-  std::int64_t first = 0;  // pair of the expert
-  for (std::size_t e = 0; e < args.x.size() && first < end; ++e) {
-    if (args.x[e].m == 0) continue;
-    const std::int64_t from = std::max<std::int64_t>(begin - first, 0);
-    const std::int64_t to = std::min(end - first, pairs);
-    first += pairs;
-    if (from >= to) continue;
-    LinearLowbitArgs one;
-    one.w = args.w.expert(static_cast<std::int64_t>(e));
-    one.x = args.x[e];
-    one.y = args.y + (e == 0 ? 0 : args.ends[e - 1]) * args.y_stride;
-    one.y_stride = args.y_stride;
-    kernel.run(one, {2 * from, std::min(2 * to, tiles), workspace});
-  }
+LowbitBf16Product lowbit_product(const LinearLowbitBf16Args& args) {
+  const auto problem =
+      linear_lowbit_bf16_problem(args.w, args.x.m, args.x.panel);
+  return chosen(select_linear_lowbit_bf16(problem), problem, args);
 }
 
 }  // namespace mantissa::kernels

@@ -23,6 +23,12 @@ struct LinearLowbitBf16Problem {
   std::int32_t panel = 0;
 };
 
+/// The problem of m rows of activations in panels of `panel`.
+inline LinearLowbitBf16Problem linear_lowbit_bf16_problem(
+    const LowbitWeightView& w, std::int64_t m, std::int32_t panel) {
+  return {w.bits, m, w.n, w.k, w.group, panel};
+}
+
 struct LinearLowbitBf16Kernel {
   const char* name;
   const char* (*refuses)(const LinearLowbitBf16Problem&, const Caps&);

@@ -14,12 +14,9 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/topk.h>
 #include <ATen/ops/zeros.h>
-#include <c10/core/GradMode.h>
 
 #include "torch/models/row_ops.h"
-#include "torch/ops/grouped_linear_lowbit.h"
-#include "torch/ops/lowbit_rows.h"
-#include "torch/tensor/lowbit_rule.h"
+#include "torch/tensor/linear_node.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
@@ -74,25 +71,17 @@ Experts::Experts(const DecoderConfig& config, c10::ScalarType dtype)
 
 namespace {
 
-// Rows [ends[e - 1], ends[e]) of x times expert e of w [E, N, K]: one product
-// where the weight is packed, one an expert elsewhere.
+// Rows [ends[e - 1], ends[e]) of x times expert e of w [E, N, K].
 at::Tensor multiply_experts(const at::Tensor& x,
                             const at::Tensor& w,
                             const std::vector<std::int64_t>& ends) {
-  const QuantizedTensorImpl* impl = quantized_impl(w);
-  const bool differentiable = c10::GradMode::is_enabled() && x.requires_grad();
-  if (impl != nullptr && !differentiable && !impl->state().transposed &&
-      takes_int8(impl->state().packed_for)) {
-    const WeightState& state = impl->state();
-    return grouped_linear_lowbit(x, *state.packed, ends, state.packed_for);
-  }
-  const at::Tensor stored = impl != nullptr ? unpacked_weight(w) : w;
+  if (is_wrapped(w)) return wrapped_grouped_linear(x, w, ends, true);
   std::vector<at::Tensor> parts;
   std::int64_t begin = 0;
   for (std::size_t e = 0; e < ends.size(); begin = ends[e], ++e) {
     if (ends[e] == begin) continue;
     parts.push_back(at::linear(x.narrow(0, begin, ends[e] - begin),
-                               stored.select(0, static_cast<std::int64_t>(e))));
+                               w.select(0, static_cast<std::int64_t>(e))));
   }
   return at::cat(parts);
 }

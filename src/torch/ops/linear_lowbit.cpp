@@ -1,16 +1,16 @@
 #include "torch/ops/linear_lowbit.h"
 
 #include <algorithm>
+#include <span>
+#include <type_traits>
+#include <utility>
 #include <variant>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include "core/aligned_bytes.h"
-#include "kernels/linear_lowbit.h"
-#include "kernels/linear_lowbit_bf16.h"
-#include "kernels/linear_lowbit_float.h"
-#include "kernels/lowbit_activations.h"
+#include "kernels/grouped_lowbit.h"
 #include "torch/ops/checks.h"
 #include "torch/ops/lowbit_rows.h"
 #include "torch/tensor/host_tensors.h"
@@ -27,7 +27,7 @@ using kernels::LowbitBf16Buffer;
 using kernels::LowbitFloatBuffer;
 
 constexpr const char* kLinearLowbit = "linear_lowbit";
-constexpr std::int64_t kTilesGrain = 1 << 16;
+constexpr std::int64_t kProductsGrain = 1 << 16;
 
 void check_arguments(const Tensor& x,
                      const LowbitWeight& weight,
@@ -41,88 +41,96 @@ void check_arguments(const Tensor& x,
                     bias.device());
 }
 
-// Panels of `out` from rows x, by the threads of ATen's pool.
+// run(e, begin, count) for experts that have rows.
+template <class Run>
+void for_experts(const std::vector<std::int64_t>& ends, const Run& run) {
+  std::int64_t begin = 0;
+  for (std::size_t e = 0; e < ends.size(); begin = ends[e], ++e) {
+    if (ends[e] > begin) run(e, begin, ends[e] - begin);
+  }
+}
+
+// Panels of rows [T, k], each expert's in a buffer of its own, by the threads
+// of ATen's pool.
 template <class Value, class Buffer>
-void arrange(const Tensor& x, const Value* values, Buffer& out) {
-  out.resize(x.size(0), x.size(1));
+void arrange(const Value* values,
+             std::int64_t k,
+             const std::vector<std::int64_t>& ends,
+             std::vector<Buffer>& out) {
+  std::int64_t panels = 0;
+  for_experts(ends, [&](std::size_t e, std::int64_t, std::int64_t count) {
+    out[e].resize(count, k);
+    panels += out[e].panels();
+  });
   at::parallel_for(
-      0, out.panels(), kGrainPanels, [&](std::int64_t begin, std::int64_t end) {
-        out.fill(values, x.size(1), begin, end);
+      0, panels, kGrainPanels, [&](std::int64_t begin, std::int64_t end) {
+        std::int64_t first = 0;
+        for_experts(ends, [&](std::size_t e, std::int64_t row, std::int64_t) {
+          const std::int64_t count = out[e].panels();
+          const auto from = std::clamp<std::int64_t>(begin - first, 0, count);
+          const auto to = std::clamp<std::int64_t>(end - first, 0, count);
+          first += count;
+          if (from < to) out[e].fill(values + row * k, k, from, to);
+        });
       });
 }
 
-// Pairs of tiles, from the threads of ATen's pool, each of which calls
-// behind(begin, end) for the tiles that it has done.
-template <class Kernel, class Problem, class Args, class Behind>
-void run_tiles(const Kernel& kernel,
-               const Problem& problem,
-               const Args& args,
-               const Behind& behind) {
-  const std::int64_t bytes = kernel.workspace_bytes(problem, 1);
-  const std::int64_t tiles =
-      (args.w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile;
-  const std::int64_t pair =
-      2 * kernels::kLowbitTile * std::max<std::int64_t>(1, args.x.m * args.w.k);
-  at::parallel_for(
-      0,
-      (tiles + 1) / 2,
-      std::max<std::int64_t>(1, kTilesGrain / pair),
-      [&](std::int64_t begin, std::int64_t end) {
-        end = std::min(2 * end, tiles);
-        kernel.run(args, {2 * begin, end, lowbit_workspace(bytes)});
-        behind(2 * begin, end);
-      });
+// Pairs of tiles, from the threads of ATen's pool.
+template <class Product>
+void run_products(const std::vector<Product>& products) {
+  const std::span<const Product> all = products;
+  const std::int64_t cost = kernels::lowbit_cost(all);
+  const std::int64_t bytes = kernels::lowbit_workspace_bytes(all);
+  std::int64_t work = 1;
+  for (const Product& one : products) {
+    work += one.args.x.m * one.args.w.n * one.args.w.k;
+  }
+  at::parallel_for(0,
+                   cost,
+                   std::max<std::int64_t>(1, cost * kProductsGrain / work),
+                   [&](std::int64_t begin, std::int64_t end) {
+                     kernels::run_lowbit_products(
+                         all, begin, end, lowbit_workspace(bytes));
+                   });
 }
 
-template <class Kernel, class Problem, class Args>
-void run_tiles(const Kernel& kernel, const Problem& problem, const Args& args) {
-  run_tiles(kernel, problem, args, [](std::int64_t, std::int64_t) {});
+// Where results stand, from value `at` of y on.
+template <class Args>
+void put_result(Args& args, const Tensor& y, std::int64_t at) {
+  args.y = y.mutable_data_ptr<float>() + at;
 }
 
-// What Args of every kernel have but the results.
-template <class Args, class Input>
-Args make_args(const LowbitWeight& weight, const Tensor& bias, Input x) {
-  Args args;
-  args.w = weight.view();
-  args.x = x;
-  args.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
-  args.y_stride = weight.layout().n;
-  return args;
-}
-
-void multiply(const LowbitFloatBuffer& x,
-              const LowbitWeight& weight,
-              const Tensor& bias,
-              Tensor& y) {
-  auto args = make_args<LinearLowbitFloatArgs>(weight, bias, x.view());
-  args.y = y.mutable_data_ptr<float>();
-  args.values = decoded_type(weight);
-  const auto problem = kernels::linear_lowbit_float_problem(args.w, args.x.m);
-  run_tiles(kernels::select_linear_lowbit_float(problem), problem, args);
-}
-
-void multiply(const LowbitBf16Buffer& x,
-              const LowbitWeight& weight,
-              const Tensor& bias,
-              Tensor& y) {
-  auto args = make_args<LinearLowbitBf16Args>(weight, bias, x.view());
+void put_result(LinearLowbitBf16Args& args, const Tensor& y, std::int64_t at) {
   args.narrow =
-      reinterpret_cast<std::uint16_t*>(y.mutable_data_ptr<at::BFloat16>());
-  const kernels::LinearLowbitBf16Problem problem = {
-      args.w.bits, args.x.m, args.w.n, args.w.k, args.w.group, args.x.panel};
-  run_tiles(kernels::select_linear_lowbit_bf16(problem), problem, args);
+      reinterpret_cast<std::uint16_t*>(y.mutable_data_ptr<at::BFloat16>()) + at;
 }
 
-void multiply(const LowbitActivationBuffer& x,
+template <class Args, class Buffer>
+void multiply(const std::vector<Buffer>& x,
+              const std::vector<std::int64_t>& ends,
               const LowbitWeight& weight,
               const Tensor& bias,
-              Tensor& y) {
-  auto args = make_args<LinearLowbitArgs>(weight, bias, x.view());
-  args.y = y.mutable_data_ptr<float>();
-  const auto problem =
-      kernels::linear_lowbit_problem(args.w, args.x.m, args.x.group);
-  run_tiles(kernels::select_linear_lowbit(problem), problem, args);
+              const Tensor& y) {
+  const kernels::ExpertsView experts = {weight.view(), std::ssize(ends)};
+  Args args;
+  args.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+  args.y_stride = experts.columns();
+  if constexpr (std::is_same_v<Args, LinearLowbitFloatArgs>) {
+    args.values = decoded_type(weight);
+  }
+  std::vector<decltype(kernels::lowbit_product(args))> products;
+  for_experts(ends, [&](std::size_t e, std::int64_t begin, std::int64_t) {
+    args.w = experts.expert(static_cast<std::int64_t>(e));
+    args.x = x[e].view();
+    put_result(args, y, begin * args.y_stride);
+    products.push_back(kernels::lowbit_product(args));
+  });
+  run_products(products);
 }
+
+using CodeRows = std::vector<LowbitActivationBuffer>;
+using FloatRows = std::vector<LowbitFloatBuffer>;
+using Bf16Rows = std::vector<LowbitBf16Buffer>;
 
 }  // namespace
 
@@ -143,44 +151,64 @@ void* lowbit_workspace(std::int64_t bytes) {
   return room.data();
 }
 
-LowbitInput::LowbitInput(const Tensor& x, Int8Compute activation) : x_(x) {
+LowbitInput::LowbitInput(const Tensor& x,
+                         Int8Compute activation,
+                         std::vector<std::int64_t> ends)
+    : x_(x), ends_(std::move(ends)) {
   check_dtype(kLinearLowbit, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
   TORCH_CHECK_VALUE(
       x.is_cpu(), kLinearLowbit, ": x: expected the CPU, got ", x.device());
   if (x.numel() == 0) return;
   const Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
+  if (ends_.empty()) ends_ = {rows.size(0)};
+  const std::int64_t k = rows.size(1);
   if (activation != Int8Compute::Float) {
-    quantize_lowbit_rows(
-        rows, activation, rows_.emplace<LowbitActivationBuffer>());
+    auto& codes = rows_.emplace<CodeRows>(ends_.size());
+    for_experts(ends_,
+                [&](std::size_t e, std::int64_t begin, std::int64_t count) {
+                  quantize_lowbit_rows(
+                      rows.narrow(0, begin, count), activation, codes[e]);
+                });
   } else if (multiplies_bf16(x.scalar_type())) {
-    arrange(rows,
-            reinterpret_cast<const std::uint16_t*>(
+    arrange(reinterpret_cast<const std::uint16_t*>(
                 rows.const_data_ptr<at::BFloat16>()),
-            rows_.emplace<LowbitBf16Buffer>());
+            k,
+            ends_,
+            rows_.emplace<Bf16Rows>(ends_.size()));
   } else {
     const Tensor wide = rows.to(at::kFloat);
-    arrange(
-        wide, wide.const_data_ptr<float>(), rows_.emplace<LowbitFloatBuffer>());
+    arrange(wide.const_data_ptr<float>(),
+            k,
+            ends_,
+            rows_.emplace<FloatRows>(ends_.size()));
   }
 }
 
 Tensor LowbitInput::linear(const LowbitWeight& weight,
                            const Tensor& bias) const {
   check_arguments(x_, weight, bias);
-  const bool narrow = std::holds_alternative<LowbitBf16Buffer>(rows_);
+  const bool narrow = std::holds_alternative<Bf16Rows>(rows_);
   if (narrow && weight.view().group < kernels::kLowbitChunk) {
     // No row multiplies bfloat16 with such groups.
-    return LowbitInput(x_.to(at::kFloat), Int8Compute::Float)
+    return LowbitInput(x_.to(at::kFloat), Int8Compute::Float, ends_)
         .linear(weight, bias)
         .to(x_.scalar_type());
   }
+  const Shape& shape = weight.encoding()->shape();
   Shape sizes = x_.sizes().vec();
-  sizes.back() = weight.layout().n;
-  Tensor y =
+  sizes.back() = shape[shape.size() - 2];
+  const Tensor y =
       at::empty(sizes, x_.options().dtype(narrow ? at::kBFloat16 : at::kFloat));
   if (x_.numel() > 0 && y.numel() > 0) {
     const Tensor b = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
-    std::visit([&](const auto& rows) { multiply(rows, weight, b, y); }, rows_);
+    if (const auto* codes = std::get_if<CodeRows>(&rows_)) {
+      multiply<LinearLowbitArgs>(*codes, ends_, weight, b, y);
+    } else if (const auto* bf16s = std::get_if<Bf16Rows>(&rows_)) {
+      multiply<LinearLowbitBf16Args>(*bf16s, ends_, weight, b, y);
+    } else {
+      multiply<LinearLowbitFloatArgs>(
+          std::get<FloatRows>(rows_), ends_, weight, b, y);
+    }
   }
   return y.to(x_.scalar_type());
 }
@@ -203,13 +231,22 @@ void multiply_codes(
   args.y = y;
   args.y_stride = w.n;
   const auto problem = kernels::linear_lowbit_problem(w, x.m, 0);
-  run_tiles(kernels::select_linear_lowbit(problem),
-            problem,
-            args,
-            [&](std::int64_t begin, std::int64_t end) {
-              behind(begin * kernels::kLowbitTile,
-                     std::min(end * kernels::kLowbitTile, w.n));
-            });
+  const auto& kernel = kernels::select_linear_lowbit(problem);
+  const std::int64_t bytes = kernel.workspace_bytes(problem, 1);
+  const std::int64_t tiles =
+      (w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile;
+  const std::int64_t pair =
+      2 * kernels::kLowbitTile * std::max<std::int64_t>(1, x.m * w.k);
+  at::parallel_for(
+      0,
+      (tiles + 1) / 2,
+      std::max<std::int64_t>(1, kProductsGrain / pair),
+      [&](std::int64_t begin, std::int64_t end) {
+        end = std::min(2 * end, tiles);
+        kernel.run(args, {2 * begin, end, lowbit_workspace(bytes)});
+        behind(2 * begin * kernels::kLowbitTile,
+               std::min(end * kernels::kLowbitTile, w.n));
+      });
 }
 
 std::shared_ptr<const LowbitWeight> pack_lowbit_weight(

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <variant>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -34,16 +35,24 @@ at::Tensor linear_lowbit(const at::Tensor& x,
 /// weights, which give the same bits as linear_lowbit for each.
 class LowbitInput {
  public:
-  /// Throws c10::ValueError, c10::TypeError as linear_lowbit.
-  LowbitInput(const at::Tensor& x, Int8Compute activation);
+  /// With `ends`, one or more, for weights of as many experts [E, N, K]: rows
+  /// [ends[e - 1], ends[e]) of x [T, K], T = ends.back(), for expert e. Throws
+  /// c10::ValueError, c10::TypeError as linear_lowbit.
+  LowbitInput(const at::Tensor& x,
+              Int8Compute activation,
+              std::vector<std::int64_t> ends = {});
 
+  /// Of experts: [T, N], each row as linear_lowbit gives it for its expert
+  /// alone.
   at::Tensor linear(const LowbitWeight& weight, const at::Tensor& bias) const;
 
  private:
   at::Tensor x_;
-  std::variant<kernels::LowbitActivationBuffer,
-               kernels::LowbitFloatBuffer,
-               kernels::LowbitBf16Buffer>
+  std::vector<std::int64_t> ends_;  // of all rows without experts
+  // Of each expert.
+  std::variant<std::vector<kernels::LowbitActivationBuffer>,
+               std::vector<kernels::LowbitFloatBuffer>,
+               std::vector<kernels::LowbitBf16Buffer>>
       rows_;
 };
 

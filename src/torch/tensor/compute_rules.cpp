@@ -8,23 +8,18 @@
 #include <ATen/ops/_has_compatible_shallow_copy_type.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/bmm.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/mv.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/zeros.h>
-#include <c10/core/GradMode.h>
 #include <torch/library.h>
 
 #include <mantissa/torch/quantized_tensor.h>
 
 #include "kernels/grouped_lowbit.h"
 #include "torch/ops/embedding_lowbit.h"
-#include "torch/ops/grouped_linear_lowbit.h"
-#include "torch/ops/lowbit_rows.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/linear_node.h"
 #include "torch/tensor/lowbit_rule.h"
@@ -140,12 +135,6 @@ std::vector<std::int64_t> checked_ends(const Tensor& offs,
   return ends;
 }
 
-bool multiplies_packed(const Tensor& x, const Tensor& w) {
-  const WeightState& state = quantized_impl(w)->state();
-  return takes_int8(state.packed_for) && state.transposed &&
-         !(c10::GradMode::is_enabled() && x.requires_grad());
-}
-
 // Rows [offs[e - 1], offs[e]) of x times expert e; rows behind the last offset
 // are 0.
 Tensor rule_grouped_mm(DispatchKeySet keys,
@@ -167,27 +156,7 @@ Tensor rule_grouped_mm(DispatchKeySet keys,
       " and ",
       w.sizes());
   const auto ends = checked_ends(*offs, w.size(0), x.size(0));
-  Tensor y;
-  if (multiplies_packed(x, w)) {
-    const WeightState& state = quantized_impl(w)->state();
-    y = grouped_linear_lowbit(x, *state.packed, ends, state.packed_for);
-  } else {
-    const Tensor stored = unpacked_weight(w);
-    std::vector<Tensor> parts;
-    std::int64_t begin = 0;
-    for (std::size_t e = 0; e < ends.size(); begin = ends[e], ++e) {
-      if (ends[e] == begin) continue;
-      parts.push_back(
-          wrapped_linear(x.slice(0, begin, ends[e]),
-                         stored.select(0, static_cast<std::int64_t>(e)),
-                         {},
-                         false));
-    }
-    if (begin < x.size(0) || parts.empty()) {
-      parts.push_back(at::zeros({x.size(0) - begin, w.size(2)}, x.options()));
-    }
-    y = at::cat(parts);
-  }
+  const Tensor y = wrapped_grouped_linear(x, w, ends, false);
   return out_dtype ? y.to(*out_dtype) : y;
 }
 

@@ -6,8 +6,10 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/ops/_unsafe_view.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/util/accumulate.h>
@@ -15,6 +17,8 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
+#include "torch/ops/grouped_linear_lowbit.h"
+#include "torch/tensor/lowbit_rule.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
@@ -193,6 +197,33 @@ at::Tensor wrapped_linear(const at::Tensor& x,
                      (b.defined() && b.requires_grad()));
   return grad ? with_history(input, w, b, out_in)
               : forward(input, w, b, out_in);
+}
+
+at::Tensor wrapped_grouped_linear(const at::Tensor& x,
+                                  const at::Tensor& w,
+                                  const std::vector<std::int64_t>& ends,
+                                  bool out_in) {
+  const WeightState& state = quantized_impl(w)->state();
+  if (state.packed != nullptr && state.transposed != out_in &&
+      !(c10::GradMode::is_enabled() && x.requires_grad())) {
+    return grouped_linear_lowbit(
+        autocast(x), *state.packed, ends, state.packed_for);
+  }
+  const at::Tensor stored = unpacked_weight(w);
+  std::vector<at::Tensor> parts;
+  std::int64_t begin = 0;
+  for (std::size_t e = 0; e < ends.size(); begin = ends[e], ++e) {
+    if (ends[e] == begin) continue;
+    const at::Tensor expert = stored.select(0, static_cast<std::int64_t>(e));
+    parts.push_back(
+        wrapped_linear(x.slice(0, begin, ends[e]), expert, {}, out_in));
+  }
+  if (begin < x.size(0) || parts.empty()) {
+    parts.push_back(
+        at::zeros({x.size(0) - begin, w.size(out_in ? 1 : 2)},
+                  parts.empty() ? x.options() : parts.front().options()));
+  }
+  return at::cat(parts);
 }
 
 }  // namespace mantissa

@@ -87,9 +87,6 @@ std::string packing_refusal(const Encoding& encoding, Int8Compute compute) {
   if (compute == Int8Compute::Float && is_intx_with_activations(encoding)) {
     return "its config names int8 activations";
   }
-  if (compute == Int8Compute::Float && encoding.shape().size() == 3) {
-    return "experts multiply from their codes with int8 activations only";
-  }
   return LowbitWeight::refusal(encoding);
 }
 

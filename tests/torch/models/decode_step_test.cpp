@@ -162,6 +162,9 @@ TEST_F(DecodeStepTest, WithExperts) {
   config.layers[2].experts = true;
   compare(config);
   compare(config, Int8Compute::None);
+  for (const auto weights : {StepWeights::Intx, StepWeights::Float8}) {
+    compare(config, Int8Compute::Float, at::kFloat, 21, weights);
+  }
 }
 
 // Some linears packed, some not: the rest of a layer runs as before.
