@@ -7,11 +7,16 @@
 // turns: `of_decoded` is the speed of the packed one in parts of the decoded
 // one's. And weights whose config names int8 activations, packed beside as
 // stored: `of_stored`.
+//
+// And 8 experts [1024, 1024], int4 in groups of 32, two for each of T tokens,
+// through _grouped_mm in turns: packed, decoded at every call (`of_decoding`),
+// and torch's product of values decoded before (`of_plain`).
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +24,7 @@
 #include <torch/torch.h>
 
 #include <mantissa/configs/registry.h>
+#include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/torch/lowbit.h>
 #include <mantissa/torch/quantize.h>
 #include <mantissa/torch/quantized_tensor.h>
@@ -95,21 +101,26 @@ double seconds_of(const std::function<void()>& call) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// The best of both in turn; `other` names what ours stands beside.
+using Call = std::function<void()>;
+
+// The best of all in turn; names say what ours stands beside.
 void compare(benchmark::State& state,
-             const std::string& other,
-             const std::function<void()>& ours,
-             const std::function<void()>& theirs) {
+             const Call& ours,
+             const std::vector<std::pair<std::string, Call>>& others) {
   for (auto _ : state) ours();
   double best = 1e30;
-  double their_best = 1e30;
-  for (int i = 0; i < 15; ++i) {
+  std::vector<double> of_others(others.size(), 1e30);
+  for (int repeat = 0; repeat < 15; ++repeat) {
     best = std::min(best, seconds_of(ours));
-    their_best = std::min(their_best, seconds_of(theirs));
+    for (std::size_t i = 0; i < others.size(); ++i) {
+      of_others[i] = std::min(of_others[i], seconds_of(others[i].second));
+    }
   }
   state.counters["ours_us"] = best * 1e6;
-  state.counters[other + "_us"] = their_best * 1e6;
-  state.counters["of_" + other] = their_best / best;
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    state.counters[others[i].first + "_us"] = of_others[i] * 1e6;
+    state.counters["of_" + others[i].first] = of_others[i] / best;
+  }
 }
 
 void run_packed(benchmark::State& state,
@@ -132,8 +143,9 @@ void run_packed(benchmark::State& state,
     state.SkipWithError("wrong result");
     return;
   }
-  compare(
-      state, "decoded", [&] { packed(x); }, [&] { at::linear(x, decoded); });
+  compare(state,
+          [&] { packed(x); },
+          {{"decoded", [&] { at::linear(x, decoded); }}});
 }
 
 void run_int8(benchmark::State& state,
@@ -153,7 +165,7 @@ void run_int8(benchmark::State& state,
     return;
   }
   compare(
-      state, "stored", [&] { packed(x); }, [&] { at::linear(x, stored); });
+      state, [&] { packed(x); }, {{"stored", [&] { at::linear(x, stored); }}});
 }
 
 void register_int8() {
@@ -166,6 +178,79 @@ void register_int8() {
               .c_str(),
           [dtype, rows](benchmark::State& state) {
             run_int8(state, dtype, rows);
+          });
+    }
+  }
+}
+
+// Experts in a module, for pack_lowbit_().
+struct Experts : torch::nn::Module {
+  explicit Experts(const at::Tensor& values) {
+    const auto encoding = make_intx_encoding(
+        values.sizes().vec(),
+        DType::Float32,
+        {.target_dtype = DType::Int4, .granularity = PerGroup{32}});
+    w = to_quantized_tensor(values, encoding);
+    register_parameter("w", w, false);
+  }
+  at::Tensor w;
+};
+
+void run_experts(benchmark::State& state,
+                 c10::ScalarType dtype,
+                 std::int64_t tokens) {
+  const torch::NoGradGuard no_grad;
+  constexpr std::int64_t kExperts = 8;
+  constexpr std::int64_t kWide = 1024;
+  torch::manual_seed(1);
+  const auto experts =
+      std::make_shared<Experts>(torch::randn({kExperts, kWide, kWide}) * 0.02);
+  const at::Tensor stored = experts->w.transpose(-2, -1);
+  const at::Tensor values = mantissa::dequantize(experts->w).to(dtype);
+  pack_lowbit_(*experts, Int8Compute::Float);
+  const at::Tensor packed = experts->named_parameters()["w"].transpose(-2, -1);
+  const at::Tensor x = torch::randn({2 * tokens, kWide}).to(dtype);
+  // Two experts for one token, all of them alike for many.
+  const at::Tensor offs =
+      (torch::arange(1, kExperts + 1) * 2 * tokens / kExperts)
+          .ceil()
+          .to(at::kInt);
+  const auto multiply = [&](const at::Tensor& w) {
+    return at::_grouped_mm(x, w, offs);
+  };
+  const auto plain = [&] {
+    std::vector<at::Tensor> parts;
+    std::int64_t begin = 0;
+    for (std::int64_t e = 0; e < kExperts; ++e) {
+      const std::int64_t end = offs[e].item<std::int64_t>();
+      if (end > begin) {
+        parts.push_back(at::linear(x.slice(0, begin, end), values[e]));
+      }
+      begin = end;
+    }
+    return at::cat(parts);
+  };
+  const double off = (multiply(packed) - plain()).abs().max().item<double>();
+  if (!(off < (dtype == at::kFloat ? 1e-4 : 0.1))) {
+    state.SkipWithError("wrong result");
+    return;
+  }
+  compare(
+      state,
+      [&] { multiply(packed); },
+      {{"decoding", [&] { multiply(stored); }}, {"plain", [&] { plain(); }}});
+}
+
+void register_experts() {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    for (const std::int64_t tokens : {1, 16, 256}) {
+      benchmark::RegisterBenchmark(
+          (std::string("torch_linear/experts_int4_g32") +
+           (dtype == at::kFloat ? "_f32" : "_bf16") + "/e8_t" +
+           std::to_string(tokens) + "_n1024_k1024")
+              .c_str(),
+          [dtype, tokens](benchmark::State& state) {
+            run_experts(state, dtype, tokens);
           });
     }
   }
@@ -206,5 +291,6 @@ int main(int argc, char** argv) {
   }
   mantissa::register_packed();
   mantissa::register_int8();
+  mantissa::register_experts();
   benchmark::RunSpecifiedBenchmarks();
 }
