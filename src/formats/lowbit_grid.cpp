@@ -9,6 +9,8 @@
 #include "formats/compressed_tensor.h"
 #include "formats/fields.h"
 #include "formats/float8_tensor.h"
+#include "formats/fused_grid.h"
+#include "formats/fused_tensor.h"
 #include "formats/gguf_tensor.h"
 #include "formats/int4_grid.h"
 #include "formats/int4_tensor.h"
@@ -194,7 +196,13 @@ std::string lowbit_layout_of(const Encoding& encoding, LowbitLayout& out) {
   if (shape.size() == 3 && shape[1] % kernels::kLowbitTile != 0) {
     return "an expert's rows are no multiple of 16";
   }
-  out.n = shape.size() == 3 ? shape[0] * shape[1] : shape[0];
+  const std::int64_t rows = shape.size() == 3 ? shape[0] * shape[1] : shape[0];
+  if (is_fused(encoding)) {
+    std::string refusal = lowbit_layout_of(one_matrix(encoding), out);
+    out.n = rows;
+    return refusal;
+  }
+  out.n = rows;
   out.k = shape.back();
   std::string refusal = "its format has no integer or float8 codes with scales";
   if (const auto* affine = dynamic_cast<const AffineEncoding*>(&encoding)) {
@@ -218,6 +226,7 @@ std::string lowbit_layout_of(const Encoding& encoding, LowbitLayout& out) {
 }
 
 LowbitCode lowbit_code_of(const Encoding& encoding) {
+  if (is_fused(encoding)) return lowbit_code_of(one_matrix(encoding));
   if (const Float8Parameters* float8 = float8_parameters(encoding)) {
     return float8->spec.float8_dtype == DType::Float8E5M2 ? LowbitCode::E5m2
                                                           : LowbitCode::E4m3;
@@ -229,12 +238,14 @@ LowbitCode lowbit_code_of(const Encoding& encoding) {
 }
 
 bool has_lowbit_offsets(const Encoding& encoding) {
+  if (is_fused(encoding)) return has_lowbit_offsets(one_matrix(encoding));
   return int4_parameters(encoding) || tile_packed_parameters(encoding);
 }
 
 LowbitGrid lowbit_grid_of(const Encoding& encoding,
                           const LowbitLayout& layout,
                           std::span<const ConstTensorView> fields) {
+  if (is_fused(encoding)) return fused_grid(encoding, layout, fields);
   if (lowbit_code_of(encoding) != LowbitCode::Integer) {
     return float8_grid(encoding, layout, fields);
   }
@@ -273,6 +284,7 @@ ConstTensorView codes_of(const LowbitGrid& grid,
 
 std::vector<HostTensor> lowbit_kept_fields(
     const Encoding& encoding, std::span<const ConstTensorView> fields) {
+  if (is_fused(encoding)) return fused_kept_fields(encoding, fields);
   if (const auto tiles = tile_packed_parameters(encoding)) {
     return tile_packed_padding(tiles->layout, fields);
   }
@@ -290,6 +302,9 @@ std::vector<HostTensor> lowbit_kept_fields(
 std::vector<HostTensor> lowbit_stored_fields(const Encoding& encoding,
                                              LowbitGrid grid,
                                              std::vector<HostTensor> kept) {
+  if (is_fused(encoding)) {
+    return fused_stored_fields(encoding, grid, std::move(kept));
+  }
   std::vector<HostTensor> out;
   if (int4_parameters(encoding)) {
     out.push_back(int4_qdata(grid.codes.view()));

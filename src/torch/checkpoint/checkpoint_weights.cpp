@@ -19,7 +19,10 @@
 #include "checkpoint/ggml_blocks.h"
 #include "checkpoint/loading_reader.h"
 #include "checkpoint/quantized_reason.h"
+#include "formats/compressed_tensor.h"
+#include "formats/fused_tensor.h"
 #include "formats/gguf_tensor.h"
+#include "formats/lowbit_weight.h"
 #include "torch/checkpoint/scheme_activations.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/torch_errors.h"
@@ -114,12 +117,20 @@ class TensorSink final : public FieldSink {
   std::vector<at::Tensor> tensors_;
 };
 
-at::Tensor wrap(EncodedTensor encoded) {
-  std::vector<at::Tensor> fields;
-  for (HostTensor& field : encoded.fields) {
-    fields.push_back(from_host(std::move(field)));
-  }
-  return make_quantized_tensor(std::move(encoded.encoding), std::move(fields));
+bool same_format(const Encoding& a, const Encoding& b) {
+  const auto same_field = [](const FieldLayout& left,
+                             const FieldLayout& right) {
+    return left.name == right.name && left.dtype == right.dtype &&
+           left.shape == right.shape;
+  };
+  return a.format_name() == b.format_name() && a.dtype() == b.dtype() &&
+         a.shape() == b.shape() && a.attributes_json() == b.attributes_json() &&
+         std::ranges::equal(a.fields(), b.fields(), same_field);
+}
+
+bool names_activations(const Encoding& encoding) {
+  const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
+  return compressed != nullptr && !compressed->spec().input_activations.empty();
 }
 
 }  // namespace
@@ -167,25 +178,59 @@ CheckpointWeight CheckpointWeights::describe(const LoadingTensor& tensor,
     if (!tensor.tied) out.bytes += stored.stored_bytes;
   }
   if (tensor.pieces.size() != 1) {
-    for (const Piece& piece : tensor.pieces) {
-      if (decoded_ == nullptr) break;
-      const DialectTensor& part = decoded_->tensor(piece.source);
-      refuse_scheme_activations(out.name, part);
-      if (part.encoding != nullptr) out.decoded = "its experts are fused";
-    }
+    describe_fused(tensor, blocks, out);
     return out;
   }
-  const std::size_t index = tensor.pieces.front().source;
-  if (decoded_ != nullptr) {
-    out.encoding =
-        runnable_encoding(decoded_->stored(), decoded_->tensor(index));
-  } else {
-    out.encoding = block_encoding(source_->tensors()[index], blocks);
-    if (out.encoding == nullptr) {
-      out.decoded = decoded_because(out.stored, blocks);
-    }
+  out.encoding = encoding_of(tensor.pieces.front().source, blocks);
+  if (decoded_ == nullptr && out.encoding == nullptr) {
+    out.decoded = decoded_because(out.stored, blocks);
   }
   return out;
+}
+
+std::shared_ptr<const Encoding> CheckpointWeights::encoding_of(
+    std::size_t source, GgufBlocks blocks) const {
+  return decoded_ == nullptr
+             ? block_encoding(source_->tensors()[source], blocks)
+             : runnable_encoding(decoded_->stored(), decoded_->tensor(source));
+}
+
+void CheckpointWeights::describe_fused(const LoadingTensor& tensor,
+                                       GgufBlocks blocks,
+                                       CheckpointWeight& out) const {
+  std::shared_ptr<const Encoding> matrix;
+  bool alike = true;
+  bool quantized = false;
+  for (const Piece& piece : tensor.pieces) {
+    if (blocks != GgufBlocks::Lowbit && decoded_ != nullptr) {
+      refuse_scheme_activations(out.name, decoded_->tensor(piece.source));
+    }
+    const auto own = encoding_of(piece.source, blocks);
+    const bool first = &piece == &tensor.pieces.front();
+    if (first) matrix = own;
+    quantized = quantized || own != nullptr;
+    alike = alike &&
+            (own == nullptr ? matrix == nullptr
+                            : matrix != nullptr && same_format(*own, *matrix));
+  }
+  if (decoded_ == nullptr) out.decoded = decoded_because(out.stored, blocks);
+  if (!quantized) return;
+  out.decoded = "its experts are fused";
+  if (blocks != GgufBlocks::Lowbit) return;
+  if (!alike) {
+    // Values have no activations.
+    for (const Piece& piece : tensor.pieces) {
+      if (decoded_ == nullptr) break;
+      refuse_scheme_activations(out.name, decoded_->tensor(piece.source));
+    }
+    out.decoded = "its experts differ in format";
+    return;
+  }
+  auto fused = make_fused_encoding(tensor.shape, matrix);
+  out.decoded = LowbitWeight::refusal(*fused);
+  if (!out.decoded.empty() && !names_activations(*matrix)) return;
+  out.decoded = {};
+  out.encoding = std::move(fused);
 }
 
 const CheckpointWeight* CheckpointWeights::find(std::string_view name) const {
@@ -203,12 +248,10 @@ const LoadingTensor& CheckpointWeights::loading(
 
 at::Tensor CheckpointWeights::read(const CheckpointWeight& weight) const {
   if (weight.encoding == nullptr) return read_values(weight);
-  if (decoded_ == nullptr) return read_blocks(weight);
-  const std::size_t index = loading(weight).pieces.front().source;
-  return wrap(with_torch_errors([&] {
-    return runnable_fields(
-        decoded_->stored(), decoded_->tensor(index), decoded_->load(index));
-  }));
+  if (is_fused(*weight.encoding)) return read_fused(weight);
+  return make_quantized_tensor(
+      weight.encoding,
+      read_fields(loading(weight).pieces.front().source, weight.encoding));
 }
 
 at::Tensor CheckpointWeights::read_values(
@@ -238,18 +281,46 @@ at::Tensor CheckpointWeights::read_values(
   return out;
 }
 
-at::Tensor CheckpointWeights::read_blocks(
-    const CheckpointWeight& weight) const {
-  const LoadingTensor& tensor = loading(weight);
-  TensorSink sink(*weight.encoding);
-  with_torch_errors([&] {
-    const auto encoder = make_carry_encoder(
-        source_->tensors()[tensor.pieces.front().source], weight.encoding);
-    BlockReader reader(*source_, tensor);
+std::vector<at::Tensor> CheckpointWeights::read_fields(
+    std::size_t source, const std::shared_ptr<const Encoding>& encoding) const {
+  return with_torch_errors([&] {
+    std::vector<at::Tensor> out;
+    if (decoded_ != nullptr) {
+      EncodedTensor own = runnable_fields(
+          decoded_->stored(), decoded_->tensor(source), decoded_->load(source));
+      for (HostTensor& field : own.fields) {
+        out.push_back(from_host(std::move(field)));
+      }
+      return out;
+    }
+    const SourceTensor& stored = source_->tensors()[source];
+    const LoadingTensor whole{.name = stored.name,
+                              .dtype = stored.dtype,
+                              .shape = stored.shape,
+                              .role = TensorRole::Linear,
+                              .pieces = {{.source = source}}};
+    TensorSink sink(*encoding);
+    const auto encoder = make_carry_encoder(stored, encoding);
+    BlockReader reader(*source_, whole);
     for (const RowBlock& block : reader.blocks(encoder->row_multiple())) {
       encoder->encode(block, reader.stored(block), sink);
     }
+    return sink.take();
   });
+}
+
+at::Tensor CheckpointWeights::read_fused(const CheckpointWeight& weight) const {
+  const auto matrix = fused_matrix(*weight.encoding);
+  TensorSink sink(*weight.encoding);
+  std::int64_t i = 0;
+  for (const Piece& piece : loading(weight).pieces) {
+    const auto fields = read_fields(piece.source, matrix);
+    for (std::size_t f = 0; f < fields.size(); ++f) {
+      const std::span<const std::byte> bytes = bytes_of(fields[f]);
+      sink.write(f, i * static_cast<std::int64_t>(bytes.size()), bytes);
+    }
+    ++i;
+  }
   return make_quantized_tensor(weight.encoding, sink.take());
 }
 

@@ -28,7 +28,9 @@ enum class GgufBlocks {
   Keep,
   /// For products with their codes: Q4_0, Q5_0 and Q8_0 as intx of 4, 5 and 8
   /// bits with their own float16 scales, other types as GgufTensor of float32;
-  /// what is no matrix is decoded.
+  /// what is no matrix is decoded. Experts that any file has quantized a matrix
+  /// at a time are a FusedTensor, where they multiply or their config names
+  /// activations; the other values decode them.
   Lowbit,
 };
 
@@ -97,7 +99,17 @@ class CheckpointWeights {
   const LoadingTensor& loading(const CheckpointWeight& weight) const;
   CheckpointWeight describe(const LoadingTensor& tensor,
                             GgufBlocks blocks) const;
-  at::Tensor read_blocks(const CheckpointWeight& weight) const;
+  // Of a source tensor: null where it has no codes or they are decoded.
+  std::shared_ptr<const Encoding> encoding_of(std::size_t source,
+                                              GgufBlocks blocks) const;
+  void describe_fused(const LoadingTensor& tensor,
+                      GgufBlocks blocks,
+                      CheckpointWeight& out) const;
+  // The fields of a source tensor of this encoding.
+  std::vector<at::Tensor> read_fields(
+      std::size_t source,
+      const std::shared_ptr<const Encoding>& encoding) const;
+  at::Tensor read_fused(const CheckpointWeight& weight) const;
 
   std::unique_ptr<CheckpointSource> source_;
   const DecodedSource* decoded_ = nullptr;  ///< source_, when quantized

@@ -8,6 +8,7 @@
 #include "checkpoint/dialects/dialect.h"
 #include "checkpoint/output_directory.h"
 #include "checkpoint/write_checkpoint.h"
+#include "formats/fused_tensor.h"
 #include "formats/gguf_tensor.h"
 #include "torch/checkpoint/module_source.h"
 #include "torch/quantize/module_parameters.h"
@@ -84,9 +85,10 @@ class Saver {
     const at::Tensor& tensor = parameter.tensor;
     require_data(names.front(), tensor);
     const QuantizedTensorImpl* impl = quantized_impl(tensor);
-    // No file of ours holds a GgufTensor.
+    // No file of ours holds a GgufTensor or a FusedTensor.
     if (impl == nullptr || impl->training() ||
-        gguf_grid(*impl->state().encoding) != nullptr) {
+        gguf_grid(*impl->state().encoding) != nullptr ||
+        is_fused(*impl->state().encoding)) {
       source_.add(std::move(out),
                   (impl == nullptr ? tensor : impl->dense()).detach());
       return;

@@ -14,8 +14,9 @@
 
 #include "core/process_memory.h"
 #include "core/quoted.h"
-#include "torch/models/config_fields.h"
+#include "formats/fused_tensor.h"
 #include "formats/int8_tensor.h"
+#include "torch/models/config_fields.h"
 #include "torch/quantize/module_parameters.h"
 #include "torch/tensor/compressed_tensor_rules.h"
 #include "torch/tensor/host_tensors.h"
@@ -133,8 +134,8 @@ std::string decoding_reason(const CheckpointWeight& weight,
                             Int8Compute int8,
                             c10::Device device) {
   if (weight.encoding == nullptr) return weight.decoded;
-  if (int8_activation(*weight.encoding) != nullptr ||
-      multiplies_int8(*weight.encoding)) {
+  const Encoding& matrix = one_matrix(*weight.encoding);
+  if (int8_activation(matrix) != nullptr || multiplies_int8(matrix)) {
     return {};
   }
   if (!device.is_cpu()) return "it is not on the CPU";

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "formats/fused_tensor.h"
 #include "formats/int8_tensor.h"
 #include "formats/intx_unpacked_to_int8_tensor.h"
 #include "torch/ops/compressed_activations.h"
@@ -76,16 +77,25 @@ bool names_int8_rows(const Encoding& encoding) {
 }  // namespace
 
 std::string packing_refusal(const Encoding& encoding, Int8Compute compute) {
-  if (names_int8_rows(encoding)) {
+  const Encoding& matrix = one_matrix(encoding);
+  if (names_int8_rows(matrix)) {
     const Shape& shape = encoding.shape();
-    if (shape.size() != 2) return "it is not a matrix";
+    if (shape.size() != 2) {
+      return "its config names int8 activations with a scale each row";
+    }
     if (shape.back() > kernels::kLowbitExact) {
       return fmt::format("its rows have more than {} values",
                          kernels::kLowbitExact);
     }
   }
-  if (compute == Int8Compute::Float && is_intx_with_activations(encoding)) {
+  if (compute == Int8Compute::Float && is_intx_with_activations(matrix)) {
     return "its config names int8 activations";
+  }
+  const auto input = CompressedInput::of(matrix);
+  if (is_fused(encoding) && input &&
+      (!input->how().dynamic ||
+       input->how().strategy == ActivationStrategy::Tensor)) {
+    return "each expert has a scale of activations";
   }
   return LowbitWeight::refusal(encoding);
 }
@@ -112,9 +122,10 @@ at::Tensor packed_weight(const at::Tensor& weight, Int8Compute compute) {
   state.packed = with_torch_errors(
       [&] { return pack_lowbit_weight(state.encoding, state.fields); });
   // A config that names an activation scheme keeps it.
-  if (names_int8_rows(*state.encoding)) {
+  const Encoding& matrix = one_matrix(*state.encoding);
+  if (names_int8_rows(matrix)) {
     state.rule = state.rule->packed(state.fields, state.packed);
-  } else if (const auto input = CompressedInput::of(*state.encoding)) {
+  } else if (const auto input = CompressedInput::of(matrix)) {
     state.packed_for = Int8Compute::Float;
     state.rule =
         std::make_shared<FakeQuantizedLowbitRule>(state, *input, state.fields);
@@ -122,10 +133,9 @@ at::Tensor packed_weight(const at::Tensor& weight, Int8Compute compute) {
     // int8 codes do not multiply float8.
     const bool integer =
         state.packed->view().code == kernels::LowbitCode::Integer;
-    state.packed_for = is_intx_with_activations(*state.encoding)
-                           ? Int8Compute::Token
-                       : integer ? compute
-                                 : Int8Compute::Float;
+    state.packed_for = is_intx_with_activations(matrix) ? Int8Compute::Token
+                       : integer                        ? compute
+                                                        : Int8Compute::Float;
     state.rule = std::make_shared<LowbitRule>(
         *state.encoding, state.packed, state.packed_for);
   }

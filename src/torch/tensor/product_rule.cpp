@@ -19,6 +19,7 @@ struct FormatRule {
 
 constexpr FormatRule kRules[] = {
     {"Float8Tensor", float8_tensor_rule},
+    {"FusedTensor", fused_tensor_rule},
     {"Int4Tensor", int4_tensor_rule},
     {"Int8Tensor", int8_tensor_rule},
     {"IntxUnpackedToInt8Tensor", intx_unpacked_to_int8_tensor_rule},

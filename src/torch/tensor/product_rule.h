@@ -66,6 +66,7 @@ std::shared_ptr<ProductRule> product_rule_of(const Encoding& encoding);
 // One function a format with a rule of its own; null where the base does.
 std::shared_ptr<ProductRule> compressed_tensor_rule(const Encoding& encoding);
 std::shared_ptr<ProductRule> float8_tensor_rule(const Encoding& encoding);
+std::shared_ptr<ProductRule> fused_tensor_rule(const Encoding& encoding);
 std::shared_ptr<ProductRule> int4_tensor_rule(const Encoding& encoding);
 std::shared_ptr<ProductRule> int8_tensor_rule(const Encoding& encoding);
 std::shared_ptr<ProductRule> intx_unpacked_to_int8_tensor_rule(

@@ -11,13 +11,17 @@
 #include <nlohmann/json.hpp>
 
 #include <mantissa/configs.h>
+#include <mantissa/formats/compressed_tensor.h>
 #include <mantissa/torch/checkpoint.h>
 #include <mantissa/torch/model_loading.h>
 #include <mantissa/torch/perplexity.h>
 #include <mantissa/torch/quantize.h>
+#include <mantissa/torch/quantized_tensor.h>
 
 #include "support/exchange.h"
 #include "support/temp_dir.h"
+#include "torch/quantize/module_parameters.h"
+#include "torch/tensor/lowbit_rule.h"
 
 namespace mantissa {
 namespace {
@@ -96,6 +100,39 @@ class ExpertsProductsTest : public ::testing::Test {
     return out;
   }
 
+  // The same in compressed-tensors' convention, an expert a matrix.
+  fs::path compressed(const CompressedSpec& spec) {
+    const fs::path out = mixtral();
+    std::map<std::string, HostTensor> stored;
+    Json group;
+    for (const auto& [name, value] : tensors_) {
+      const std::string module = name.substr(0, name.rfind('.'));
+      if (name.find("proj") == name.npos && name.find("experts") == name.npos) {
+        stored.emplace(name, value);
+        continue;
+      }
+      EncodedTensor encoded =
+          encode(make_compressed_encoding(value.shape(), DType::Float32, spec),
+                 value.view());
+      group = Json::parse(encoded.encoding->attributes_json());
+      const std::vector<FieldLayout> fields = encoded.encoding->fields();
+      for (std::size_t i = 0; i < fields.size(); ++i) {
+        stored.emplace(module + "." + fields[i].name, encoded.fields[i]);
+      }
+    }
+    group["targets"] = {"Linear"};
+    Json config = Json::parse(std::ifstream(out / "config.json"));
+    config["quantization_config"] = {
+        {"quant_method", "compressed-tensors"},
+        {"format", group["format"]},
+        {"quantization_status", "compressed"},
+        {"config_groups", {{"group_0", group}}},
+        {"ignore", {"lm_head", "re:.*block_sparse_moe.gate"}}};
+    std::ofstream(out / "config.json") << config;
+    support::save_tensors(out / "model.safetensors", stored);
+    return out;
+  }
+
   static ModelOptions options(Int8Compute compute, c10::ScalarType dtype) {
     ModelOptions out;
     out.compute_dtype = dtype;
@@ -116,9 +153,12 @@ class ExpertsProductsTest : public ::testing::Test {
         .perplexity;
   }
 
-  // All weights multiply as stored, to the perplexity of their values.
-  static void compare(const fs::path& path, const std::string& format) {
-    const std::int64_t weights = kLayers * (4 + 2) + 1;
+  // All weights, with a head or without, multiply as stored, to the perplexity
+  // of their values.
+  static void compare(const fs::path& path,
+                      const std::string& format,
+                      std::int64_t heads = 1) {
+    const std::int64_t weights = kLayers * (4 + 2) + heads;
     for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
       const DecoderCheckpoint checkpoint(path,
                                          options(Int8Compute::Float, dtype));
@@ -147,6 +187,104 @@ TEST_F(ExpertsProductsTest, FloatZeroPointsToo) {
 
 TEST_F(ExpertsProductsTest, Float8Too) {
   compare(quantized(Float8WeightOnlyConfig{}), "Float8Tensor");
+}
+
+// Experts that are stored a matrix at a time are fused as codes.
+TEST_F(ExpertsProductsTest, MatricesOfCompressedTensorsToo) {
+  compare(compressed({.num_bits = 4, .group_size = 32}), "pack-quantized", 0);
+}
+
+TEST_F(ExpertsProductsTest, MatricesWithZeroPointsToo) {
+  compare(compressed({.num_bits = 4, .symmetric = false, .group_size = 32}),
+          "pack-quantized",
+          0);
+}
+
+TEST_F(ExpertsProductsTest, MatricesInFloat8Too) {
+  compare(compressed({.format = CompressedFormat::FloatQuantized,
+                      .num_bits = 8,
+                      .floating = true,
+                      .strategy = CompressedStrategy::Channel}),
+          "float-quantized",
+          0);
+}
+
+// Activations of the config are rounded, then multiplied as floats; matrix by
+// matrix where the weights are not packed.
+TEST_F(ExpertsProductsTest, ActivationsOfASchemeAreRounded) {
+  const CompressedSpec weights = {.format = CompressedFormat::FloatQuantized,
+                                  .num_bits = 8,
+                                  .floating = true,
+                                  .strategy = CompressedStrategy::Channel};
+  CompressedSpec rounded = weights;
+  rounded.input_activations =
+      R"({"num_bits":8,"type":"float","strategy":"token","dynamic":true,)"
+      R"("symmetric":true})";
+  const auto path = compressed(rounded);
+  const auto model =
+      load_decoder(path, options(Int8Compute::Float, at::kFloat));
+  EXPECT_EQ(products_text(
+                DecoderCheckpoint(path, options(Int8Compute::Float, at::kFloat))
+                    .quantized_weights()),
+            "12 weights multiply as stored (float-quantized 12)");
+  const at::Tensor ids = torch::tensor({{2, 3, 4, 5, 6, 7, 2, 9}});
+  const torch::NoGradGuard no_grad;
+  const at::Tensor packed = model->forward(ids);
+  for (const Parameter& parameter : parameters_of(*model)) {
+    if (!is_quantized_tensor(parameter.tensor)) continue;
+    for (const ParameterPlace& place : parameter.places) {
+      place.put(unpacked_weight(parameter.tensor));
+    }
+  }
+  const at::Tensor one_by_one = model->forward(ids);
+  tensors_.clear();
+  random_.seed(5);
+  const at::Tensor plain =
+      load_decoder(compressed(weights), options(Int8Compute::Float, at::kFloat))
+          ->forward(ids);
+  const auto apart = [&](const at::Tensor& other) {
+    return ((packed - other).norm() / packed.norm()).item<double>();
+  };
+  // The order of sums moves a code of a few activations; rounding, all.
+  EXPECT_LT(apart(one_by_one), 2e-3);
+  EXPECT_GT(apart(plain), 1e-2);
+}
+
+TEST_F(ExpertsProductsTest, ExpertsOfDifferentFormatsAreDecoded) {
+  const auto path = compressed({.num_bits = 4, .group_size = 32});
+  auto tensors = support::load_tensors(path / "model.safetensors");
+  const std::string expert =
+      "model.layers.1.block_sparse_moe.experts.2.w2.weight";
+  for (const char* field : {"_packed", "_scale", "_shape"}) {
+    ASSERT_EQ(tensors.erase(expert + field), 1U);
+  }
+  tensors.emplace(expert, tensors_.at(expert));
+  support::save_tensors(path / "model.safetensors", tensors);
+  Json config = Json::parse(std::ifstream(path / "config.json"));
+  config["quantization_config"]["ignore"].push_back(
+      expert.substr(0, expert.rfind('.')));
+  std::ofstream(path / "config.json") << config;
+  const auto wanted = options(Int8Compute::Float, at::kFloat);
+  EXPECT_EQ(products_text(DecoderCheckpoint(path, wanted).quantized_weights()),
+            "11 weights multiply as stored (pack-quantized 11), 1 is decoded "
+            "(pack-quantized 1: its experts differ in format)");
+  EXPECT_NEAR(perplexity_of(path, Int8Compute::Float, at::kFloat) /
+                  perplexity_of(path, Int8Compute::None, at::kFloat),
+              1,
+              1e-5);
+}
+
+// No file of ours holds fused matrices.
+TEST_F(ExpertsProductsTest, SavedModelsHoldTheValues) {
+  const auto path = compressed({.num_bits = 4, .group_size = 32});
+  const auto model =
+      load_decoder(path, options(Int8Compute::Float, at::kFloat));
+  const auto saved = dir_.path() / "saved";
+  save_checkpoint(*model, saved, {.like = path});
+  EXPECT_NEAR(perplexity_of(saved, Int8Compute::Float, at::kFloat) /
+                  perplexity_of(path, Int8Compute::Float, at::kFloat),
+              1,
+              1e-5);
 }
 
 }  // namespace

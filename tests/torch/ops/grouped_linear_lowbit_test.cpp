@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <mantissa/formats/compressed_tensor.h>
 #include <mantissa/formats/float8_tensor.h>
 #include <mantissa/formats/int4_tensor.h>
 #include <mantissa/formats/int4_tile_packed_to_4d_tensor.h>
@@ -15,6 +16,7 @@
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/torch/quantized_tensor.h>
 
+#include "formats/fused_tensor.h"
 #include "torch/refusal.h"
 #include "torch/tensor/linear_node.h"
 #include "torch/tensor/lowbit_rule.h"
@@ -193,6 +195,60 @@ TEST(GroupedLinearLowbitTest, IsWhatGroupedMmRuns) {
     const at::Tensor y = at::_grouped_mm(
         x, w.transpose(-2, -1), torch::tensor({2, 2, 5, 8}, at::kInt));
     EXPECT_TRUE(torch::equal(y, grouped(x, w, ends)));
+  }
+}
+
+// Matrices that a file holds apart, whose scheme rounds activations: as the
+// linears of the matrices, to the bit, packed or not.
+TEST(GroupedLinearLowbitTest, FusedMatricesAreLinearsSideBySide) {
+  const c10::InferenceMode inference;
+  const std::vector<std::int64_t> ends = {2, 2, 9};
+  for (const std::string strategy : {"token", "group", "tensor"}) {
+    CompressedSpec spec = {.num_bits = 4, .group_size = 32};
+    spec.input_activations =
+        R"({"num_bits":8,"symmetric":true,"dynamic":true,"type":"int",)";
+    if (strategy == "group") spec.input_activations += R"("group_size":32,)";
+    spec.input_activations += R"("strategy":")" + strategy + "\"}";
+    const auto matrix =
+        make_compressed_encoding({24, 64}, DType::Float32, spec);
+    std::vector<at::Tensor> matrices;
+    std::vector<std::vector<at::Tensor>> parts;
+    for (int i = 0; i < 6; ++i) {
+      matrices.push_back(
+          to_quantized_tensor(torch::randn({24, 64}) * 0.1, matrix));
+      const auto fields = fields_of(matrices.back());
+      parts.resize(fields.size());
+      for (std::size_t f = 0; f < fields.size(); ++f) {
+        parts[f].push_back(fields[f]);
+      }
+    }
+    std::vector<at::Tensor> fields;
+    for (const auto& each : parts) fields.push_back(torch::stack(each));
+    const at::Tensor fused =
+        make_quantized_tensor(make_fused_encoding({3, 48, 64}, matrix), fields);
+    const bool packs = strategy != "tensor";
+    EXPECT_EQ(packing_refusal(fused, Int8Compute::Float),
+              packs ? "" : "each expert has a scale of activations");
+    const at::Tensor x = torch::randn({9, 64});
+    const auto expect = [&](const at::Tensor& w, bool pack) {
+      const at::Tensor y = wrapped_grouped_linear(x, w, ends, true);
+      std::int64_t begin = 0;
+      for (std::size_t e = 0; e < 3; begin = ends[e], ++e) {
+        if (ends[e] == begin) continue;
+        std::vector<at::Tensor> halves;
+        for (const std::size_t i : {2 * e, 2 * e + 1}) {
+          const at::Tensor one =
+              pack ? packed_weight(matrices[i], Int8Compute::Float)
+                   : matrices[i];
+          halves.push_back(torch::linear(x.slice(0, begin, ends[e]), one));
+        }
+        EXPECT_TRUE(
+            torch::equal(y.slice(0, begin, ends[e]), torch::cat(halves, -1)))
+            << strategy << " " << pack << " " << e;
+      }
+    };
+    expect(fused, false);
+    if (packs) expect(packed_weight(fused, Int8Compute::Float), true);
   }
 }
 
