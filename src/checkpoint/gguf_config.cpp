@@ -75,9 +75,11 @@ SpecialTokens read_special_tokens(const GgufMetadata& metadata,
 std::string llama_config_json(const LlamaShape& shape,
                               const SpecialTokens& tokens,
                               DType dtype) {
+  const bool sparse = shape.experts > 0;
   Json json;
-  json["architectures"] = Json::array({"LlamaForCausalLM"});
-  json["attention_bias"] = shape.attention_bias;
+  json["architectures"] =
+      Json::array({sparse ? "MixtralForCausalLM" : "LlamaForCausalLM"});
+  if (!sparse) json["attention_bias"] = shape.attention_bias;
   json["attention_dropout"] = 0.0;
   put(json, "bos_token_id", tokens.bos);
   json["dtype"] = std::string(name(dtype));
@@ -88,11 +90,13 @@ std::string llama_config_json(const LlamaShape& shape,
   json["initializer_range"] = 0.02;
   json["intermediate_size"] = shape.intermediate;
   json["max_position_embeddings"] = shape.positions;
-  json["mlp_bias"] = shape.mlp_bias;
-  json["model_type"] = "llama";
+  if (!sparse) json["mlp_bias"] = shape.mlp_bias;
+  json["model_type"] = sparse ? "mixtral" : "llama";
   json["num_attention_heads"] = shape.heads;
+  if (sparse) json["num_experts_per_tok"] = shape.experts_used;
   json["num_hidden_layers"] = shape.layers;
   json["num_key_value_heads"] = shape.kv_heads;
+  if (sparse) json["num_local_experts"] = shape.experts;
   put(json, "pad_token_id", tokens.pad);
   json["rms_norm_eps"] = shape.rms_norm_eps;
   const Json rope = rope_json(shape.rope);
@@ -101,6 +105,7 @@ std::string llama_config_json(const LlamaShape& shape,
   json["rope_scaling"] =
       shape.rope.type == RopeParameters::Type::Default ? Json() : rope;
   json["rope_theta"] = shape.rope.theta;
+  if (sparse) json["sliding_window"] = nullptr;
   json["tie_word_embeddings"] = shape.tied;
   json["use_cache"] = true;
   json["vocab_size"] = shape.vocabulary;

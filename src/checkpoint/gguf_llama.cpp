@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <set>
+#include <span>
 #include <string_view>
 #include <unordered_set>
 
@@ -18,7 +19,7 @@
 namespace mantissa {
 namespace {
 
-enum class Extent { Hidden, Queries, Keys, Intermediate, Vocabulary };
+enum class Extent { Hidden, Queries, Keys, Intermediate, Vocabulary, Experts };
 enum class Bias { None, Attention, Mlp };
 
 struct TensorRow {
@@ -28,6 +29,7 @@ struct TensorRow {
   Extent columns;  // rows again: a vector
   Bias bias = Bias::None;
   bool interleaved = false;
+  bool experts = false;  // a matrix an expert, which `name` stands behind
 };
 
 constexpr TensorRow kModelRows[] = {
@@ -38,7 +40,7 @@ constexpr TensorRow kModelRows[] = {
 
 constexpr std::string_view kNorms[] = {"output_norm", "attn_norm", "ffn_norm"};
 
-constexpr TensorRow kLayerRows[] = {
+constexpr TensorRow kAttentionRows[] = {
     {"attn_norm", "input_layernorm", Extent::Hidden, Extent::Hidden},
     {"ffn_norm", "post_attention_layernorm", Extent::Hidden, Extent::Hidden},
     {"attn_q",
@@ -63,6 +65,9 @@ constexpr TensorRow kLayerRows[] = {
      Extent::Hidden,
      Extent::Queries,
      Bias::Attention},
+};
+
+constexpr TensorRow kDenseRows[] = {
     {"ffn_gate",
      "mlp.gate_proj",
      Extent::Intermediate,
@@ -75,6 +80,36 @@ constexpr TensorRow kLayerRows[] = {
      Extent::Intermediate,
      Bias::Mlp},
 };
+
+constexpr TensorRow kExpertRows[] = {
+    {"ffn_gate_inp", "block_sparse_moe.gate", Extent::Experts, Extent::Hidden},
+    {"ffn_gate_exps",
+     "w1",
+     Extent::Intermediate,
+     Extent::Hidden,
+     Bias::None,
+     false,
+     true},
+    {"ffn_up_exps",
+     "w3",
+     Extent::Intermediate,
+     Extent::Hidden,
+     Bias::None,
+     false,
+     true},
+    {"ffn_down_exps",
+     "w2",
+     Extent::Hidden,
+     Extent::Intermediate,
+     Bias::None,
+     false,
+     true},
+};
+
+std::span<const TensorRow> feed_forward_rows(const LlamaShape& shape) {
+  return shape.experts > 0 ? std::span<const TensorRow>(kExpertRows)
+                           : std::span<const TensorRow>(kDenseRows);
+}
 
 bool is_norm(const TensorRow& row) {
   return std::find(std::begin(kNorms), std::end(kNorms), row.stored) !=
@@ -93,6 +128,8 @@ std::int64_t extent_of(const LlamaShape& shape, Extent extent) {
       return shape.intermediate;
     case Extent::Vocabulary:
       return shape.vocabulary;
+    case Extent::Experts:
+      return shape.experts;
   }
   return 0;
 }
@@ -131,12 +168,16 @@ StoredName split_name(std::string_view name) {
   return parts;
 }
 
-template <std::size_t N>
-const TensorRow* find_row(const TensorRow (&rows)[N], std::string_view leaf) {
-  for (const TensorRow& row : rows) {
-    if (row.stored == leaf) return &row;
-  }
-  return nullptr;
+const TensorRow* find_row(std::span<const TensorRow> rows,
+                          std::string_view leaf) {
+  const auto row = std::ranges::find(rows, leaf, &TensorRow::stored);
+  return row == rows.end() ? nullptr : &*row;
+}
+
+const TensorRow* find_row(const LlamaShape& shape, const StoredName& parts) {
+  if (parts.layer < 0) return find_row(kModelRows, parts.leaf);
+  const TensorRow* row = find_row(kAttentionRows, parts.leaf);
+  return row != nullptr ? row : find_row(feed_forward_rows(shape), parts.leaf);
 }
 
 void check_shape(const LlamaShape& shape,
@@ -144,9 +185,10 @@ void check_shape(const LlamaShape& shape,
                  const GgufTensor& tensor,
                  Bias bias) {
   const std::int64_t rows = extent_of(shape, row.rows);
-  const Shape expected = bias != Bias::None || is_norm(row)
-                             ? Shape{rows}
-                             : Shape{rows, extent_of(shape, row.columns)};
+  Shape expected = bias != Bias::None || is_norm(row)
+                       ? Shape{rows}
+                       : Shape{rows, extent_of(shape, row.columns)};
+  if (row.experts) expected.insert(expected.begin(), shape.experts);
   if (tensor.shape != expected) {
     fail(ErrorKind::Input,
          tensor.name,
@@ -156,18 +198,38 @@ void check_shape(const LlamaShape& shape,
   }
 }
 
-LlamaTensor map_tensor(const GgufTensor& tensor,
-                       std::size_t source,
-                       LlamaShape& shape) {
+// The matrices of the experts of a layer, as Mixtral names them.
+void map_experts(const TensorRow& row,
+                 const GgufTensor& tensor,
+                 const std::string& layer,
+                 const LlamaTensor& whole,
+                 std::vector<LlamaTensor>& out) {
+  const Shape matrix(tensor.shape.begin() + 1, tensor.shape.end());
+  for (std::int64_t e = 0; e < tensor.shape[0]; ++e) {
+    LlamaTensor one = whole;
+    one.name = fmt::format(
+        "{}block_sparse_moe.experts.{}.{}.weight", layer, e, row.name);
+    one.shape = matrix;
+    one.first_row = e * matrix[0];
+    out.push_back(std::move(one));
+  }
+}
+
+void map_tensor(const GgufTensor& tensor,
+                std::size_t source,
+                LlamaShape& shape,
+                std::vector<LlamaTensor>& out) {
   const StoredName parts = split_name(tensor.name);
-  const TensorRow* row = parts.layer < 0 ? find_row(kModelRows, parts.leaf)
-                                         : find_row(kLayerRows, parts.leaf);
+  const TensorRow* row = find_row(shape, parts);
   const bool biased = row != nullptr && parts.suffix == "bias";
   if (row == nullptr || parts.layer >= shape.layers ||
       (parts.suffix != "weight" && !(biased && row->bias != Bias::None))) {
     fail(ErrorKind::Usage,
          tensor.name,
-         "no tensor of a dense llama model that this version converts");
+         shape.experts > 0
+             ? "no tensor of a llama model with experts that this version "
+               "converts"
+             : "no tensor of a dense llama model that this version converts");
   }
   const Bias bias = biased ? row->bias : Bias::None;
   check_shape(shape, *row, tensor, bias);
@@ -176,18 +238,36 @@ LlamaTensor map_tensor(const GgufTensor& tensor,
   }
   if (bias == Bias::Attention) shape.attention_bias = true;
   if (bias == Bias::Mlp) shape.mlp_bias = true;
-  LlamaTensor mapped{source, std::string(row->name), 0};
-  if (parts.layer >= 0) {
-    mapped.name = fmt::format("model.layers.{}.{}", parts.layer, row->name);
-  }
-  mapped.name += fmt::format(".{}", parts.suffix);
+  const std::string layer =
+      parts.layer < 0 ? "" : fmt::format("model.layers.{}.", parts.layer);
+  LlamaTensor mapped{
+      .source = source,
+      .name = fmt::format("{}{}.{}", layer, row->name, parts.suffix),
+      .shape = tensor.shape};
   if (row->interleaved) mapped.interleaved = shape.head_dim;
-  return mapped;
+  if (row->experts) return map_experts(*row, tensor, layer, mapped, out);
+  out.push_back(std::move(mapped));
 }
 
 void require(const std::unordered_set<std::string_view>& names,
              const std::string& name) {
   if (!names.contains(name)) fail(ErrorKind::Input, name, "missing");
+}
+
+void require_row(const std::unordered_set<std::string_view>& names,
+                 const std::string& stem,
+                 const TensorRow& row,
+                 const LlamaShape& shape) {
+  require(names, stem + ".weight");
+  const bool biased = (row.bias == Bias::Attention && shape.attention_bias) ||
+                      (row.bias == Bias::Mlp && shape.mlp_bias);
+  // Transformers' Llama has a bias on all of them or on none.
+  if (biased && !names.contains(stem + ".bias")) {
+    fail(ErrorKind::Usage,
+         stem + ".bias",
+         "missing, while others of its kind have a bias; such models are "
+         "not converted");
+  }
 }
 
 void require_all(const GgufFile& file, const LlamaShape& shape) {
@@ -196,18 +276,11 @@ void require_all(const GgufFile& file, const LlamaShape& shape) {
   require(names, "token_embd.weight");
   require(names, "output_norm.weight");
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
-    for (const TensorRow& row : kLayerRows) {
-      const std::string stem = fmt::format("blk.{}.{}", layer, row.stored);
-      require(names, stem + ".weight");
-      const bool biased =
-          (row.bias == Bias::Attention && shape.attention_bias) ||
-          (row.bias == Bias::Mlp && shape.mlp_bias);
-      // Transformers' Llama has a bias on all of them or on none.
-      if (biased && !names.contains(stem + ".bias")) {
-        fail(ErrorKind::Usage,
-             stem + ".bias",
-             "missing, while others of its kind have a bias; such models are "
-             "not converted");
+    for (const auto rows : {std::span<const TensorRow>(kAttentionRows),
+                            feed_forward_rows(shape)}) {
+      for (const TensorRow& row : rows) {
+        require_row(
+            names, fmt::format("blk.{}.{}", layer, row.stored), row, shape);
       }
     }
   }
@@ -252,10 +325,15 @@ LlamaModel read_llama(const GgufFile& file) {
       apply_rope_factors(
           read_floats(file, tensors[i]), shape.head_dim, shape.rope);
     } else {
-      model.tensors.push_back(map_tensor(tensors[i], i, shape));
+      map_tensor(tensors[i], i, shape, model.tensors);
     }
   }
   require_all(file, shape);
+  if (shape.experts > 0 && shape.attention_bias) {
+    throw Error(ErrorKind::Usage,
+                "GGUF: biases of attention beside experts, which Mixtral does "
+                "not have; such models are not converted");
+  }
   const auto claimed = file.metadata().integer("llama.vocab_size");
   if (claimed && *claimed != shape.vocabulary) {
     throw Error(ErrorKind::Input,

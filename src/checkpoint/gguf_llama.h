@@ -9,7 +9,8 @@
 
 namespace mantissa {
 
-/// The sizes of a dense Llama, from the keys and tensors of a GGUF file.
+/// The sizes of a Llama, or with experts a Mixtral, from the keys and tensors
+/// of a GGUF file.
 struct LlamaShape {
   std::int64_t layers = 0;
   std::int64_t hidden = 0;
@@ -19,6 +20,8 @@ struct LlamaShape {
   std::int64_t head_dim = 0;
   std::int64_t positions = 0;
   std::int64_t vocabulary = 0;  ///< rows of the embedding
+  std::int64_t experts = 0;     ///< 0: dense
+  std::int64_t experts_used = 0;
   double rms_norm_eps = 0;
   RopeParameters rope;
   bool tied = true;  ///< no output.weight
@@ -26,10 +29,13 @@ struct LlamaShape {
   bool mlp_bias = false;
 };
 
-/// A GGUF tensor under its Hugging Face name.
+/// A GGUF tensor, or the matrix of an expert in one, under its Hugging Face
+/// name.
 struct LlamaTensor {
   std::size_t source;  ///< index in GgufFile::tensors()
   std::string name;
+  Shape shape;
+  std::int64_t first_row = 0;  ///< of the GGUF tensor
   /// Rows (elements of a bias) of one head when they are interleaved in the
   /// file, else 0: row b * (n / 2) + a of a head lies at 2 * a + b, b in {0,
   /// 1}.
@@ -38,12 +44,12 @@ struct LlamaTensor {
 
 struct LlamaModel {
   LlamaShape shape;
-  std::vector<LlamaTensor> tensors;  ///< in file order
+  std::vector<LlamaTensor> tensors;  ///< in file order, then by expert
 };
 
-/// Reads architecture `llama`. Throws Error(Usage) with what is supported for
-/// another architecture, for experts and for keys and tensors that are not
-/// understood; Error(Input) for missing keys or tensors and wrong shapes.
+/// Reads architecture `llama`, dense or with experts. Throws Error(Usage) with
+/// what is supported for another architecture and for keys and tensors that are
+/// not understood; Error(Input) for missing keys or tensors and wrong shapes.
 LlamaModel read_llama(const GgufFile& file);
 
 }  // namespace mantissa

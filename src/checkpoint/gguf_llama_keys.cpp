@@ -15,6 +15,7 @@ namespace {
 
 // No model comes near; products of two of them stay far below 2^63.
 constexpr std::int64_t kMaxExtent = std::int64_t{1} << 30;
+constexpr std::int64_t kMaxExpertMatrices = std::int64_t{1} << 20;
 
 // Keys under "llama." whose meaning is taken over or checked below. What else
 // stands there could change the numbers, so it is refused, not dropped.
@@ -64,17 +65,30 @@ void check_architecture(const GgufMetadata& metadata) {
   if (*architecture != "llama") {
     fail(ErrorKind::Usage,
          kKey,
-         fmt::format("{} is not supported; this version converts: llama "
-                     "(dense)",
+         fmt::format("{} is not supported; this version converts: llama",
                      quoted_name(*architecture)));
   }
-  const auto experts = metadata.integer("llama.expert_count").value_or(0);
-  if (experts > 0) {
-    fail(ErrorKind::Usage,
-         "llama.expert_count",
-         fmt::format("{} experts (Mixtral); this version converts: llama "
-                     "(dense)",
-                     experts));
+}
+
+void read_experts(const GgufMetadata& metadata, LlamaShape& shape) {
+  constexpr std::string_view kCount = "llama.expert_count";
+  constexpr std::string_view kUsed = "llama.expert_used_count";
+  if (metadata.integer(kCount).value_or(0) == 0) return;
+  shape.experts = extent(metadata, kCount);
+  shape.experts_used = extent(metadata, kUsed);
+  // Each has three matrices a layer, as many names as a file may have tensors.
+  if (shape.experts > kMaxExpertMatrices / 3 / shape.layers) {
+    fail(ErrorKind::Input,
+         kCount,
+         fmt::format("{} experts in {} layers are more than {} matrices",
+                     shape.experts,
+                     shape.layers,
+                     kMaxExpertMatrices));
+  }
+  if (shape.experts_used > shape.experts) {
+    fail(ErrorKind::Input,
+         kUsed,
+         fmt::format("{} of {} experts", shape.experts_used, shape.experts));
   }
 }
 
@@ -175,6 +189,7 @@ LlamaShape read_llama_keys(const GgufMetadata& metadata) {
              "{} does not divide the {} heads", shape.kv_heads, shape.heads));
   }
   shape.head_dim = read_head_dim(metadata, shape);
+  read_experts(metadata, shape);
   constexpr std::string_view kEps = "llama.attention.layer_norm_rms_epsilon";
   const auto eps = metadata.number(kEps);
   if (!eps) fail(ErrorKind::Input, kEps, "missing");

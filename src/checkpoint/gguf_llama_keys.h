@@ -6,9 +6,9 @@
 namespace mantissa {
 
 /// What the keys of a `llama` file say; `vocabulary`, `tied` and the biases
-/// come from its tensors. Throws Error(Usage) for another architecture, for
-/// experts and for keys under "llama." that are not understood; Error(Input)
-/// for missing or absurd values.
+/// come from its tensors. Throws Error(Usage) for another architecture
+/// and for keys under "llama." that are not understood; Error(Input) for
+/// missing or absurd values.
 LlamaShape read_llama_keys(const GgufMetadata& metadata);
 
 }  // namespace mantissa

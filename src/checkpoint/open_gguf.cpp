@@ -52,11 +52,13 @@ class GgufModelSource final : public CheckpointSource {
     const DType dtype = delivered_dtype(file_, options);
     for (const LlamaTensor& tensor : model_.tensors) {
       const GgufTensor& stored = file_.tensors()[tensor.source];
+      const std::int64_t experts =
+          tensor.shape.size() < stored.shape.size() ? stored.shape[0] : 1;
       tensors_.push_back({tensor.name,
                           dtype,
-                          stored.shape,
+                          tensor.shape,
                           std::string(stored.type->name),
-                          stored.bytes});
+                          stored.bytes / experts});
     }
     make_texts(dtype);
     fingerprint_ = gguf_fingerprint(file_, config_json_);
@@ -92,8 +94,9 @@ class GgufModelSource final : public CheckpointSource {
                         std::span<std::byte> out) const override {
     const GgufTensor& tensor = stored(index);
     check_range(index, row, rows, tensor.row_bytes, out.size());
-    if (model_.tensors[index].interleaved == 0) {
-      file_.read(tensor, row * tensor.row_bytes, out);
+    const LlamaTensor& mapped = model_.tensors[index];
+    if (mapped.interleaved == 0) {
+      file_.read(tensor, (mapped.first_row + row) * tensor.row_bytes, out);
     } else {
       visit_rows(index, row, rows, GgufCopier(out));
     }
@@ -104,7 +107,7 @@ class GgufModelSource final : public CheckpointSource {
     return file_.tensors()[model_.tensors[index].source];
   }
 
-  // read_llama() lets only vectors and matrices through.
+  // read_llama() makes vectors and matrices of all tensors.
   void check_range(std::size_t index,
                    std::int64_t row,
                    std::int64_t rows,
@@ -124,11 +127,12 @@ class GgufModelSource final : public CheckpointSource {
     const GgufTensor& tensor = stored(index);
     const std::int64_t head = model_.tensors[index].interleaved;
     if (head == 0) {
-      visit_gguf_bytes(file_,
-                       tensor,
-                       row * tensor.row_bytes,
-                       rows * tensor.row_bytes,
-                       visit);
+      visit_gguf_bytes(
+          file_,
+          tensor,
+          (model_.tensors[index].first_row + row) * tensor.row_bytes,
+          rows * tensor.row_bytes,
+          visit);
     } else if (tensor.shape.size() > 1) {
       visit_heads(tensor, head, tensor.row_bytes, row, rows, visit);
     } else {

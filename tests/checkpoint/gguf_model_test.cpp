@@ -1,6 +1,7 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -106,6 +107,50 @@ TEST(GgufModel, NamesShapesAndTypes) {
   EXPECT_EQ(down.shape, (Shape{64, 96}));
   EXPECT_EQ(down.stored_bytes, 64 * 96 * 4);
   EXPECT_TRUE(source->metadata().empty());
+}
+
+// A tensor of three dimensions is one matrix for each expert.
+TEST(GgufModel, ExpertsAreMatricesOfAMixtral) {
+  const TempDir dir;
+  const auto source = open_bytes(dir, RawGguf::tiny_mixtral());
+  const std::string moe = "model.layers.0.block_sparse_moe.";
+  EXPECT_EQ(source->tensors()[index_of(*source, moe + "gate.weight")].shape,
+            (Shape{3, 64}));
+  const std::tuple<const char*, Shape, float> kParts[] = {
+      {"w1", {96, 64}, 21}, {"w3", {96, 64}, 22}, {"w2", {64, 96}, 23}};
+  for (const auto& [part, shape, first] : kParts) {
+    for (std::int64_t e = 0; e < 3; ++e) {
+      const std::string name =
+          moe + "experts." + std::to_string(e) + "." + part + ".weight";
+      const SourceTensor& tensor = source->tensors()[index_of(*source, name)];
+      EXPECT_EQ(tensor.shape, shape);
+      EXPECT_EQ(tensor.stored_bytes, 64 * 96 * 4);
+      const auto rows = read_floats(*source, name, 5, 7);
+      std::vector<std::byte> stored(rows.size() * 4);
+      source->read_stored_rows(index_of(*source, name), 5, 7, stored);
+      EXPECT_EQ(std::memcmp(stored.data(), rows.data(), stored.size()), 0);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        const auto at = static_cast<float>(e * 96 * 64 + 5 * shape[1]) +
+                        static_cast<float>(i);
+        ASSERT_EQ(rows[i], first + at / 1024) << name << " " << i;
+      }
+    }
+  }
+  EXPECT_THROW(read_floats(*source, moe + "experts.1.w1.weight", 90, 7), Error);
+  EXPECT_EQ(source->tensors().size(), 8U + 1U + 9U);
+}
+
+TEST(GgufModel, ExpertsMakeTheConfigOfAMixtral) {
+  const TempDir dir;
+  const Json config =
+      Json::parse(open_bytes(dir, RawGguf::tiny_mixtral())->config_json());
+  EXPECT_EQ(config["architectures"], Json::array({"MixtralForCausalLM"}));
+  EXPECT_EQ(config["model_type"], "mixtral");
+  EXPECT_EQ(config["num_local_experts"], 3);
+  EXPECT_EQ(config["num_experts_per_tok"], 2);
+  EXPECT_EQ(config["intermediate_size"], 96);
+  EXPECT_TRUE(config["sliding_window"].is_null());
+  EXPECT_FALSE(config.contains("attention_bias"));
 }
 
 // Row b * 8 + a of a head of 16 lies at 2 * a + b, whatever range is asked for.

@@ -144,24 +144,34 @@ const Spoiled kFiles[] = {
      [](RawGguf& f) { f.set_string("general.alignment", "32"); },
      "alignment: expected an unsigned integer"},
     {"Rank",
-     [](RawGguf& f) { only_tensor(f, raw_tensor("w", {1, 1, 1, 1, 1}, kF32)); },
+     [](RawGguf& f) {
+       only_tensor(f, raw_tensor("w", {1, 1, 1, 1, 1}, kF32));
+     },
      "tensor \"w\": rank: expected at most 4, found 5"},
     {"Dimension",
      [](RawGguf& f) { only_tensor(f, raw_tensor("w", {UINT64_MAX}, kF32)); },
      "tensor \"w\": dimension: expected >= 0"},
     {"ElementCountOverflows",
-     [](RawGguf& f) { only_tensor(f, raw_tensor("w", {kHuge, kHuge}, kF32)); },
+     [](RawGguf& f) {
+       only_tensor(f, raw_tensor("w", {kHuge, kHuge}, kF32));
+     },
      "tensor \"w\"",
      "overflow"},
     {"OverflowBehindZero",
-     [](RawGguf& f) { only_tensor(f, raw_tensor("w", {kHuge, 0, 8}, kF32)); },
+     [](RawGguf& f) {
+       only_tensor(f, raw_tensor("w", {kHuge, 0, 8}, kF32));
+     },
      "tensor \"w\"",
      "overflow"},
     {"ByteSizeOverflows",
-     [](RawGguf& f) { only_tensor(f, raw_tensor("w", {1, kHuge}, kF32)); },
+     [](RawGguf& f) {
+       only_tensor(f, raw_tensor("w", {1, kHuge}, kF32));
+     },
      "tensor \"w\": byte size: overflow"},
     {"RowLength",
-     [](RawGguf& f) { only_tensor(f, raw_tensor("w", {48, 2}, kQ4_0)); },
+     [](RawGguf& f) {
+       only_tensor(f, raw_tensor("w", {48, 2}, kQ4_0));
+     },
      "tensor \"w\": row length: 48 is not divisible by the 32"},
     {"TensorType",
      [](RawGguf& f) { only_tensor(f, raw_tensor("w", {32}, 1000)); },
@@ -198,7 +208,9 @@ const Spoiled kFiles[] = {
      [](RawGguf& f) { f.offset_error = 4; },
      "offset: expected 2048, found 2052"},
     {"DataMissing",
-     [](RawGguf& f) { only_tensor(f, raw_tensor("w", {64, 64}, kF32)); },
+     [](RawGguf& f) {
+       only_tensor(f, raw_tensor("w", {64, 64}, kF32));
+     },
      "tensor \"w\": truncated: the tensor ends at byte"},
 };
 
@@ -214,10 +226,68 @@ const Refused kRefused[] = {
      [](RawGguf& f) { f.remove_key("general.architecture"); },
      kInput,
      "\"general.architecture\": missing"},
-    {"Experts",
+    {"ExpertsWithoutUse",
      [](RawGguf& f) { f.set_u32("llama.expert_count", 8); },
+     kInput,
+     "\"llama.expert_used_count\": missing"},
+    {"MoreExpertsUsed",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_mixtral();
+       f.set_u32("llama.expert_used_count", 4);
+     },
+     kInput,
+     "\"llama.expert_used_count\": 4 of 3 experts"},
+    {"TooManyExperts",
+     [](RawGguf& f) {
+       f.set_u32("llama.expert_count", 1 << 20)
+           .set_u32("llama.expert_used_count", 1);
+     },
+     kInput,
+     "1048576 experts in 1 layers are more than 1048576 matrices"},
+    {"ExpertsOfAnotherNumber",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_mixtral();
+       f.set_u32("llama.expert_count", 4);
+     },
+     kInput,
+     "\"blk.0.ffn_gate_inp.weight\": shape: expected [4, 64], found [3, 64]"},
+    {"ExpertsInTwoDimensions",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_mixtral();
+       f.set_f32_tensor(
+           "blk.0.ffn_up_exps.weight", {64, 288}, std::vector<float>(64 * 288));
+     },
+     kInput,
+     "shape: expected [3, 96, 64], found [288, 64]"},
+    {"ExpertsMissing",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_mixtral();
+       f.remove_tensor("blk.0.ffn_down_exps.weight");
+     },
+     kInput,
+     "\"blk.0.ffn_down_exps.weight\": missing"},
+    {"DenseBesideExperts",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_mixtral();
+       f.set_f32_tensor(
+           "blk.0.ffn_up.weight", {64, 96}, std::vector<float>(64 * 96));
+     },
      kUsage,
-     "8 experts"},
+     "no tensor of a llama model with experts"},
+    {"BiasesBesideExperts",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_mixtral();
+       for (const auto& [name, n] : {std::pair("q", 64),
+                                     std::pair("k", 32),
+                                     std::pair("v", 32),
+                                     std::pair("output", 64)}) {
+         f.set_f32_tensor(std::string("blk.0.attn_") + name + ".bias",
+                          {static_cast<std::uint64_t>(n)},
+                          std::vector<float>(static_cast<std::size_t>(n)));
+       }
+     },
+     kUsage,
+     "biases of attention beside experts"},
     {"UnknownKey",
      [](RawGguf& f) { f.set_f32("llama.logit_scale", 0.5f); },
      kUsage,
@@ -251,7 +321,9 @@ const Refused kRefused[] = {
      "\"llama.block_count\": type: expected one whole number >= 0, found a "
      "string"},
     {"HeadsPerLayer",
-     [](RawGguf& f) { f.set_i32s("llama.attention.head_count", {4, 2}); },
+     [](RawGguf& f) {
+       f.set_i32s("llama.attention.head_count", {4, 2});
+     },
      kInput,
      "found an array of signed integers"},
     {"ManyLayers",
@@ -309,7 +381,9 @@ const Refused kRefused[] = {
      kUsage,
      "\"rope_freqs.weight\": factor 1 is 2"},
     {"RopeFactorCount",
-     [](RawGguf& f) { f.set_f32_tensor("rope_freqs.weight", {2}, {1, 1}); },
+     [](RawGguf& f) {
+       f.set_f32_tensor("rope_freqs.weight", {2}, {1, 1});
+     },
      kInput,
      "\"rope_freqs.weight\": expected [8]"},
     {"TokenizerModel",
@@ -322,11 +396,15 @@ const Refused kRefused[] = {
      kInput,
      "\"tokenizer.ggml.scores\": missing"},
     {"ScoreCount",
-     [](RawGguf& f) { with_scores(f, {1, 2}); },
+     [](RawGguf& f) {
+       with_scores(f, {1, 2});
+     },
      kInput,
      "\"tokenizer.ggml.scores\": 2 scores for 8 tokens"},
     {"ScoreNotFinite",
-     [](RawGguf& f) { with_scores(f, {0, 0, 0, 0, 0, 0, 0, HUGE_VALF}); },
+     [](RawGguf& f) {
+       with_scores(f, {0, 0, 0, 0, 0, 0, 0, HUGE_VALF});
+     },
      kInput,
      "the score of token 7 is not finite"},
     {"ScoresNotFloats",
@@ -401,7 +479,9 @@ const Refused kRefused[] = {
      kInput,
      "9 tokens, the embedding has 8 rows"},
     {"TypeCount",
-     [](RawGguf& f) { f.set_i32s("tokenizer.ggml.token_type", {1, 1}); },
+     [](RawGguf& f) {
+       f.set_i32s("tokenizer.ggml.token_type", {1, 1});
+     },
      kInput,
      "2 types for 8 tokens"},
     {"MergeOfThree",

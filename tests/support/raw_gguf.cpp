@@ -79,6 +79,31 @@ RawGguf RawGguf::tiny_llama() {
   return file;
 }
 
+RawGguf RawGguf::tiny_mixtral() {
+  RawGguf file = tiny_llama();
+  file.set_u32("llama.expert_count", 3).set_u32("llama.expert_used_count", 2);
+  for (const char* name : {"gate", "up", "down"}) {
+    file.remove_tensor(std::string("blk.0.ffn_") + name + ".weight");
+  }
+  const std::pair<const char*, std::vector<std::uint64_t>> kTensors[] = {
+      {"blk.0.ffn_gate_inp.weight", {64, 3}},
+      {"blk.0.ffn_gate_exps.weight", {64, 96, 3}},
+      {"blk.0.ffn_up_exps.weight", {64, 96, 3}},
+      {"blk.0.ffn_down_exps.weight", {96, 64, 3}},
+  };
+  float first = 20;
+  for (const auto& [name, ne] : kTensors) {
+    const std::uint64_t count = ne[0] * ne[1] * (ne.size() > 2 ? ne[2] : 1);
+    std::vector<float> values;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      values.push_back(first + static_cast<float>(i) / 1024);
+    }
+    file.set_f32_tensor(name, ne, values);
+    first += 1;
+  }
+  return file;
+}
+
 RawGguf& RawGguf::set_raw(std::string_view key, std::string_view value) {
   for (auto& [name, old] : keys_) {
     if (name == key) {

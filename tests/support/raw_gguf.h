@@ -36,6 +36,9 @@ class RawGguf {
   /// t + i / 1024.
   static RawGguf tiny_llama();
 
+  /// The same as a Mixtral: 3 experts, 2 for a token.
+  static RawGguf tiny_mixtral();
+
   RawGguf& set_u32(std::string_view key, std::uint32_t value);
   RawGguf& set_f32(std::string_view key, float value);
   RawGguf& set_bool(std::string_view key, std::uint8_t value);

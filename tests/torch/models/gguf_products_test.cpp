@@ -80,7 +80,10 @@ void set_blocks(RawGguf& file,
                 const BlockType& type,
                 const Ne& ne) {
   file.set_tensor(
-      name, type.number, ne, blocks(type, ne[0] * ne[1] / type.size));
+      name,
+      type.number,
+      ne,
+      blocks(type, ne[0] * ne[1] * (ne.size() > 2 ? ne[2] : 1) / type.size));
 }
 
 using Matrices = std::vector<std::pair<std::string, Ne>>;
@@ -121,6 +124,29 @@ class GgufProductsTest : public ::testing::Test {
       file.set_f32_tensor(norm, {hidden}, ones);
     }
     return file;
+  }
+
+  // The same as a Mixtral of 3 experts.
+  RawGguf mixtral_of(const BlockType& type) const {
+    RawGguf file = file_of(type);
+    const std::uint64_t hidden = type.size == 32 ? 64 : 256;
+    const std::uint64_t feed_forward = type.size == 32 ? 96 : 512;
+    file.set_u32("llama.expert_count", 3).set_u32("llama.expert_used_count", 2);
+    for (const std::string part : {"gate", "up", "down"}) {
+      file.remove_tensor("blk.0.ffn_" + part + ".weight");
+      const bool down = part == "down";
+      set_blocks(
+          file,
+          "blk.0.ffn_" + part + "_exps.weight",
+          type,
+          {down ? feed_forward : hidden, down ? hidden : feed_forward, 3});
+    }
+    std::vector<float> router;
+    for (std::uint64_t i = 0; i < 3 * hidden; ++i) {
+      router.push_back(0.1f * static_cast<float>(i * 7 % 13) - 0.6f);
+    }
+    return file.set_f32_tensor(
+        "blk.0.ffn_gate_inp.weight", {hidden, 3}, router);
   }
 
   std::filesystem::path save(const RawGguf& file) const {
@@ -173,6 +199,44 @@ TEST_F(GgufProductsTest, CodesMultiplyToTheLogitsOfTheirValues) {
           << type.name << " " << dtype;
     }
   }
+}
+
+// Experts too, whose gates and ups are one weight here.
+TEST_F(GgufProductsTest, CodesOfExpertsMultiply) {
+  for (const BlockType& type : kAll) {
+    const auto path = save(mixtral_of(type));
+    const at::Tensor decoded = logits(path, options(Int8Compute::None));
+    ASSERT_TRUE(decoded.isfinite().all().item<bool>()) << type.name;
+    EXPECT_EQ(
+        products_text(DecoderCheckpoint(path, options(Int8Compute::Float))
+                          .quantized_weights()),
+        std::string("7 weights multiply as stored (") + type.name + " 7)");
+    EXPECT_LT(distance(logits(path, options(Int8Compute::Float)), decoded),
+              2e-6)
+        << type.name;
+    const double int8 =
+        distance(logits(path, options(Int8Compute::Group32)), decoded);
+    EXPECT_GT(int8, 1e-5) << type.name;
+    EXPECT_LT(int8, 0.03) << type.name;
+    for (const auto dtype : {at::kBFloat16, at::kHalf}) {
+      EXPECT_LT(
+          distance(logits(path, options(Int8Compute::Float, dtype)), decoded),
+          0.03)
+          << type.name << " " << dtype;
+    }
+  }
+}
+
+TEST_F(GgufProductsTest, ExpertsOfDifferentTypesAreDecoded) {
+  RawGguf file = mixtral_of(kQ4_0);
+  set_blocks(file, "blk.0.ffn_up_exps.weight", kQ8_0, {64, 96, 3});
+  const auto path = save(file);
+  EXPECT_THAT(products_text(DecoderCheckpoint(path, options(Int8Compute::Float))
+                                .quantized_weights()),
+              HasSubstr("its experts differ in format"));
+  EXPECT_LT(distance(logits(path, options(Int8Compute::Float)),
+                     logits(path, options(Int8Compute::None))),
+            2e-6);
 }
 
 // Rows of q and k move; codes and scales alike.
