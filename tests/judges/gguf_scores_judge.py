@@ -1,9 +1,9 @@
 """A GGUF whose vocabulary has scores, through `eval` and `generate`.
 
-A tiny random Llama with a small vocabulary trained here (tokenizer.ggml.model =
-llama: scores, byte tokens, a user-defined token). Ids are those of the wheel's
+A tiny random Llama, and a Mixtral, with a small vocabulary trained here
+(tokenizer.ggml.model = llama: scores, byte tokens, a user-defined token). Ids are those of the wheel's
 own reading of the file; the perplexity is that of Transformers on the same
-weights within 1e-5, greedy answers have its tokens and the wheel's text.
+weights within 1e-5, greedy answers have its tokens and, of the Llama, the wheel's text.
 
 usage: gguf_scores_judge.py MANTISSA
 """
@@ -23,6 +23,8 @@ from transformers_support import run_tool, tiny_model
 MANTISSA = sys.argv[1]
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 CONTEXT, WINDOWS, NEW_TOKENS = 64, 8, 24
+EXPERTS = (dict(num_local_experts=3, num_experts_per_tok=2),
+           dict(expert_count=3, expert_used_count=2, rope_freq_base=1e6))
 PROMPTS = ["The game", "  two  spaces", "\u4f60\u597d \U0001f600 <|user|> b",
            "a\nb\tc \u00e9"]
 
@@ -46,10 +48,20 @@ def tensors_of(model):
            "output": state["lm_head.weight"]}
     for layer in range(model.config.num_hidden_layers):
         for theirs, name in names.items():
-            weight = state[f"model.layers.{layer}.{theirs}.weight"]
+            weight = state.get(f"model.layers.{layer}.{theirs}.weight")
+            if weight is None:
+                continue  # of a layer without experts
             if name in ("attn_q", "attn_k"):
                 weight = interleaved(weight, 4 if name == "attn_q" else 2)
             out[f"blk.{layer}.{name}"] = weight
+        mlp = f"model.layers.{layer}.mlp."
+        if mlp + "experts.down_proj" in state:
+            gate, up = state[mlp + "experts.gate_up_proj"].chunk(2, 1)
+            out |= {f"blk.{layer}.ffn_gate_inp": state[mlp + "gate.weight"],
+                    f"blk.{layer}.ffn_gate_exps": gate,
+                    f"blk.{layer}.ffn_up_exps": up,
+                    f"blk.{layer}.ffn_down_exps":
+                        state[mlp + "experts.down_proj"]}
     return {name: weight.contiguous().numpy() for name, weight in out.items()}
 
 
@@ -79,7 +91,7 @@ def judge_eval(path, model, wheel, text, scratch):
     print(f"eval: perplexity {expected:.4f}, {apart:+.1e} apart")
 
 
-def judge_generate(path, model, wheel):
+def judge_generate(path, model, wheel, texts):
     for prompt in PROMPTS:
         answer = json.loads(run_tool(
             MANTISSA, "generate", path, "--prompt", prompt, "--temperature", "0",
@@ -97,28 +109,35 @@ def judge_generate(path, model, wheel):
             prompt, tokens, out)
         # The text goes on behind the prompt: with its leading space.
         text = wheel.decode(ids + tokens)[len(wheel.decode(ids)):]
-        assert answer["text"] == text, (prompt, answer["text"], text)
-    print(f"generate: {len(PROMPTS)} prompts, tokens and text equal")
+        assert not texts or answer["text"] == text, (
+            prompt, answer["text"], text)
+    print(f"generate: {len(PROMPTS)} prompts, tokens equal"
+          + ", text too" * texts)
+
+
+def judge_family(family, fields, keys, pieces, text, scratch):
+    model = tiny_model(family, torch.float32, vocab_size=len(pieces),
+                       intermediate_size=96, max_position_embeddings=128,
+                       rms_norm_eps=1e-5, **fields)
+    with torch.no_grad():
+        model.lm_head.weight[3:259] = 0  # no answer of bytes that are no UTF-8
+    path = scratch / f"{family}.gguf"
+    write_gguf(path, pieces, tensors_of(model), **keys)
+    wheel = of_transformers(path)
+    wheel.encode_special_tokens = True  # plain text makes no special token
+    print(family)
+    judge_eval(path, model, wheel, text, scratch)
+    judge_generate(path, model, wheel, texts=family == "Llama")
 
 
 def main():
     text = (GOLDEN / "wikitext-2" / "test.txt").read_text()
     tree = json.loads(legacy(text[:60000].replace("<unk>", ""), size=600).to_str())
     pieces = scored(tree) + [("<|user|>", 0.0, 4)]
-    model = tiny_model(dtype=torch.float32, vocab_size=len(pieces),
-                       intermediate_size=96, max_position_embeddings=128,
-                       rms_norm_eps=1e-5)
-    with torch.no_grad():
-        model.lm_head.weight[3:259] = 0  # no answer of bytes that are no UTF-8
     text = text[60000:80000] + "\u4f60\u597d <|user|> \U0001f600\t e\u0301\n" * 9
     with tempfile.TemporaryDirectory() as scratch:
-        scratch = Path(scratch)
-        path = scratch / "tiny.gguf"
-        write_gguf(path, pieces, tensors_of(model))
-        wheel = of_transformers(path)
-        wheel.encode_special_tokens = True  # plain text makes no special token
-        judge_eval(path, model, wheel, text, scratch)
-        judge_generate(path, model, wheel)
+        for family, fields, keys in (("Llama", {}, {}), ("Mixtral", *EXPERTS)):
+            judge_family(family, fields, keys, pieces, text, Path(scratch))
 
 
 main()
