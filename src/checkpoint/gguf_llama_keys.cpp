@@ -65,7 +65,8 @@ void check_architecture(const GgufMetadata& metadata) {
   if (*architecture != "llama") {
     fail(ErrorKind::Usage,
          kKey,
-         fmt::format("{} is not supported; this version converts: llama",
+         fmt::format("{} is not supported; this version converts: llama "
+                     "(dense or with experts)",
                      quoted_name(*architecture)));
   }
 }

@@ -143,6 +143,8 @@ std::vector<Seed> gguf_seeds() {
   append(out, refused(support::refused_gguf()));
   append(out, tokenizer_seeds());
   out.push_back({"good", RawGguf::tiny_llama().bytes(), Outcome::Accepted});
+  out.push_back(
+      {"good_experts", RawGguf::tiny_mixtral().bytes(), Outcome::Accepted});
   RawGguf q8 = RawGguf::tiny_llama();
   q8.set_tensor("blk.0.attn_k.weight", 8, {64, 32}, std::string(32 * 68, '\1'))
       .set_f32("llama.rope.freq_base", 500000.0F)
