@@ -31,9 +31,10 @@ const char* refuses_vectors(const LinearLowbitProblem& problem,
 
 std::int64_t amx_workspace(const LinearLowbitProblem& problem,
                            std::int64_t threads) {
-  const std::int64_t rows = std::min(problem.m, kAmxRows);
-  return threads * workspace_size<AmxWorkspace, AmxSlot>(
-                       (rows + kTileSide - 1) / kTileSide);
+  const std::int64_t slots = amx_rows_at_once(problem.m, problem.k) / kTileSide;
+  const auto rows = static_cast<std::int64_t>(sizeof(AmxRowTile)) *
+                    amx_depth(problem.k) * slots;
+  return threads * (workspace_size<AmxWorkspace, AmxSlot>(slots) + rows);
 }
 
 // Panels of 1 and 2 rows stay in registers.

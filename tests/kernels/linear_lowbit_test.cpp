@@ -508,7 +508,12 @@ TEST(LinearLowbitTest, EmulatedTilesCarrySumsFromBlockToBlock) {
 
 TEST(LinearLowbitTest, EveryRowSaysWhatWorkspaceItNeeds) {
   const auto kernels = linear_lowbit_kernels();
-  expect_workspaces(kernels, LinearLowbitProblem{});
+  // AMX keeps 2 MiB of rows, or 16 of them.
+  for (const std::int64_t k : {32, 4096, 14336, 262144}) {
+    expect_workspaces(kernels,
+                      LinearLowbitProblem{.k = k},
+                      kMostWorkspace + std::max<std::int64_t>(2 << 20, 16 * k));
+  }
   // Rows of one token, and of two, are summed in registers.
   for (const LinearLowbitKernel& kernel : kernels) {
     if (kernel.refuses({.m = 1}, kEveryCap) != nullptr) continue;

@@ -121,17 +121,16 @@ inline void copy_rows(const LowbitActivations& x,
   }
 }
 
-// 16 rows, the panels from `first` on, over the values of K of a block.
+// 16 rows, the panels from `first` on, to tiles[x.k / kTileDepth].
 inline void amx_pack_rows(const LowbitActivations& x,
-                          const AmxBlock& block,
                           int64_t first,
-                          AmxWorkspace& space) {
+                          AmxRowTile* tiles) {
   for (int64_t r = 0; r < kTileSide; r += x.panel) {
     const int64_t panel = first + r / x.panel;
-    for (int64_t k = block.begin; k < block.end; k += kTileDepth) {
-      int8_t(*to)[kTileDepth] = space.x[(k - block.begin) / kTileDepth] + r;
+    for (int64_t k = 0; k < x.k; k += kTileDepth) {
+      int8_t(*to)[kTileDepth] = tiles[k / kTileDepth] + r;
       const int8_t* from = x.codes + (panel * x.k + k) * x.panel;
-      const bool two = k + kLowbitChunk < block.end;
+      const bool two = k + kLowbitChunk < x.k;
       if (panel * x.panel >= x.m) {
         memset(to, 0, static_cast<size_t>(x.panel * kTileDepth));
       } else if (x.panel == 8) {
@@ -256,11 +255,13 @@ template <AmxShift kShift, bool kGroups, class Machine>
   }
 }
 
-// 16 rows, whose partial sums are in `slot`, against the block's columns.
+// 16 rows, as tiles from the block's first value on and with their partial sums
+// in `slot`, against the block's columns.
 template <int kTiles, AmxShift kShift, bool kGroups, class Machine>
 void amx_block_rows(Machine& m,
                     const LowbitWalk& shared_walk,
                     const AmxBlock& shared_block,
+                    const AmxRowTile* x,
                     AmxSlot& slot,
                     AmxWorkspace& space) {
   // Copies: the stores below could change what a reference names.
@@ -274,7 +275,7 @@ void amx_block_rows(Machine& m,
     for (int64_t at = k - block.begin; at < stop - block.begin;
          at += block.step) {
       add_products<kTiles>(m,
-                           space.x[at / kTileDepth][0] + at % kTileDepth,
+                           x[at / kTileDepth][0] + at % kTileDepth,
                            kTileDepth,
                            space.w[0] + at * kLowbitTile,
                            sizeof(space.w[0]));
@@ -324,45 +325,56 @@ constexpr auto amx_rows_of(bool groups) {
                 : amx_block_rows<kTiles, kShift, false, Machine>;
 }
 
-// kTiles tiles of columns for all rows.
+// The rows that are at hand: [begin, end), as tiles with all their values.
+struct AmxRows {
+  int64_t begin;
+  int64_t end;
+  const AmxRowTile* tiles;  // [slots][depth]
+  int64_t depth;
+  AmxSlot* sums;  // [slots]
+
+  int64_t slots() const { return (end - begin + kTileSide - 1) / kTileSide; }
+};
+
+// kTiles tiles of columns for the rows at hand.
 template <int kTiles, class Machine>
 void amx_columns(Machine& m,
                  const LinearLowbitArgs& args,
                  const LowbitWalk& walk,
+                 const AmxRows& rows,
                  AmxBlock block,
                  AmxWorkspace& space) {
   const bool groups = args.x.group != 0;
-  const auto rows =
+  const auto multiply =
       args.w.offsets != nullptr
           ? amx_rows_of<kTiles, AmxShift::Offsets, Machine>(groups)
       : args.w.zeros != nullptr
           ? amx_rows_of<kTiles, AmxShift::Zeros, Machine>(groups)
           : amx_rows_of<kTiles, AmxShift::None, Machine>(groups);
-  AmxSlot* sums = parts_behind<AmxSlot>(space);
-  for (int64_t i0 = 0; i0 < args.x.m; i0 += kAmxRows) {
-    const int64_t i1 = least(i0 + kAmxRows, args.x.m);
-    const int64_t slots = (i1 - i0 + kTileSide - 1) / kTileSide;
-    for (int64_t s = 0; s < slots; ++s) {
-      memset(sums[s].acc, 0, sizeof(sums[s].acc));
+  for (int64_t s = 0; s < rows.slots(); ++s) {
+    memset(rows.sums[s].acc, 0, sizeof(rows.sums[s].acc));
+  }
+  for (int64_t k = 0; k < args.w.k; k += kAmxBlock) {
+    block.begin = k;
+    block.end = least(k + kAmxBlock, args.w.k);
+    amx_read_columns<kTiles>(args, walk, block, space);
+    for (int64_t slot = 0; slot < rows.slots(); ++slot) {
+      const int64_t panel = (rows.begin + slot * kTileSide) / args.x.panel;
+      amx_row_metadata(args, walk, block, panel, space);
+      multiply(m,
+               walk,
+               block,
+               rows.tiles + slot * rows.depth + k / kTileDepth,
+               rows.sums[slot],
+               space);
     }
-    for (int64_t k = 0; k < args.w.k; k += kAmxBlock) {
-      block.begin = k;
-      block.end = least(k + kAmxBlock, args.w.k);
-      amx_read_columns<kTiles>(args, walk, block, space);
-      for (int64_t slot = 0; slot < slots; ++slot) {
-        const int64_t panel = (i0 + slot * kTileSide) / args.x.panel;
-        amx_pack_rows(args.x, block, panel, space);
-        amx_row_metadata(args, walk, block, panel, space);
-        rows(m, walk, block, sums[slot], space);
-      }
-    }
-    for (int64_t i = i0; i < i1; ++i) {
-      const int64_t slot = (i - i0) / kTileSide;
-      for (int t = 0; t < kTiles; ++t) {
-        const int64_t j = (block.tile + t) * kLowbitTile;
-        if (j >= args.w.n) break;
-        amx_finish<Machine>(args, i, j, sums[slot].acc[t][i % kTileSide]);
-      }
+  }
+  for (int64_t i = rows.begin; i < rows.end; ++i) {
+    const int64_t slot = (i - rows.begin) / kTileSide;
+    for (int t = 0; t < kTiles; ++t) {
+      const int64_t j = (block.tile + t) * kLowbitTile;
+      if (j >= args.w.n) break;
+      amx_finish<Machine>(args, i, j, rows.sums[slot].acc[t][i % kTileSide]);
     }
   }
 }
@@ -377,20 +389,32 @@ void amx_linear_lowbit(Machine& m,
   const int64_t step =
       walk.step_shift == kLowbitChunkShift ? kLowbitChunk : kTileDepth;
   m.configure(product_tiles(step));
-  for (int64_t tile = tiles.begin; tile < tiles.end; tile += kTilesAcross) {
-    const AmxBlock block = {tile, 0, 0, step};
-    switch (tiles.end - tile) {
-      case 1:
-        amx_columns<1>(m, args, walk, block, space);
-        break;
-      case 2:
-        amx_columns<2>(m, args, walk, block, space);
-        break;
-      case 3:
-        amx_columns<3>(m, args, walk, block, space);
-        break;
-      default:
-        amx_columns<4>(m, args, walk, block, space);
+  const int64_t at_once = amx_rows_at_once(args.x.m, args.x.k);
+  AmxSlot* sums = parts_behind<AmxSlot>(space);
+  auto* packed = reinterpret_cast<AmxRowTile*>(sums + at_once / kTileSide);
+  for (int64_t i = 0; i < args.x.m; i += at_once) {
+    const AmxRows rows = {
+        i, least(i + at_once, args.x.m), packed, amx_depth(args.x.k), sums};
+    for (int64_t slot = 0; slot < rows.slots(); ++slot) {
+      amx_pack_rows(args.x,
+                    (i + slot * kTileSide) / args.x.panel,
+                    packed + slot * rows.depth);
+    }
+    for (int64_t tile = tiles.begin; tile < tiles.end; tile += kTilesAcross) {
+      const AmxBlock block = {tile, 0, 0, step};
+      switch (tiles.end - tile) {
+        case 1:
+          amx_columns<1>(m, args, walk, rows, block, space);
+          break;
+        case 2:
+          amx_columns<2>(m, args, walk, rows, block, space);
+          break;
+        case 3:
+          amx_columns<3>(m, args, walk, rows, block, space);
+          break;
+        default:
+          amx_columns<4>(m, args, walk, rows, block, space);
+      }
     }
   }
   m.release();

@@ -50,15 +50,30 @@ typedef float Avx2Sums[kLowbitTile];
 typedef int32_t Avx2Carried[kLowbitTile];
 static_assert(sizeof(Avx2Sums) == sizeof(Avx2Carried));
 
-// linear_lowbit, AMX: codes without their offset as tiles of columns, rows as
-// tiles, and sums.
-constexpr int64_t kAmxBlock = 512;  // values of K unpacked at a time
-constexpr int64_t kAmxRows = 512;   // rows with partial sums
+// linear_lowbit, AMX: codes without their offset as tiles of columns, and sums;
+// behind it the sums of rows and, as tiles, the rows with all their values of
+// K, which all columns of a call share: as many as a second cache holds, and 16.
+constexpr int64_t kAmxBlock = 512;         // values of K unpacked at a time
+constexpr int64_t kAmxRows = 512;          // rows with partial sums, at most
+constexpr int64_t kAmxRowBytes = 2 << 20;  // of rows as tiles
+
+// Tiles of a row of k values.
+constexpr int64_t amx_depth(int64_t k) {
+  return (k + kTileDepth - 1) / kTileDepth;
+}
+
+// Rows at a time, in sixteens, of m with k values.
+constexpr int64_t amx_rows_at_once(int64_t m, int64_t k) {
+  const int64_t fit = kAmxRowBytes / (amx_depth(k) * kTileDepth);
+  const int64_t most = (fit < kAmxRows ? fit : kAmxRows) / kTileSide;
+  const int64_t slots = (m + kTileSide - 1) / kTileSide;
+  return (slots < most ? slots : most < 1 ? 1 : most) * kTileSide;
+}
+
 constexpr int64_t kAmxSegments = kAmxBlock / kLowbitChunk;
 
 struct alignas(64) AmxWorkspace {
   int8_t w[kTilesAcross][kAmxBlock * kLowbitTile];
-  int8_t x[kAmxBlock / kTileDepth][kTileSide][kTileDepth];
   TileSums sum[kTilesAcross];
   // Of the segments of a block.
   float scales[kAmxSegments][kTilesAcross][kTileSide];
@@ -72,6 +87,8 @@ struct alignas(64) AmxSlot {
   TileFloats acc[kTilesAcross];
   TileSums carried[kTilesAcross];  // of a segment longer than a block
 };
+
+typedef int8_t AmxRowTile[kTileSide][kTileDepth];  // 16 rows, a step of K
 
 // linear_lowbit_bf16, AMX: codes as tiles of pairs, 32 KiB, so that rows after
 // the first find them in the first cache.
