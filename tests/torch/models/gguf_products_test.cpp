@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -104,6 +105,10 @@ const Matrices& matrices() {
   return all;
 }
 
+double distance(const at::Tensor& a, const at::Tensor& b) {
+  return ((a - b).norm() / b.norm()).item<double>();
+}
+
 class GgufProductsTest : public ::testing::Test {
  protected:
   // All matrices of one type.
@@ -169,62 +174,42 @@ class GgufProductsTest : public ::testing::Test {
         .to(at::kFloat);
   }
 
-  support::TempDir dir_;
-};
-
-double distance(const at::Tensor& a, const at::Tensor& b) {
-  return ((a - b).norm() / b.norm()).item<double>();
-}
-
-TEST_F(GgufProductsTest, CodesMultiplyToTheLogitsOfTheirValues) {
-  for (const BlockType& type : kAll) {
-    const auto path = save(file_of(type));
+  // Logits from the codes of a file, all of whose `weights` are of this type,
+  // beside those of the decoded values; int8 activations are off by `int8`.
+  void compare(const RawGguf& file,
+               const BlockType& type,
+               int weights,
+               double int8) {
+    const auto path = save(file);
     const at::Tensor decoded = logits(path, options(Int8Compute::None));
     ASSERT_TRUE(decoded.isfinite().all().item<bool>()) << type.name;
     EXPECT_EQ(
         products_text(DecoderCheckpoint(path, options(Int8Compute::Float))
                           .quantized_weights()),
-        std::string("8 weights multiply as stored (") + type.name + " 8)");
-    EXPECT_LT(distance(logits(path, options(Int8Compute::Float)), decoded),
-              2e-6)
-        << type.name;
-    const double int8 =
-        distance(logits(path, options(Int8Compute::Group32)), decoded);
-    EXPECT_GT(int8, 1e-5) << type.name;
-    EXPECT_LT(int8, 0.02) << type.name;
+        fmt::format(
+            "{0} weights multiply as stored ({1} {0})", weights, type.name));
+    const auto off = [&](Int8Compute compute, c10::ScalarType dtype) {
+      return distance(logits(path, options(compute, dtype)), decoded);
+    };
+    EXPECT_LT(off(Int8Compute::Float, at::kFloat), 2e-6) << type.name;
+    EXPECT_GT(off(Int8Compute::Group32, at::kFloat), 1e-5) << type.name;
+    EXPECT_LT(off(Int8Compute::Group32, at::kFloat), int8) << type.name;
     for (const auto dtype : {at::kBFloat16, at::kHalf}) {
-      EXPECT_LT(
-          distance(logits(path, options(Int8Compute::Float, dtype)), decoded),
-          0.03)
+      EXPECT_LT(off(Int8Compute::Float, dtype), 0.03)
           << type.name << " " << dtype;
     }
   }
+
+  support::TempDir dir_;
+};
+
+TEST_F(GgufProductsTest, CodesMultiplyToTheLogitsOfTheirValues) {
+  for (const BlockType& type : kAll) compare(file_of(type), type, 8, 0.02);
 }
 
 // Experts too, whose gates and ups are one weight here.
 TEST_F(GgufProductsTest, CodesOfExpertsMultiply) {
-  for (const BlockType& type : kAll) {
-    const auto path = save(mixtral_of(type));
-    const at::Tensor decoded = logits(path, options(Int8Compute::None));
-    ASSERT_TRUE(decoded.isfinite().all().item<bool>()) << type.name;
-    EXPECT_EQ(
-        products_text(DecoderCheckpoint(path, options(Int8Compute::Float))
-                          .quantized_weights()),
-        std::string("7 weights multiply as stored (") + type.name + " 7)");
-    EXPECT_LT(distance(logits(path, options(Int8Compute::Float)), decoded),
-              2e-6)
-        << type.name;
-    const double int8 =
-        distance(logits(path, options(Int8Compute::Group32)), decoded);
-    EXPECT_GT(int8, 1e-5) << type.name;
-    EXPECT_LT(int8, 0.03) << type.name;
-    for (const auto dtype : {at::kBFloat16, at::kHalf}) {
-      EXPECT_LT(
-          distance(logits(path, options(Int8Compute::Float, dtype)), decoded),
-          0.03)
-          << type.name << " " << dtype;
-    }
-  }
+  for (const BlockType& type : kAll) compare(mixtral_of(type), type, 7, 0.03);
 }
 
 TEST_F(GgufProductsTest, ExpertsOfDifferentTypesAreDecoded) {
