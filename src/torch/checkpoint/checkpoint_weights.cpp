@@ -7,6 +7,7 @@
 
 #include <ATen/ops/empty.h>
 #include <c10/util/Exception.h>
+#include <fmt/format.h>
 
 #include <mantissa/formats/int4_tensor.h>
 #include <mantissa/formats/int8_tensor.h>
@@ -19,6 +20,7 @@
 #include "checkpoint/ggml_blocks.h"
 #include "checkpoint/loading_reader.h"
 #include "checkpoint/quantized_reason.h"
+#include "core/quoted.h"
 #include "formats/compressed_tensor.h"
 #include "formats/fused_tensor.h"
 #include "formats/gguf_tensor.h"
@@ -177,11 +179,14 @@ CheckpointWeight CheckpointWeights::describe(const LoadingTensor& tensor,
     out.stored = stored.stored_type;
     if (!tensor.tied) out.bytes += stored.stored_bytes;
   }
-  if (tensor.pieces.size() != 1) {
+  // One expert's matrix is a tensor of experts too.
+  const std::size_t first = tensor.pieces.front().source;
+  if (tensor.pieces.size() != 1 ||
+      source_->tensors()[first].shape != tensor.shape) {
     describe_fused(tensor, blocks, out);
     return out;
   }
-  out.encoding = encoding_of(tensor.pieces.front().source, blocks);
+  out.encoding = encoding_of(first, blocks);
   if (decoded_ == nullptr && out.encoding == nullptr) {
     out.decoded = decoded_because(out.stored, blocks);
   }
@@ -203,7 +208,13 @@ void CheckpointWeights::describe_fused(const LoadingTensor& tensor,
   bool quantized = false;
   for (const Piece& piece : tensor.pieces) {
     if (blocks != GgufBlocks::Lowbit && decoded_ != nullptr) {
-      refuse_scheme_activations(out.name, decoded_->tensor(piece.source));
+      refuse_scheme_activations(
+          decoded_->tensor(piece.source),
+          fmt::format(
+              "it is loaded as a part of {}, whose products run without "
+              "quantized activations; supported are linear layers, and "
+              "experts whose scheme has none.",
+              printable(out.name)));
     }
     const auto own = encoding_of(piece.source, blocks);
     const bool first = &piece == &tensor.pieces.front();
@@ -221,7 +232,13 @@ void CheckpointWeights::describe_fused(const LoadingTensor& tensor,
     // Values have no activations.
     for (const Piece& piece : tensor.pieces) {
       if (decoded_ == nullptr) break;
-      refuse_scheme_activations(out.name, decoded_->tensor(piece.source));
+      refuse_scheme_activations(
+          decoded_->tensor(piece.source),
+          fmt::format("it is loaded as a part of {}, whose experts differ in "
+                      "format, so that they are decoded, and values have no "
+                      "activations; supported are experts of one format, with "
+                      "all their scales in one dtype.",
+                      printable(out.name)));
     }
     out.decoded = "its experts differ in format";
     return;

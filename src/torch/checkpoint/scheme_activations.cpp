@@ -262,20 +262,15 @@ void refuse_schemes_without_products(const DecodedSource& source,
   }
 }
 
-void refuse_scheme_activations(const std::string& name,
-                               const DialectTensor& tensor) {
+void refuse_scheme_activations(const DialectTensor& tensor,
+                               const std::string& why) {
   const CompressedEncoding* own = compressed(tensor);
   if (own == nullptr) return;
   const CompressedSpec& spec = own->spec();
   if (spec.input_activations.empty() && spec.output_activations.empty()) return;
   fail(ErrorKind::Usage,
        tensor.name,
-       fmt::format("config_groups: input_activations: it is loaded as a part "
-                   "of {}, whose products run without quantized activations; "
-                   "supported are linear layers, and experts whose scheme has "
-                   "none. {}",
-                   printable(name),
-                   kRemedy));
+       fmt::format("config_groups: input_activations: {} {}", why, kRemedy));
 }
 
 }  // namespace mantissa

@@ -32,9 +32,9 @@ EncodedTensor runnable_fields(const CheckpointSource& stored,
 void refuse_schemes_without_products(const DecodedSource& source,
                                      const LoadingNames& names);
 
-/// Throws Error(Usage) if the scheme of a stored weight has activations: it
-/// becomes part of `name`, whose products run plain values.
-void refuse_scheme_activations(const std::string& name,
-                               const DialectTensor& tensor);
+/// Throws Error(Usage) if the scheme of a stored weight has activations, which
+/// its products would lack: `why` is a sentence that says what would run.
+void refuse_scheme_activations(const DialectTensor& tensor,
+                               const std::string& why);
 
 }  // namespace mantissa

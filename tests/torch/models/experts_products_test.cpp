@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 #include <nlohmann/json.hpp>
@@ -21,10 +22,13 @@
 #include "support/exchange.h"
 #include "support/temp_dir.h"
 #include "torch/quantize/module_parameters.h"
+#include "torch/refusal.h"
 #include "torch/tensor/lowbit_rule.h"
 
 namespace mantissa {
 namespace {
+
+using ::testing::HasSubstr;
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
@@ -172,6 +176,24 @@ class ExpertsProductsTest : public ::testing::Test {
     }
   }
 
+  // The same, one matrix of an expert not quantized.
+  std::filesystem::path with_a_plain_expert(const CompressedSpec& weights) {
+    const auto path = compressed(weights);
+    auto tensors = support::load_tensors(path / "model.safetensors");
+    const std::string expert =
+        "model.layers.1.block_sparse_moe.experts.2.w2.weight";
+    for (const char* field : {"_packed", "_scale", "_shape"}) {
+      EXPECT_EQ(tensors.erase(expert + field), 1U);
+    }
+    tensors.emplace(expert, tensors_.at(expert));
+    support::save_tensors(path / "model.safetensors", tensors);
+    Json config = Json::parse(std::ifstream(path / "config.json"));
+    config["quantization_config"]["ignore"].push_back(
+        expert.substr(0, expert.rfind('.')));
+    std::ofstream(path / "config.json") << config;
+    return path;
+  }
+
   support::TempDir dir_;
   std::mt19937 random_{5};
   std::map<std::string, HostTensor> tensors_;
@@ -251,19 +273,7 @@ TEST_F(ExpertsProductsTest, ActivationsOfASchemeAreRounded) {
 }
 
 TEST_F(ExpertsProductsTest, ExpertsOfDifferentFormatsAreDecoded) {
-  const auto path = compressed({.num_bits = 4, .group_size = 32});
-  auto tensors = support::load_tensors(path / "model.safetensors");
-  const std::string expert =
-      "model.layers.1.block_sparse_moe.experts.2.w2.weight";
-  for (const char* field : {"_packed", "_scale", "_shape"}) {
-    ASSERT_EQ(tensors.erase(expert + field), 1U);
-  }
-  tensors.emplace(expert, tensors_.at(expert));
-  support::save_tensors(path / "model.safetensors", tensors);
-  Json config = Json::parse(std::ifstream(path / "config.json"));
-  config["quantization_config"]["ignore"].push_back(
-      expert.substr(0, expert.rfind('.')));
-  std::ofstream(path / "config.json") << config;
+  const auto path = with_a_plain_expert({.num_bits = 4, .group_size = 32});
   const auto wanted = options(Int8Compute::Float, at::kFloat);
   EXPECT_EQ(products_text(DecoderCheckpoint(path, wanted).quantized_weights()),
             "11 weights multiply as stored (pack-quantized 11), 1 is decoded "
@@ -272,6 +282,17 @@ TEST_F(ExpertsProductsTest, ExpertsOfDifferentFormatsAreDecoded) {
                   perplexity_of(path, Int8Compute::None, at::kFloat),
               1,
               1e-5);
+}
+
+TEST_F(ExpertsProductsTest, ActivationsOfExpertsThatDifferAreRefused) {
+  const auto path = with_a_plain_expert(
+      {.num_bits = 4,
+       .group_size = 32,
+       .input_activations = R"({"strategy":"token","dynamic":true})"});
+  EXPECT_THAT(tests::refusal([&] {
+                load_decoder(path, options(Int8Compute::Float, at::kFloat));
+              }),
+              HasSubstr("whose experts differ in format"));
 }
 
 // No file of ours holds fused matrices.

@@ -1,4 +1,5 @@
 // GGUF blocks that multiply as they are stored, beside the same file decoded.
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -132,26 +133,28 @@ class GgufProductsTest : public ::testing::Test {
   }
 
   // The same as a Mixtral of 3 experts.
-  RawGguf mixtral_of(const BlockType& type) const {
+  RawGguf mixtral_of(const BlockType& type, std::uint32_t experts = 3) const {
     RawGguf file = file_of(type);
     const std::uint64_t hidden = type.size == 32 ? 64 : 256;
     const std::uint64_t feed_forward = type.size == 32 ? 96 : 512;
-    file.set_u32("llama.expert_count", 3).set_u32("llama.expert_used_count", 2);
+    file.set_u32("llama.expert_count", experts)
+        .set_u32("llama.expert_used_count", std::min(experts, 2U));
     for (const std::string part : {"gate", "up", "down"}) {
       file.remove_tensor("blk.0.ffn_" + part + ".weight");
       const bool down = part == "down";
-      set_blocks(
-          file,
-          "blk.0.ffn_" + part + "_exps.weight",
-          type,
-          {down ? feed_forward : hidden, down ? hidden : feed_forward, 3});
+      set_blocks(file,
+                 "blk.0.ffn_" + part + "_exps.weight",
+                 type,
+                 {down ? feed_forward : hidden,
+                  down ? hidden : feed_forward,
+                  experts});
     }
     std::vector<float> router;
-    for (std::uint64_t i = 0; i < 3 * hidden; ++i) {
+    for (std::uint64_t i = 0; i < experts * hidden; ++i) {
       router.push_back(0.1f * static_cast<float>(i * 7 % 13) - 0.6f);
     }
     return file.set_f32_tensor(
-        "blk.0.ffn_gate_inp.weight", {hidden, 3}, router);
+        "blk.0.ffn_gate_inp.weight", {hidden, experts}, router);
   }
 
   std::filesystem::path save(const RawGguf& file) const {
@@ -210,6 +213,7 @@ TEST_F(GgufProductsTest, CodesMultiplyToTheLogitsOfTheirValues) {
 // Experts too, whose gates and ups are one weight here.
 TEST_F(GgufProductsTest, CodesOfExpertsMultiply) {
   for (const BlockType& type : kAll) compare(mixtral_of(type), type, 7, 0.03);
+  compare(mixtral_of(kQ4_0, 1), kQ4_0, 7, 0.03);  // one is a layer's tensor too
 }
 
 TEST_F(GgufProductsTest, ExpertsOfDifferentTypesAreDecoded) {
