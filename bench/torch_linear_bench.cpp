@@ -168,21 +168,6 @@ void run_int8(benchmark::State& state,
       state, [&] { packed(x); }, {{"stored", [&] { at::linear(x, stored); }}});
 }
 
-void register_int8() {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    for (const std::int64_t rows : {1, 4, 16, 128, 512}) {
-      benchmark::RegisterBenchmark(
-          (std::string("torch_linear/int8_dynamic") +
-           (dtype == at::kFloat ? "_f32" : "_bf16") + "/m" +
-           std::to_string(rows) + "_n2048_k2048")
-              .c_str(),
-          [dtype, rows](benchmark::State& state) {
-            run_int8(state, dtype, rows);
-          });
-    }
-  }
-}
-
 // Experts in a module, for pack_lowbit_().
 struct Experts : torch::nn::Module {
   explicit Experts(const at::Tensor& values) {
@@ -241,41 +226,47 @@ void run_experts(benchmark::State& state,
       {{"decoding", [&] { multiply(stored); }}, {"plain", [&] { plain(); }}});
 }
 
-void register_experts() {
+// One case for each dtype of x and each size, which stands between `before` and
+// `after` in its name.
+void register_sizes(
+    const std::string& before,
+    const std::vector<std::int64_t>& sizes,
+    const std::string& after,
+    const std::function<void(benchmark::State&, c10::ScalarType, std::int64_t)>&
+        run) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    for (const std::int64_t tokens : {1, 16, 256}) {
-      benchmark::RegisterBenchmark(
-          (std::string("torch_linear/experts_int4_g32") +
-           (dtype == at::kFloat ? "_f32" : "_bf16") + "/e8_t" +
-           std::to_string(tokens) + "_n1024_k1024")
-              .c_str(),
-          [dtype, tokens](benchmark::State& state) {
-            run_experts(state, dtype, tokens);
-          });
+    const std::string of = dtype == at::kFloat ? "_f32" : "_bf16";
+    for (const std::int64_t size : sizes) {
+      const auto slash = before.find('/');
+      const std::string name = "torch_linear/" + before.substr(0, slash) + of +
+                               before.substr(slash) + std::to_string(size) +
+                               after;
+      benchmark::RegisterBenchmark(name.c_str(),
+                                   [run, dtype, size](benchmark::State& state) {
+                                     run(state, dtype, size);
+                                   });
     }
   }
 }
 
-void register_packed() {
+void register_products() {
+  const std::vector<std::int64_t> rows = {1, 4, 16, 128, 512};
   const std::pair<std::string, std::string> configs[] = {
       {"int4_g32",
        "intx_weight_only:weight_dtype=int4,granularity=per_group(32)"},
       {"int8", "int8_weight_only"},
       {"float8", "float8_weight_only"}};
   for (const auto& [name, config] : configs) {
-    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-      for (const std::int64_t rows : {1, 4, 16, 128, 512}) {
-        benchmark::RegisterBenchmark(
-            ("torch_linear/packed_" + name +
-             (dtype == at::kFloat ? "_f32" : "_bf16") + "/m" +
-             std::to_string(rows) + "_n2048_k2048")
-                .c_str(),
-            [config = config, dtype, rows](benchmark::State& state) {
-              run_packed(state, config, dtype, rows);
-            });
-      }
-    }
+    register_sizes("packed_" + name + "/m",
+                   rows,
+                   "_n2048_k2048",
+                   [config = config](auto& state, auto dtype, auto size) {
+                     run_packed(state, config, dtype, size);
+                   });
   }
+  register_sizes("int8_dynamic/m", rows, "_n2048_k2048", run_int8);
+  register_sizes(
+      "experts_int4_g32/e8_t", {1, 16, 256}, "_n1024_k1024", run_experts);
 }
 
 }  // namespace
@@ -289,8 +280,6 @@ int main(int argc, char** argv) {
         ("torch_linear/" + which.name + "/m1_n64_k64").c_str(),
         [&which](benchmark::State& state) { mantissa::run(state, which); });
   }
-  mantissa::register_packed();
-  mantissa::register_int8();
-  mantissa::register_experts();
+  mantissa::register_products();
   benchmark::RunSpecifiedBenchmarks();
 }
