@@ -25,26 +25,33 @@ class GuardedWorkspace {
 /// Of any thread, however many rows, beside rows that it keeps whole.
 inline constexpr std::int64_t kMostWorkspace = 320 << 10;
 
-/// Every row of a table says for any number of rows of x what LinearLowbitTiles
-/// asks for; the reference needs nothing.
+/// A row of a table says for any number of rows of x what LinearLowbitTiles
+/// asks for, `most` bytes at most.
+template <class Kernel, class Problem>
+void expect_workspace(const Kernel& kernel,
+                      Problem problem,
+                      std::int64_t most = kMostWorkspace) {
+  std::int64_t before = 0;
+  for (const std::int64_t m :
+       {1, 2, 3, 4, 5, 8, 9, 16, 17, 33, 256, 257, 512, 513, 100000}) {
+    problem.m = m;
+    const std::int64_t bytes = kernel.workspace_bytes(problem, 1);
+    EXPECT_EQ(bytes % 64, 0) << kernel.name << " m " << m;
+    EXPECT_GE(bytes, before) << kernel.name << " m " << m;
+    EXPECT_LE(bytes, most) << kernel.name << " m " << m;
+    EXPECT_EQ(kernel.workspace_bytes(problem, 3), 3 * bytes) << kernel.name;
+    before = bytes;
+  }
+}
+
+/// Every row does; the last, the reference, needs nothing.
 template <class Kernel, class Problem>
 void expect_workspaces(std::span<const Kernel> kernels,
-                       Problem problem,
-                       std::int64_t most = kMostWorkspace) {
-  for (const Kernel& kernel : kernels) {
-    std::int64_t before = 0;
-    for (const std::int64_t m :
-         {1, 2, 3, 4, 5, 8, 9, 16, 17, 33, 256, 257, 512, 513, 100000}) {
-      problem.m = m;
-      const std::int64_t bytes = kernel.workspace_bytes(problem, 1);
-      EXPECT_EQ(bytes % 64, 0) << kernel.name << " m " << m;
-      EXPECT_GE(bytes, before) << kernel.name << " m " << m;
-      EXPECT_LE(bytes, most) << kernel.name << " m " << m;
-      EXPECT_EQ(kernel.workspace_bytes(problem, 3), 3 * bytes) << kernel.name;
-      before = bytes;
-    }
-  }
-  EXPECT_EQ(kernels.back().workspace_bytes(problem, 1), 0);
+                       const Problem& problem) {
+  for (const Kernel& kernel : kernels) expect_workspace(kernel, problem);
+  Problem many = problem;
+  many.m = 100000;
+  EXPECT_EQ(kernels.back().workspace_bytes(many, 1), 0);
 }
 
 }  // namespace mantissa::kernels
