@@ -117,6 +117,16 @@ class Problem {
     bound *= steps * 0x1p-24;
   }
 
+  // One row, all tiles in one range.
+  std::vector<float> row_in_one_range(const LinearLowbitBf16Kernel& kernel) {
+    std::vector<float> y(static_cast<std::size_t>(case_.n));
+    LinearLowbitBf16Args args;
+    args.y = y.data();
+    buffer_.resize(1, case_.k, 1);
+    run(kernel, 0, args, weight_.layout().tiles());
+    return y;
+  }
+
   std::vector<std::uint16_t> narrow_result(
       const LinearLowbitBf16Kernel& kernel) {
     std::vector<std::uint16_t> y(static_cast<std::size_t>(case_.m * case_.n));
@@ -139,13 +149,20 @@ class Problem {
   void run(const LinearLowbitBf16Kernel& kernel,
            std::int64_t first,
            LinearLowbitBf16Args& args) {
+    const std::int64_t tiles = weight_.layout().tiles();
+    run(kernel, first, args, std::min(tiles, tiles / 4 * 2 + 1));
+  }
+  // Tiles [0, cut), then those behind them.
+  void run(const LinearLowbitBf16Kernel& kernel,
+           std::int64_t first,
+           LinearLowbitBf16Args& args,
+           std::int64_t cut) {
     buffer_.fill(x_.data() + first * case_.k, case_.k, 0, buffer_.panels());
     args.w = weight_.view();
     args.x = buffer_.view();
     args.bias = case_.bias ? bias_.data() : nullptr;
     args.y_stride = case_.n;
     const std::int64_t tiles = weight_.layout().tiles();
-    const std::int64_t half = std::min(tiles, tiles / 4 * 2 + 1);
     const GuardedWorkspace workspace(
         kernel,
         LinearLowbitBf16Problem{.bits = case_.bits,
@@ -154,8 +171,8 @@ class Problem {
                                 .k = args.w.k,
                                 .group = args.w.group,
                                 .panel = args.x.panel});
-    kernel.run(args, {0, half, workspace.data()});
-    if (half < tiles) kernel.run(args, {half, tiles, workspace.data()});
+    kernel.run(args, {0, cut, workspace.data()});
+    if (cut < tiles) kernel.run(args, {cut, tiles, workspace.data()});
   }
 
   Case case_;
@@ -300,6 +317,38 @@ TEST(LinearLowbitBf16Test, ManyRowsAndTilesAreTheFormulaToo) {
 }
 
 // The reference reads rows as any row of the table wants them.
+// One row reads codes in several ways, which large ranges and small ones take
+// in turn.
+TEST(LinearLowbitBf16Test, EveryWayToReadCodesGivesTheSameBits) {
+  for (int kind = 1; kind <= 10; ++kind) {
+    const int bits = std::min(kind, 8);
+    const std::int64_t n = columns_of_a_large_range(bits, 1024);
+    const LowbitCode code = kind == 9    ? LowbitCode::E4m3
+                            : kind == 10 ? LowbitCode::E5m2
+                                         : LowbitCode::Integer;
+    Problem problem({bits,
+                     1,
+                     n,
+                     1024,
+                     kind % 2 == 0 ? 32 : 128,
+                     kind < 5,
+                     true,
+                     LowbitScale::Bf16,
+                     code});
+    const auto kernels = linear_lowbit_bf16_kernels();
+    for (const auto& kernel : kernels.first(kernels.size() - 1)) {
+      if (kernel.refuses({}, host_caps()) != nullptr) continue;
+      const std::vector<float> expected = problem.result(kernel);
+      for (int call = 0; call < kCallsOfEveryWay; ++call) {
+        ASSERT_EQ(problem.row_in_one_range(kernel), expected)
+            << kernel.name << ": " << bits << " bits";
+        ASSERT_EQ(problem.result(kernel), expected)
+            << kernel.name << ": " << bits << " bits";
+      }
+    }
+  }
+}
+
 TEST(LinearLowbitBf16Test, PanelsOfEverySizeHoldTheSameRows) {
   const LinearLowbitBf16Kernel& reference = linear_lowbit_bf16_kernels().back();
   for (const std::int64_t m : {1, 5, 16, 35}) {

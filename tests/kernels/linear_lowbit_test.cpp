@@ -449,6 +449,37 @@ TEST(LinearLowbitTest, EveryKernelTakesManyTilesInOneRange) {
   }
 }
 
+// One row reads codes in several ways, which large ranges and small ones take
+// in turn.
+TEST(LinearLowbitTest, EveryWayToReadCodesGivesTheBitsOfTheReference) {
+  for (int bits = 1; bits <= 8; ++bits) {
+    const std::int64_t n = columns_of_a_large_range(bits, 1024);
+    for (const std::int64_t group : {32, 128}) {
+      const Problem problem({bits,
+                             1,
+                             n,
+                             1024,
+                             group,
+                             group == 32 ? 32 : 0,
+                             bits % 2 == 0,
+                             false,
+                             true,
+                             LowbitScale::Bf16});
+      const auto kernels = linear_lowbit_kernels();
+      const auto expected = problem.result(kernels.back());
+      for (const auto& kernel : kernels.first(kernels.size() - 1)) {
+        if (kernel.refuses({}, host_caps()) != nullptr) continue;
+        for (int call = 0; call < kCallsOfEveryWay; ++call) {
+          ASSERT_EQ(problem.result(kernel, problem.layout().tiles()), expected)
+              << kernel.name << ": " << bits << " bits";
+          ASSERT_EQ(problem.result(kernel), expected)
+              << kernel.name << ": " << bits << " bits";
+        }
+      }
+    }
+  }
+}
+
 TEST(LinearLowbitTest, LargestCodesDoNotSaturate) {
   const auto kernels = linear_lowbit_kernels();
   for (int bits = 1; bits <= 8; ++bits) {

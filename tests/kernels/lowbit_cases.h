@@ -17,6 +17,16 @@
 
 namespace mantissa::kernels {
 
+/// Calls in which a kernel of one row takes each of its ways to read codes.
+constexpr int kCallsOfEveryWay = 34;
+
+/// Columns of a weight of more than a MiB of codes, from which on a kernel of
+/// one row may read several parts of it at once; 3 tiles more than parts share.
+inline std::int64_t columns_of_a_large_range(int bits, std::int64_t k) {
+  const std::int64_t tiles = (std::int64_t{1} << 20) / (2 * bits * k) + 1;
+  return (tiles / 4 * 4 + 7) * 16 - 5;
+}
+
 /// Offsets of a case: none, as large as the scales, or some of them, and some
 /// scales, so far from the others that a float of 24 bits holds no sum of both.
 enum class LowbitOffsets { None, Near, Far };

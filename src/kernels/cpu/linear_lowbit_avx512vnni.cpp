@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/lowbit_products_avx512.h"
+#include "kernels/cpu/lowbit_reading.h"
 
 namespace mantissa::kernels {
 namespace {
@@ -36,75 +37,117 @@ inline __m512 group_offsets(const LowbitWeightView& w,
       w.scale_type, w.offsets, walk.super_place(tile, k), w.offset_factors, at);
 }
 
-// One tile against a panel of 1, 2 or 4 rows.
-template <int kBits, int kRowsOf, LowbitForm kForm>
-void rows_by_tile(const LinearLowbitArgs& args,
-                  const LowbitWalk& walk,
-                  int64_t tile) {
-  constexpr int kChains = kRowsOf <= 2 ? 2 : 1;
-  const LowbitWeightView& w = args.w;
-  const LowbitActivations& x = args.x;
+// The tiles of a way to read codes, `apart` tiles from one to the next, against
+// a panel of 1, 2 or 4 rows.
+template <int kBits, int kRowsOf, class Way, LowbitForm kForm>
+void rows_by_tiles(const LinearLowbitArgs& args,
+                   const LowbitWalk& shared_walk,
+                   int64_t tile,
+                   int64_t apart) {
+  constexpr int kTiles = Way::kTiles;
+  constexpr int kChains = kRowsOf * kTiles <= 2 ? 2 : 1;
+  // Copies: the stores below could change what a reference names.
+  const LowbitWalk walk = shared_walk;
+  const LowbitWeightView w = args.w;
+  const LowbitActivations x = args.x;
+  const int64_t next = apart * walk.chunks * kBits * kUnitBytes;
   const uint8_t* chunk = w.codes + tile * walk.chunks * kBits * kUnitBytes;
   const int8_t* codes = x.codes;
-  __m512 acc[kRowsOf];
-  for (__m512& row : acc) row = _mm512_setzero_ps();
+  __m512 acc[kTiles][kRowsOf];
+  for (auto& of_tile : acc) {
+    for (__m512& row : of_tile) row = _mm512_setzero_ps();
+  }
   for (int64_t k = 0; k < w.k;) {
     const int64_t end = walk.end(k);
-    const int64_t at = (tile * walk.groups + walk.group(k)) * kLowbitTile;
     // Loops that are not unrolled would keep the sums in memory.
-    __m512i sum[kRowsOf][kChains];
+    __m512i sum[kTiles][kRowsOf][kChains];
 #pragma GCC unroll 4
-    for (int r = 0; r < kRowsOf; ++r) {
-      sum[r][0] = start(w, at, code_sum(x, 0, r, k, end));
-      for (int c = 1; c < kChains; ++c) sum[r][c] = _mm512_setzero_si512();
+    for (int t = 0; t < kTiles; ++t) {
+#pragma GCC unroll 4
+      for (int r = 0; r < kRowsOf; ++r) {
+        sum[t][r][0] = start(
+            w, walk.place(tile + t * apart, k), code_sum(x, 0, r, k, end));
+        for (int c = 1; c < kChains; ++c) {
+          sum[t][r][c] = _mm512_setzero_si512();
+        }
+      }
     }
     for (int64_t c = k; c < end; c += kLowbitChunk) {
-      if constexpr (kRowsOf > 1) {
-        fetch_ahead<kBits, Fetch::Second>(chunk);
-      } else if constexpr (kBits < 8) {  // 8 bits come in time
-        fetch_ahead<kBits, Fetch::First>(chunk);
+#pragma GCC unroll 4
+      for (int t = 0; t < kTiles; ++t) {
+        Way::fetch(chunk + t * next);
       }
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
-        const __m512i codes_of = unit<kBits>(chunk, u);
+        __m512i codes_of[kTiles];
+#pragma GCC unroll 4
+        for (int t = 0; t < kTiles; ++t) {
+          codes_of[t] = unit<kBits>(chunk + t * next, u);
+        }
 #pragma GCC unroll 4
         for (int r = 0; r < kRowsOf; ++r) {
-          __m512i& to = sum[r][u % kChains];
-          to = _mm512_dpbusd_epi32(
-              to, codes_of, broadcast(codes + (u * kRowsOf + r) * 4));
-          pin(to);
+          const __m512i four = broadcast(codes + (u * kRowsOf + r) * 4);
+#pragma GCC unroll 4
+          for (int t = 0; t < kTiles; ++t) {
+            __m512i& to = sum[t][r][u % kChains];
+            to = _mm512_dpbusd_epi32(to, codes_of[t], four);
+            pin(to);
+          }
         }
       }
       chunk += kBits * kUnitBytes;
       codes += kLowbitChunk * kRowsOf;
     }
-    const __m512 scale = group_scales<kForm>(w, walk, tile, k);
 #pragma GCC unroll 4
-    for (int r = 0; r < kRowsOf; ++r) {
-      __m512i total = sum[r][0];
-      for (int c = 1; c < kChains; ++c) {
-        total = _mm512_add_epi32(total, sum[r][c]);
-      }
-      const __m512 s =
-          x.group == 0
-              ? scale
-              : _mm512_mul_ps(
-                    scale,
-                    _mm512_set1_ps(x.scales[walk.x_group(k) * kRowsOf + r]));
-      acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total), s, acc[r]);
-      if constexpr (kForm != LowbitForm::Plain) {
+    for (int t = 0; t < kTiles; ++t) {
+      const __m512 scale = group_scales<kForm>(w, walk, tile + t * apart, k);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRowsOf; ++r) {
+        __m512i total = sum[t][r][0];
+        for (int c = 1; c < kChains; ++c) {
+          total = _mm512_add_epi32(total, sum[t][r][c]);
+        }
         const float by =
             x.group == 0 ? 1.0f : x.scales[walk.x_group(k) * kRowsOf + r];
-        acc[r] = add_offset(acc[r],
-                            code_sum(x, 0, r, k, end),
-                            by,
-                            group_offsets<kForm>(w, walk, tile, k));
+        const __m512 s =
+            x.group == 0 ? scale : _mm512_mul_ps(scale, _mm512_set1_ps(by));
+        acc[t][r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total), s, acc[t][r]);
+        if constexpr (kForm != LowbitForm::Plain) {
+          acc[t][r] =
+              add_offset(acc[t][r],
+                         code_sum(x, 0, r, k, end),
+                         by,
+                         group_offsets<kForm>(w, walk, tile + t * apart, k));
+        }
       }
     }
     k = end;
   }
-  for (int r = 0; r < kRowsOf; ++r) {
-    finish(args, 0, r, tile * kLowbitTile, acc[r]);
+  for (int t = 0; t < kTiles; ++t) {
+    for (int r = 0; r < kRowsOf; ++r) {
+      finish(args, 0, r, (tile + t * apart) * kLowbitTile, acc[t][r]);
+    }
+  }
+}
+
+// Tiles against a panel of 1, 2 or 4 rows.
+template <int kBits, int kRowsOf, LowbitForm kForm>
+void few_rows(const LinearLowbitArgs& args,
+              const LowbitWalk& walk,
+              const LinearLowbitTiles& tiles) {
+  const auto run = [&](auto way, int64_t tile, int64_t apart) {
+    rows_by_tiles<kBits, kRowsOf, decltype(way), kForm>(
+        args, walk, tile, apart);
+  };
+  if constexpr (kRowsOf == 1) {
+    static Paces paces[2];  // in segments of 32 values, and of more
+    in_the_faster_way<kBits>(paces[walk.step_shift > kLowbitChunkShift],
+                             tiles.begin,
+                             tiles.end,
+                             walk.chunks * kBits * kUnitBytes,
+                             run);
+  } else {
+    each_tiles<kBits, SecondCache<kBits>>(tiles.begin, tiles.end, run);
   }
 }
 
@@ -299,23 +342,20 @@ void all_panels(const LinearLowbitArgs& args,
 template <int kBits, LowbitForm kForm>
 void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
   const LowbitWalk walk(args);
+  switch (args.x.panel) {
+    case 1:
+      return few_rows<kBits, 1, kForm>(args, walk, tiles);
+    case 2:
+      return few_rows<kBits, 2, kForm>(args, walk, tiles);
+    case 4:
+      return few_rows<kBits, 4, kForm>(args, walk, tiles);
+    default:
+      break;
+  }
   for (int64_t tile = tiles.begin; tile < tiles.end;) {
-    switch (args.x.panel) {
-      case 1:
-        rows_by_tile<kBits, 1, kForm>(args, walk, tile++);
-        break;
-      case 2:
-        rows_by_tile<kBits, 2, kForm>(args, walk, tile++);
-        break;
-      case 4:
-        rows_by_tile<kBits, 4, kForm>(args, walk, tile++);
-        break;
-      default: {
-        const int64_t end = least(tile + kTilesAtOnce, tiles.end);
-        all_panels<kBits, kForm>(args, walk, tile, end);
-        tile = end;
-      }
-    }
+    const int64_t end = least(tile + kTilesAtOnce, tiles.end);
+    all_panels<kBits, kForm>(args, walk, tile, end);
+    tile = end;
   }
 }
 

@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/lowbit_pairs_avx512bf16.h"
+#include "kernels/cpu/lowbit_reading.h"
 #include "kernels/linear_lowbit_bf16_args.h"
 
 namespace mantissa::kernels {
@@ -61,70 +62,126 @@ inline float minus_sum(const float* sums,
   return out;
 }
 
-// One tile against a panel of 1, 2 or 4 rows.
-template <LowbitCode kCode, int kBits, int kRows, bool kOffsets>
-void rows_by_tile(const LinearLowbitBf16Args& args,
-                  const Groups& groups,
-                  const Tables& shared,
-                  int64_t tile) {
+// The tiles of a way to read codes, `apart` tiles from one to the next, against
+// a panel of 1, 2 or 4 rows.
+template <LowbitCode kCode, int kBits, int kRows, class Reading, bool kOffsets>
+void rows_by_tiles(const LinearLowbitBf16Args& args,
+                   const Groups& shared_groups,
+                   const Tables& shared,
+                   int64_t tile,
+                   int64_t apart) {
+  constexpr int kTiles = Reading::kTiles;
   constexpr int kChains = 4;
+  // Copies: the stores below could change what a reference names.
+  const Groups groups = shared_groups;
   const Tables tables = shared;
   const LowbitWeightView w = args.w;
-  const uint8_t* chunk =
-      w.codes + tile * (w.k / kLowbitChunk) * kBits * kUnitBytes;
+  const int64_t of_tile = w.k / kLowbitChunk * kBits * kUnitBytes;
+  const int64_t next = apart * of_tile;
+  const uint8_t* chunk = w.codes + tile * of_tile;
   const uint16_t* x = args.x.values;
-  __m512 acc[kRows];
-  for (__m512& row : acc) row = _mm512_setzero_ps();
+  __m512 acc[kTiles][kRows];
+  for (auto& rows : acc) {
+    for (__m512& row : rows) row = _mm512_setzero_ps();
+  }
   for (int64_t g = 0; g < groups.count; ++g) {
-    const int64_t at = (tile * groups.count + g) * kLowbitTile;
-    __m512 sum[kRows][kChains];
+    __m512 sum[kTiles][kRows][kChains];
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
+      const __m512 less =
+          kCode == LowbitCode::Integer
+              ? _mm512_set1_ps(minus_sum<kRows>(
+                    args.x.sums, r, g * groups.chunks, groups.chunks))
+              : _mm512_setzero_ps();
 #pragma GCC unroll 4
-      for (int c = 0; c < kChains; ++c) sum[r][c] = _mm512_setzero_ps();
-      if constexpr (kCode == LowbitCode::Integer) {
-        sum[r][0] = _mm512_mul_ps(
-            offset_of<kCode, kBits, Way::Magic>(w, at),
-            _mm512_set1_ps(minus_sum<kRows>(
-                args.x.sums, r, g * groups.chunks, groups.chunks)));
+      for (int t = 0; t < kTiles; ++t) {
+#pragma GCC unroll 4
+        for (int c = 0; c < kChains; ++c) sum[t][r][c] = _mm512_setzero_ps();
+        if constexpr (kCode == LowbitCode::Integer) {
+          const int64_t at =
+              ((tile + t * apart) * groups.count + g) * kLowbitTile;
+          sum[t][r][0] =
+              _mm512_mul_ps(offset_of<kCode, kBits, Way::Magic>(w, at), less);
+        }
       }
     }
     for (int64_t c = groups.chunks; c > 0; --c) {
-      fetch_ahead<kBits, kRows == 1 ? Fetch::First : Fetch::Second>(chunk);
+#pragma GCC unroll 4
+      for (int t = 0; t < kTiles; ++t) Reading::fetch(chunk + t * next);
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
-        const Pairs codes = pairs<kCode, kBits, Way::Magic>(chunk, u, tables);
+        Pairs codes[kTiles];
+#pragma GCC unroll 4
+        for (int t = 0; t < kTiles; ++t) {
+          codes[t] =
+              pairs<kCode, kBits, Way::Magic>(chunk + t * next, u, tables);
+        }
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
           const uint16_t* four = x + (u * kRows + r) * 4;
-          add_products(sum[r][2 * u % kChains], codes.even, broadcast(four));
-          add_products(
-              sum[r][(2 * u + 1) % kChains], codes.odd, broadcast(four + 2));
+          const __m512bh even = broadcast(four);
+          const __m512bh odd = broadcast(four + 2);
+#pragma GCC unroll 4
+          for (int t = 0; t < kTiles; ++t) {
+            add_products(sum[t][r][2 * u % kChains], codes[t].even, even);
+            add_products(sum[t][r][(2 * u + 1) % kChains], codes[t].odd, odd);
+          }
         }
       }
       chunk += kBits * kUnitBytes;
       x += kLowbitChunk * kRows;
     }
-    const __m512 scale =
-        group_level<kOffsets>(w, groups, w.scales, w.factors, tile, g);
-    __m512 offsets = scale;
-    if constexpr (kOffsets) {
-      offsets = group_level<kOffsets>(
-          w, groups, w.offsets, w.offset_factors, tile, g);
-    }
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const __m512 total = _mm512_add_ps(_mm512_add_ps(sum[r][0], sum[r][1]),
-                                         _mm512_add_ps(sum[r][2], sum[r][3]));
-      acc[r] = _mm512_fmadd_ps(total, scale, acc[r]);
+    for (int t = 0; t < kTiles; ++t) {
+      const __m512 scale = group_level<kOffsets>(
+          w, groups, w.scales, w.factors, tile + t * apart, g);
+      __m512 offsets = scale;
       if constexpr (kOffsets) {
-        const float less =
-            minus_sum<kRows>(args.x.sums, r, g * groups.chunks, groups.chunks);
-        acc[r] = _mm512_fnmadd_ps(_mm512_set1_ps(less), offsets, acc[r]);
+        offsets = group_level<kOffsets>(
+            w, groups, w.offsets, w.offset_factors, tile + t * apart, g);
+      }
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        const __m512(&parts)[kChains] = sum[t][r];
+        const __m512 total = _mm512_add_ps(_mm512_add_ps(parts[0], parts[1]),
+                                           _mm512_add_ps(parts[2], parts[3]));
+        acc[t][r] = _mm512_fmadd_ps(total, scale, acc[t][r]);
+        if constexpr (kOffsets) {
+          const float less = minus_sum<kRows>(
+              args.x.sums, r, g * groups.chunks, groups.chunks);
+          acc[t][r] =
+              _mm512_fnmadd_ps(_mm512_set1_ps(less), offsets, acc[t][r]);
+        }
       }
     }
   }
-  for (int r = 0; r < kRows; ++r) finish(args, r, tile * kLowbitTile, acc[r]);
+  for (int t = 0; t < kTiles; ++t) {
+    for (int r = 0; r < kRows; ++r) {
+      finish(args, r, (tile + t * apart) * kLowbitTile, acc[t][r]);
+    }
+  }
+}
+
+// Tiles against a panel of 1, 2 or 4 rows.
+template <LowbitCode kCode, int kBits, int kRows, bool kOffsets>
+void few_rows(const LinearLowbitBf16Args& args,
+              const Groups& groups,
+              const Tables& tables,
+              const LinearLowbitTiles& tiles) {
+  const auto run = [&](auto way, int64_t tile, int64_t apart) {
+    rows_by_tiles<kCode, kBits, kRows, decltype(way), kOffsets>(
+        args, groups, tables, tile, apart);
+  };
+  if constexpr (kRows == 1) {
+    static Paces paces[2];  // in groups of 32 values, and of more
+    in_the_faster_way<kBits>(paces[groups.chunks > 1],
+                             tiles.begin,
+                             tiles.end,
+                             args.w.k / kLowbitChunk * kBits * kUnitBytes,
+                             run);
+  } else {
+    each_tiles<kBits, SecondCache<kBits>>(tiles.begin, tiles.end, run);
+  }
 }
 
 // Minus the sums of 8 rows over the chunks of a group.
@@ -347,23 +404,20 @@ template <LowbitCode kCode, int kBits, bool kOffsets>
 void run(const LinearLowbitBf16Args& args, const LinearLowbitTiles& tiles) {
   const Groups groups(args.w);
   const Tables tables = make_tables<kCode, kBits>();
+  switch (args.x.panel) {
+    case 1:
+      return few_rows<kCode, kBits, 1, kOffsets>(args, groups, tables, tiles);
+    case 2:
+      return few_rows<kCode, kBits, 2, kOffsets>(args, groups, tables, tiles);
+    case 4:
+      return few_rows<kCode, kBits, 4, kOffsets>(args, groups, tables, tiles);
+    default:
+      break;
+  }
   for (int64_t tile = tiles.begin; tile < tiles.end;) {
-    switch (args.x.panel) {
-      case 1:
-        rows_by_tile<kCode, kBits, 1, kOffsets>(args, groups, tables, tile++);
-        break;
-      case 2:
-        rows_by_tile<kCode, kBits, 2, kOffsets>(args, groups, tables, tile++);
-        break;
-      case 4:
-        rows_by_tile<kCode, kBits, 4, kOffsets>(args, groups, tables, tile++);
-        break;
-      default: {
-        const int64_t end = least(tile + kTilesAtOnce, tiles.end);
-        all_panels<kCode, kBits, kOffsets>(args, groups, tables, tile, end);
-        tile = end;
-      }
-    }
+    const int64_t end = least(tile + kTilesAtOnce, tiles.end);
+    all_panels<kCode, kBits, kOffsets>(args, groups, tables, tile, end);
+    tile = end;
   }
 }
 

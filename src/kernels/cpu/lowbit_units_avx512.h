@@ -93,18 +93,21 @@ inline __m512i zeros_of(const LowbitWeightView& w, int64_t at) {
                           offset);
 }
 
-/// Where codes that come later are fetched to. One row of a quiet Zen 4 is
-/// fastest with the first cache, more rows with the second (int4 g128, 4 rows:
-/// 0.60 -> 0.78 of the vpdpbusd peak; int8, 16 rows: 0.78 -> 0.91).
+/// Which cache codes that come later are fetched to.
 enum class Fetch { First, Second };
 
-// A chunk that comes later.
-template <int kBits, Fetch kTo>
+template <Fetch kTo>
+inline void fetch_line(const uint8_t* line) {
+  _mm_prefetch(reinterpret_cast<const char*>(line),
+               kTo == Fetch::First ? _MM_HINT_T0 : _MM_HINT_T1);
+}
+
+// A chunk that comes kBytes later.
+template <int kBits, Fetch kTo, int64_t kBytes = kAhead>
 inline void fetch_ahead(const uint8_t* chunk) {
 #pragma GCC unroll 8
   for (int line = 0; line < kBits; ++line) {
-    _mm_prefetch(reinterpret_cast<const char*>(chunk + kAhead + line * 64),
-                 kTo == Fetch::First ? _MM_HINT_T0 : _MM_HINT_T1);
+    fetch_line<kTo>(chunk + kBytes + line * kUnitBytes);
   }
 }
 
