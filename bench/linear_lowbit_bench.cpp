@@ -4,6 +4,7 @@
 // probes differ by more than 10 % the repetition is dropped.
 //   bench_linear_lowbit [--repeats N] [--threads 1,2] [--filter TEXT]
 //                       [--pages huge|both]
+// TEXT is part of a case's name, "int4 sym g32 x32 M=1"; its end before "$".
 // both: each repetition runs with weights in small pages too, and the line says
 // what the huge ones gain.
 //
@@ -331,6 +332,11 @@ int serve() {
   return 0;
 }
 
+bool matches(const std::string& name, const std::string& filter) {
+  if (!filter.ends_with('$')) return name.find(filter) != std::string::npos;
+  return name.ends_with(filter.substr(0, filter.size() - 1));
+}
+
 }  // namespace
 }  // namespace mantissa::kernels
 
@@ -358,7 +364,7 @@ int main(int argc, char** argv) {
     const std::size_t comma = std::min(threads.find(',', at), threads.size());
     Team team(std::atoi(threads.substr(at, comma - at).c_str()));
     for (const Case& c : cases()) {
-      if (c.name().find(filter) != std::string::npos) bench.run(c, team);
+      if (matches(c.name(), filter)) bench.run(c, team);
     }
     at = comma + 1;
   }

@@ -25,10 +25,10 @@ struct Streams {
   static void fetch(const uint8_t* chunk) {
     if constexpr (kBits == 2 || kBits == 3) {
       fetch_ahead<kBits, Fetch::First, kAhead / 2>(chunk);
-    } else if constexpr (kBits == 5 || kBits == 7) {
-      fetch_ahead<kBits, Fetch::First>(chunk);
     } else if constexpr (kBits == 6) {
       fetch_ahead<kBits, Fetch::First, kAhead / 4>(chunk);
+    } else if constexpr (kBits == 5 || kBits == 7) {
+      fetch_ahead<kBits, Fetch::First>(chunk);
     } else if constexpr (kBits == 8) {
       fetch_line<Fetch::Second>(chunk + kAhead);
       fetch_line<Fetch::Second>(chunk + kAhead + 4 * kUnitBytes);
@@ -47,15 +47,15 @@ struct OneStream {
   }
 };
 
-/// One stream, fetched to the second cache and from there to the first: fastest
-/// where memory answers slowly, beside other work on the machine.
+/// Codes fetched to the second cache and from there to the first: fastest where
+/// memory answers slowly, beside other work on the machine.
 template <int kBits>
 struct TwoSteps {
-  static constexpr int kTiles = 1;
+  static constexpr int kTiles = kBits == 2 || kBits == 3 ? 2 : 1;
 
   static void fetch(const uint8_t* chunk) {
-    fetch_ahead<kBits, Fetch::Second, 2 * kAhead>(chunk);
-    fetch_ahead<kBits, Fetch::First>(chunk);
+    fetch_ahead<kBits, Fetch::Second, 2 * kAhead / kTiles>(chunk);
+    fetch_ahead<kBits, Fetch::First, kTiles == 2 ? kAhead / 4 : kAhead>(chunk);
   }
 };
 
