@@ -85,11 +85,13 @@ struct LinearLowbitArgs {
 
 /// Tiles [begin, end) of columns for all rows. `workspace`: as many bytes of
 /// this thread alone as the row's workspace_bytes() says for one thread,
-/// 64-byte aligned; not read where that is 0.
+/// 64-byte aligned; not read where that is 0. `next`: codes that this thread
+/// multiplies after these, from which a row may fetch ahead; null: not known.
 struct LinearLowbitTiles {
   int64_t begin = 0;
   int64_t end = 0;
   void* workspace = nullptr;
+  const uint8_t* next = nullptr;
 };
 
 void run_linear_lowbit_ref(const LinearLowbitArgs& args,

@@ -37,11 +37,20 @@ inline __m512 group_offsets(const LowbitWeightView& w,
       w.scale_type, w.offsets, walk.super_place(tile, k), w.offset_factors, at);
 }
 
+// sum += codes times 4 values of x, in one instruction: GCC would load them in
+// another.
+inline void add_products(__m512i& sum, __m512i codes, const int8_t* four) {
+  __asm__("vpdpbusd %2%{1to16%}, %1, %0"
+          : "+v"(sum)
+          : "v"(codes), "m"(*reinterpret_cast<const int8_t(*)[4]>(four)));
+}
+
 // The tiles of a way to read codes, `apart` tiles from one to the next, against
-// a panel of 1, 2 or 4 rows.
-template <int kBits, int kRowsOf, class Way, LowbitForm kForm>
+// a panel of 1, 2 or 4 rows. kShort: segments are single chunks.
+template <int kBits, int kRowsOf, class Way, LowbitForm kForm, bool kShort>
 void rows_by_tiles(const LinearLowbitArgs& args,
                    const LowbitWalk& shared_walk,
+                   const RangeEnd& range,
                    int64_t tile,
                    int64_t apart) {
   constexpr int kTiles = Way::kTiles;
@@ -52,30 +61,37 @@ void rows_by_tiles(const LinearLowbitArgs& args,
   const LowbitActivations x = args.x;
   const int64_t next = apart * walk.chunks * kBits * kUnitBytes;
   const uint8_t* chunk = w.codes + tile * walk.chunks * kBits * kUnitBytes;
+  const Way reading(range, chunk);
   const int8_t* codes = x.codes;
   __m512 acc[kTiles][kRowsOf];
   for (auto& of_tile : acc) {
     for (__m512& row : of_tile) row = _mm512_setzero_ps();
   }
   for (int64_t k = 0; k < w.k;) {
-    const int64_t end = walk.end(k);
+    const int64_t end = kShort ? k + kLowbitChunk : walk.end(k);
     // Loops that are not unrolled would keep the sums in memory.
+    int32_t sum_of_x[kRowsOf];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRowsOf; ++r) {
+      sum_of_x[r] = kShort ? x.sums[k / kLowbitChunk * kRowsOf + r]
+                           : code_sum(x, 0, r, k, end);
+    }
     __m512i sum[kTiles][kRowsOf][kChains];
 #pragma GCC unroll 4
     for (int t = 0; t < kTiles; ++t) {
 #pragma GCC unroll 4
       for (int r = 0; r < kRowsOf; ++r) {
-        sum[t][r][0] = start(
-            w, walk.place(tile + t * apart, k), code_sum(x, 0, r, k, end));
+        sum[t][r][0] = start(w, walk.place(tile + t * apart, k), sum_of_x[r]);
         for (int c = 1; c < kChains; ++c) {
           sum[t][r][c] = _mm512_setzero_si512();
         }
       }
     }
-    for (int64_t c = k; c < end; c += kLowbitChunk) {
+    int64_t c = k;
+    do {
 #pragma GCC unroll 4
       for (int t = 0; t < kTiles; ++t) {
-        Way::fetch(chunk + t * next);
+        reading.fetch(chunk + t * next);
       }
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
@@ -86,26 +102,32 @@ void rows_by_tiles(const LinearLowbitArgs& args,
         }
 #pragma GCC unroll 4
         for (int r = 0; r < kRowsOf; ++r) {
-          const __m512i four = broadcast(codes + (u * kRowsOf + r) * 4);
+          const int8_t* four = codes + (u * kRowsOf + r) * 4;
+          if constexpr (kTiles == 1) {
+            add_products(sum[0][r][u % kChains], codes_of[0], four);
+            continue;
+          }
+          const __m512i values = broadcast(four);
 #pragma GCC unroll 4
           for (int t = 0; t < kTiles; ++t) {
             __m512i& to = sum[t][r][u % kChains];
-            to = _mm512_dpbusd_epi32(to, codes_of[t], four);
+            to = _mm512_dpbusd_epi32(to, codes_of[t], values);
             pin(to);
           }
         }
       }
       chunk += kBits * kUnitBytes;
       codes += kLowbitChunk * kRowsOf;
-    }
+      c += kLowbitChunk;
+    } while (!kShort && c < end);
 #pragma GCC unroll 4
     for (int t = 0; t < kTiles; ++t) {
       const __m512 scale = group_scales<kForm>(w, walk, tile + t * apart, k);
 #pragma GCC unroll 4
       for (int r = 0; r < kRowsOf; ++r) {
         __m512i total = sum[t][r][0];
-        for (int c = 1; c < kChains; ++c) {
-          total = _mm512_add_epi32(total, sum[t][r][c]);
+        for (int i = 1; i < kChains; ++i) {
+          total = _mm512_add_epi32(total, sum[t][r][i]);
         }
         const float by =
             x.group == 0 ? 1.0f : x.scales[walk.x_group(k) * kRowsOf + r];
@@ -115,7 +137,7 @@ void rows_by_tiles(const LinearLowbitArgs& args,
         if constexpr (kForm != LowbitForm::Plain) {
           acc[t][r] =
               add_offset(acc[t][r],
-                         code_sum(x, 0, r, k, end),
+                         sum_of_x[r],
                          by,
                          group_offsets<kForm>(w, walk, tile + t * apart, k));
         }
@@ -131,23 +153,21 @@ void rows_by_tiles(const LinearLowbitArgs& args,
 }
 
 // Tiles against a panel of 1, 2 or 4 rows.
-template <int kBits, int kRowsOf, LowbitForm kForm>
+template <int kBits, int kRowsOf, LowbitForm kForm, bool kShort = false>
 void few_rows(const LinearLowbitArgs& args,
               const LowbitWalk& walk,
               const LinearLowbitTiles& tiles) {
+  const int64_t tile_bytes = walk.chunks * kBits * kUnitBytes;
+  const RangeEnd range(args.w.codes, tile_bytes, tiles);
   const auto run = [&](auto way, int64_t tile, int64_t apart) {
-    rows_by_tiles<kBits, kRowsOf, decltype(way), kForm>(
-        args, walk, tile, apart);
+    rows_by_tiles<kBits, kRowsOf, typename decltype(way)::Type, kForm, kShort>(
+        args, walk, range, tile, apart);
   };
   if constexpr (kRowsOf == 1) {
-    static Paces paces[2];  // in segments of 32 values, and of more
-    in_the_faster_way<kBits>(paces[walk.step_shift > kLowbitChunkShift],
-                             tiles.begin,
-                             tiles.end,
-                             walk.chunks * kBits * kUnitBytes,
-                             run);
+    static Pace pace;
+    in_the_fastest_way<kBits>(pace, tiles, tile_bytes, run);
   } else {
-    each_tiles<kBits, SecondCache<kBits>>(tiles.begin, tiles.end, run);
+    each_tiles<kBits, SecondCache<kBits>>(tiles, run);
   }
 }
 
@@ -344,7 +364,9 @@ void run(const LinearLowbitArgs& args, const LinearLowbitTiles& tiles) {
   const LowbitWalk walk(args);
   switch (args.x.panel) {
     case 1:
-      return few_rows<kBits, 1, kForm>(args, walk, tiles);
+      return walk.step_shift == kLowbitChunkShift
+                 ? few_rows<kBits, 1, kForm, true>(args, walk, tiles)
+                 : few_rows<kBits, 1, kForm>(args, walk, tiles);
     case 2:
       return few_rows<kBits, 2, kForm>(args, walk, tiles);
     case 4:

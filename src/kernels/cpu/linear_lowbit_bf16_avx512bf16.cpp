@@ -68,6 +68,7 @@ template <LowbitCode kCode, int kBits, int kRows, class Reading, bool kOffsets>
 void rows_by_tiles(const LinearLowbitBf16Args& args,
                    const Groups& shared_groups,
                    const Tables& shared,
+                   const RangeEnd& range,
                    int64_t tile,
                    int64_t apart) {
   constexpr int kTiles = Reading::kTiles;
@@ -79,6 +80,7 @@ void rows_by_tiles(const LinearLowbitBf16Args& args,
   const int64_t of_tile = w.k / kLowbitChunk * kBits * kUnitBytes;
   const int64_t next = apart * of_tile;
   const uint8_t* chunk = w.codes + tile * of_tile;
+  const Reading reading(range, chunk);
   const uint16_t* x = args.x.values;
   __m512 acc[kTiles][kRows];
   for (auto& rows : acc) {
@@ -107,7 +109,7 @@ void rows_by_tiles(const LinearLowbitBf16Args& args,
     }
     for (int64_t c = groups.chunks; c > 0; --c) {
 #pragma GCC unroll 4
-      for (int t = 0; t < kTiles; ++t) Reading::fetch(chunk + t * next);
+      for (int t = 0; t < kTiles; ++t) reading.fetch(chunk + t * next);
 #pragma GCC unroll 8
       for (int u = 0; u < kUnits; ++u) {
         Pairs codes[kTiles];
@@ -167,20 +169,18 @@ template <LowbitCode kCode, int kBits, int kRows, bool kOffsets>
 void few_rows(const LinearLowbitBf16Args& args,
               const Groups& groups,
               const Tables& tables,
-              const LinearLowbitTiles& tiles) {
+              const LinearLowbitTiles& part) {
+  const int64_t tile_bytes = args.w.k / kLowbitChunk * kBits * kUnitBytes;
+  const RangeEnd range(args.w.codes, tile_bytes, part);
   const auto run = [&](auto way, int64_t tile, int64_t apart) {
-    rows_by_tiles<kCode, kBits, kRows, decltype(way), kOffsets>(
-        args, groups, tables, tile, apart);
+    rows_by_tiles<kCode, kBits, kRows, typename decltype(way)::Type, kOffsets>(
+        args, groups, tables, range, tile, apart);
   };
   if constexpr (kRows == 1) {
-    static Paces paces[2];  // in groups of 32 values, and of more
-    in_the_faster_way<kBits>(paces[groups.chunks > 1],
-                             tiles.begin,
-                             tiles.end,
-                             args.w.k / kLowbitChunk * kBits * kUnitBytes,
-                             run);
+    static Pace paces[2];  // in groups of 32 values, and of more
+    in_the_fastest_way<kBits>(paces[groups.chunks > 1], part, tile_bytes, run);
   } else {
-    each_tiles<kBits, SecondCache<kBits>>(tiles.begin, tiles.end, run);
+    each_tiles<kBits, SecondCache<kBits>>(part, run);
   }
 }
 

@@ -10,25 +10,85 @@
 namespace mantissa::kernels {
 namespace {
 
+/// Where the codes of a range end, and how far behind that those lie which the
+/// thread reads next.
+struct RangeEnd {
+  const uint8_t* end;
+  int64_t gap;
+
+  RangeEnd(const uint8_t* codes,
+           int64_t tile_bytes,
+           const LinearLowbitTiles& tiles)
+      : end(codes + tiles.end * tile_bytes),
+        gap(tiles.next == nullptr ? 0 : tiles.next - end) {}
+
+  /// What is fetched `bytes` ahead of the codes of a tile, from `codes` on.
+  int64_t ahead(const uint8_t* codes, int64_t bytes) const {
+    return codes + bytes < end ? bytes : bytes + gap;
+  }
+};
+
 // A way says how many tiles are read at once, from places far apart, and what
 // of the codes behind a chunk is fetched. The processor fetches ahead for each
-// stream on its own, so that more of them have more lines under way.
+// stream on its own, so that more of them have more lines under way. Counts and
+// distances were measured on a Zen 4.
 
-/// Several streams: fastest where memory answers quickly. Counts and distances
-/// were measured on a Zen 4 for each width.
+/// One stream whose codes are fetched to the first cache.
 template <int kBits>
-struct Streams {
-  static constexpr int kTiles = kBits == 4                 ? 4
-                                : kBits == 5 || kBits == 7 ? 1
-                                                           : 2;
+class OneStream {
+ public:
+  static constexpr int kTiles = 1;
 
-  static void fetch(const uint8_t* chunk) {
+  OneStream(const RangeEnd& range, const uint8_t* tile)
+      : ahead_(range.ahead(tile, kAhead)) {}
+
+  void fetch(const uint8_t* chunk) const {
+    fetch_chunk<kBits, Fetch::First>(chunk + ahead_);
+  }
+
+ private:
+  int64_t ahead_;
+};
+
+/// Codes fetched to the second cache and from there to the first: fastest where
+/// memory answers slowly, beside other work on the machine.
+template <int kBits>
+class TwoSteps {
+ public:
+  static constexpr int kTiles = 1;
+
+  TwoSteps(const RangeEnd& range, const uint8_t* tile)
+      : second_(range.ahead(tile, 2 * kAhead)),
+        first_(range.ahead(tile, kAhead)) {}
+
+  void fetch(const uint8_t* chunk) const {
+    fetch_chunk<kBits, Fetch::Second>(chunk + second_);
+    fetch_chunk<kBits, Fetch::First>(chunk + first_);
+  }
+
+ private:
+  int64_t second_;
+  int64_t first_;
+};
+
+/// Several streams: fastest with long ones, where memory answers quickly, and
+/// with 8 bits always; with 2 and 3 bits where it answers slowly too.
+template <int kBits>
+class Streams {
+ public:
+  static constexpr int kTiles = kBits == 4 ? 4 : 2;
+
+  Streams(const RangeEnd&, const uint8_t*) {}
+
+  void fetch(const uint8_t* chunk) const {
     if constexpr (kBits == 2 || kBits == 3) {
-      fetch_ahead<kBits, Fetch::First, kAhead / 2>(chunk);
-    } else if constexpr (kBits == 6) {
-      fetch_ahead<kBits, Fetch::First, kAhead / 4>(chunk);
+      fetch_ahead<kBits, Fetch::Second>(chunk);
+      fetch_chunk<kBits, Fetch::First>(chunk + kAhead / 4);
     } else if constexpr (kBits == 5 || kBits == 7) {
-      fetch_ahead<kBits, Fetch::First>(chunk);
+      fetch_ahead<kBits, Fetch::Second>(chunk);
+      fetch_chunk<kBits, Fetch::First>(chunk + kAhead / 2);
+    } else if constexpr (kBits == 6) {
+      fetch_chunk<kBits, Fetch::First>(chunk + kAhead / 4);
     } else if constexpr (kBits == 8) {
       fetch_line<Fetch::Second>(chunk + kAhead);
       fetch_line<Fetch::Second>(chunk + kAhead + 4 * kUnitBytes);
@@ -36,85 +96,69 @@ struct Streams {
   }
 };
 
-/// One stream whose codes are fetched to the first cache: what too few bytes
-/// for streams are fastest with.
-template <int kBits>
-struct OneStream {
-  static constexpr int kTiles = 1;
-
-  static void fetch(const uint8_t* chunk) {
-    fetch_ahead<kBits, Fetch::First>(chunk);
-  }
-};
-
-/// Codes fetched to the second cache and from there to the first: fastest where
-/// memory answers slowly, beside other work on the machine.
-template <int kBits>
-struct TwoSteps {
-  static constexpr int kTiles = kBits == 2 || kBits == 3 ? 2 : 1;
-
-  static void fetch(const uint8_t* chunk) {
-    fetch_ahead<kBits, Fetch::Second, 2 * kAhead / kTiles>(chunk);
-    fetch_ahead<kBits, Fetch::First, kTiles == 2 ? kAhead / 4 : kAhead>(chunk);
-  }
-};
-
 /// For 2 rows and more (int4 g128, 4 rows: 0.60 -> 0.78 of the vpdpbusd peak;
 /// int8, 16 rows: 0.78 -> 0.91).
 template <int kBits>
-struct SecondCache {
+class SecondCache {
+ public:
   static constexpr int kTiles = 1;
 
-  static void fetch(const uint8_t* chunk) {
+  SecondCache(const RangeEnd&, const uint8_t*) {}
+
+  void fetch(const uint8_t* chunk) const {
     fetch_ahead<kBits, Fetch::Second>(chunk);
   }
 };
 
-/// Calls run(way, tile, apart) for tiles [begin, end): Way::kTiles tiles from
-/// `tile` on, `apart` tiles from one to the next, and those that are left
-/// alone.
-template <int kBits, class Way, class Run>
-[[gnu::always_inline]] inline void each_tiles(int64_t begin,
-                                              int64_t end,
-                                              const Run& run) {
-  const int64_t apart = (end - begin) / Way::kTiles;
-  for (int64_t i = 0; i < apart; ++i) run(Way{}, begin + i, apart);
-  begin += apart * Way::kTiles;
-  for (; begin < end; ++begin) run(OneStream<kBits>{}, begin, 0);
-}
-
-/// Bytes from which streams gain more than their beginnings cost.
-constexpr int64_t kLeastStreamed = 1 << 20;
-
-/// Paces of problems alike, apart where streams are worth it.
-struct Paces {
-  Pace streamed;
-  Pace single;
+/// Names a way.
+template <class Way>
+struct WayTag {
+  using Type = Way;
 };
 
-/// Calls run(way, tile, apart) for tiles [begin, end) of `tile_bytes` of codes
-/// against one row, in the way that is faster now; 8 bits have one that always
-/// is.
+/// Calls run(WayTag<Way>, tile, apart) for tiles [begin, end): Way::kTiles
+/// tiles from `tile` on, `apart` tiles from one to the next, and those that are
+/// left alone.
+template <int kBits, class Way, class Run>
+[[gnu::always_inline]] inline void each_tiles(const LinearLowbitTiles& tiles,
+                                              const Run& run) {
+  const int64_t apart = (tiles.end - tiles.begin) / Way::kTiles;
+  for (int64_t i = 0; i < apart; ++i)
+    run(WayTag<Way>{}, tiles.begin + i, apart);
+  for (int64_t i = tiles.begin + apart * Way::kTiles; i < tiles.end; ++i) {
+    run(WayTag<OneStream<kBits>>{}, i, 0);
+  }
+}
+
+/// Bytes from which on ranges measure their ways: shorter ones say too little
+/// of each, and begin too often for streams.
+constexpr int64_t kMeasuredRange = 1 << 20;
+
+/// Calls run(WayTag<Way>, tile, apart) for the tiles, of `tile_bytes` of codes,
+/// against one row, in the way that is fastest now.
 template <int kBits, class Run>
-[[gnu::always_inline]] inline void in_the_faster_way(Paces& paces,
-                                                     int64_t begin,
-                                                     int64_t end,
-                                                     int64_t tile_bytes,
-                                                     const Run& run) {
+[[gnu::always_inline]] inline void in_the_fastest_way(
+    Pace& pace,
+    const LinearLowbitTiles& tiles,
+    int64_t tile_bytes,
+    const Run& run) {
+  const int64_t bytes = (tiles.end - tiles.begin) * tile_bytes;
   if constexpr (kBits == 8) {
-    each_tiles<kBits, Streams<kBits>>(begin, end, run);
+    each_tiles<kBits, Streams<kBits>>(tiles, run);
+  } else if (bytes < kMeasuredRange) {
+    each_tiles<kBits, OneStream<kBits>>(tiles, run);
   } else {
-    const int64_t bytes = (end - begin) * tile_bytes;
-    const bool streamed = bytes >= kLeastStreamed;
-    Pace& pace = streamed ? paces.streamed : paces.single;
     const int way = pace.choose();
     const uint64_t start = __rdtsc();
-    if (way == 1) {
-      each_tiles<kBits, TwoSteps<kBits>>(begin, end, run);
-    } else if (streamed) {
-      each_tiles<kBits, Streams<kBits>>(begin, end, run);
-    } else {
-      each_tiles<kBits, OneStream<kBits>>(begin, end, run);
+    switch (way) {
+      case 0:
+        each_tiles<kBits, OneStream<kBits>>(tiles, run);
+        break;
+      case 1:
+        each_tiles<kBits, TwoSteps<kBits>>(tiles, run);
+        break;
+      default:
+        each_tiles<kBits, Streams<kBits>>(tiles, run);
     }
     pace.took(way, bytes, __rdtsc() - start);
   }

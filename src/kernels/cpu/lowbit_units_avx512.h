@@ -102,13 +102,18 @@ inline void fetch_line(const uint8_t* line) {
                kTo == Fetch::First ? _MM_HINT_T0 : _MM_HINT_T1);
 }
 
-// A chunk that comes kBytes later.
-template <int kBits, Fetch kTo, int64_t kBytes = kAhead>
-inline void fetch_ahead(const uint8_t* chunk) {
+template <int kBits, Fetch kTo>
+inline void fetch_chunk(const uint8_t* chunk) {
 #pragma GCC unroll 8
   for (int line = 0; line < kBits; ++line) {
-    fetch_line<kTo>(chunk + kBytes + line * kUnitBytes);
+    fetch_line<kTo>(chunk + line * kUnitBytes);
   }
+}
+
+// A chunk that comes later.
+template <int kBits, Fetch kTo>
+inline void fetch_ahead(const uint8_t* chunk) {
+  fetch_chunk<kBits, kTo>(chunk + kAhead);
 }
 
 inline __mmask16 columns_at(int64_t n, int64_t j) {

@@ -6,24 +6,33 @@
 namespace mantissa::kernels {
 namespace {
 
-/// Which of two ways to do the same work is the faster one here and now: a
-/// running mean of the cycles that a byte takes for each, of which the slower
-/// is tried again now and then. What threads write at once may be lost; that
-/// costs a measurement.
+/// Which of kWays ways to do the same work is the fastest one here and now: a
+/// running mean of the cycles that a byte takes for each, of which the others
+/// are tried again now and then. The first is taken unless another is faster by
+/// a tenth, more than chance makes of it. What threads write at once may be
+/// lost; that costs a measurement.
 class Pace {
  public:
-  /// 0 or 1: the way that the next work takes.
+  static constexpr int kWays = 3;
+
+  /// The way, below kWays, that the next work takes.
   int choose() {
-    const float first = read(0);
-    const float second = read(1);
-    if (first == 0.0f) return 0;
-    if (second == 0.0f) return 1;
+    int fastest = 0;
+    float least = 0.9f * read(0);
+    for (int way = 0; way < kWays; ++way) {
+      const float cost = read(way);
+      if (cost == 0.0f) return way;
+      if (cost < least) {
+        least = cost;
+        fastest = way;
+      }
+    }
     const uint32_t call = __atomic_fetch_add(&calls_, 1, __ATOMIC_RELAXED);
-    const int faster = second < first ? 1 : 0;
-    return call % kTrial == 0 ? 1 - faster : faster;
+    if (call % kTrial != 0) return fastest;
+    return static_cast<int>(call / kTrial % kWays);
   }
 
-  /// `bytes` of work took `cycles` on way 0 or 1.
+  /// `bytes` of work took `cycles` in this way.
   void took(int way, int64_t bytes, uint64_t cycles) {
     const float old = read(way);
     float cost = static_cast<float>(cycles) / static_cast<float>(bytes);
@@ -35,7 +44,7 @@ class Pace {
   }
 
  private:
-  static constexpr uint32_t kTrial = 32;
+  static constexpr uint32_t kTrial = 40;
 
   float read(int way) const {
     float out;
@@ -43,7 +52,7 @@ class Pace {
     return out;
   }
 
-  float costs_[2] = {};  // 0: not measured
+  float costs_[kWays] = {};  // 0: not measured
   uint32_t calls_ = 0;
 };
 

@@ -32,6 +32,42 @@ Args make_args(const StepProduct& product, const Input& x) {
   return args;
 }
 
+const StepLinear& linear_of(const StepProduct& product) {
+  return *product.linear;
+}
+const StepLinear& linear_of(const StepLinear* linear) { return *linear; }
+
+// Calls each(one, tiles) for the parts of `all` in thread t's share of all
+// their tiles.
+template <class All, class Each>
+void each_part(const All& all,
+               std::int64_t t,
+               std::int64_t threads,
+               const Each& each) {
+  std::int64_t total = 0;
+  for (const auto& one : all) total += linear_of(one).tiles();
+  const Share mine = share_of(total, t, threads);
+  std::int64_t first = 0;
+  for (const auto& one : all) {
+    const std::int64_t count = linear_of(one).tiles();
+    const Share part = {std::clamp<std::int64_t>(mine.begin - first, 0, count),
+                        std::clamp<std::int64_t>(mine.end - first, 0, count)};
+    if (part.begin < part.end) each(one, part);
+    first += count;
+  }
+}
+
+// What thread t reads first of those; null: nothing that is packed.
+const std::uint8_t* first_codes(StepProducts::Next next,
+                                std::int64_t t,
+                                std::int64_t threads) {
+  const std::uint8_t* out = nullptr;
+  each_part(next, t, threads, [&](const StepLinear* one, Share part) {
+    if (out == nullptr) out = one->codes_of(part.begin);
+  });
+  return out;
+}
+
 }  // namespace
 
 StepProducts::StepProducts(c10::ScalarType type)
@@ -41,10 +77,12 @@ StepProducts::StepProducts(c10::ScalarType type)
       bf16_(kernels::select_linear_lowbit_bf16(kBf16Token)),
       input_(type) {}
 
-void StepProducts::run(const StepProduct& product, Share tiles) const {
+void StepProducts::run(const StepProduct& product,
+                       Share tiles,
+                       const std::uint8_t* next) const {
   if (tiles.begin >= tiles.end) return;
   const kernels::LinearLowbitTiles part = {
-      tiles.begin, tiles.end, lowbit_workspace()};
+      tiles.begin, tiles.end, lowbit_workspace(), next};
   const StepForm& form = input_.form(*product.linear);
   if (form.int8 != nullptr) {
     return form.int8->run_row(int8_,
@@ -67,18 +105,19 @@ void StepProducts::run(const StepProduct& product, Share tiles) const {
 }
 
 // Thread t's share of all tiles of the packed ones.
-void StepProducts::run_share(Products products, std::int64_t t) const {
-  std::int64_t total = 0;
-  for (const StepProduct& one : products) total += one.linear->tiles();
-  const Share mine = share_of(total, t, threads_);
-  std::int64_t first = 0;
-  for (const StepProduct& one : products) {
-    const std::int64_t count = one.linear->tiles();
-    run(one,
-        {std::clamp<std::int64_t>(mine.begin - first, 0, count),
-         std::clamp<std::int64_t>(mine.end - first, 0, count)});
-    first += count;
-  }
+void StepProducts::run_share(Products products,
+                             Next next,
+                             std::int64_t t) const {
+  const StepProduct* before = nullptr;
+  Share tiles = {};
+  each_part(products, t, threads_, [&](const StepProduct& one, Share part) {
+    if (before != nullptr) {
+      run(*before, tiles, one.linear->codes_of(part.begin));
+    }
+    before = &one;
+    tiles = part;
+  });
+  if (before != nullptr) run(*before, tiles, first_codes(next, t, threads_));
 }
 
 // True if all of them are packed: their forms are ready then. Others are
@@ -100,32 +139,39 @@ bool StepProducts::prepare(const at::Tensor& x, Products products) {
   return all;
 }
 
-void StepProducts::run_packed(Products products) const {
+void StepProducts::run_packed(Products products, Next next) const {
   if (std::ranges::none_of(products, [](const StepProduct& one) {
         return one.linear->packed();
       })) {
     return;
   }
-  on_threads(threads_, [&](std::int64_t t) { run_share(products, t); });
+  on_threads(threads_, [&](std::int64_t t) { run_share(products, next, t); });
 }
 
-void StepProducts::multiply(const at::Tensor& x, Products products) {
+void StepProducts::multiply(const at::Tensor& x, Products products, Next next) {
   prepare(x, products);
-  run_packed(products);
+  run_packed(products, next);
 }
 
 void StepProducts::multiply(const at::Tensor& x,
                             Products products,
+                            Next next,
                             const Columns& behind) {
   const StepLinear& first = *products.begin()->linear;
   const std::int64_t columns = first.module->weight.size(0);
   if (!prepare(x, products)) {
-    run_packed(products);
+    run_packed(products, next);
     return behind(0, columns);
   }
   on_threads(threads_, [&](std::int64_t t) {
     const Share tiles = share_of(first.tiles(), t, threads_);
-    for (const StepProduct& one : products) run(one, tiles);
+    for (const StepProduct* one = products.begin(); one < products.end();
+         ++one) {
+      run(*one,
+          tiles,
+          one + 1 == products.end() ? first_codes(next, t, threads_)
+                                    : one[1].linear->codes_of(tiles.begin));
+    }
     if (tiles.begin >= tiles.end) return;
     behind(tiles.begin * kLowbitTile,
            std::min(tiles.end * kLowbitTile, columns));

@@ -26,6 +26,9 @@ struct StepProduct {
 class StepProducts {
  public:
   using Products = std::initializer_list<StepProduct>;
+  /// What the next multiply() begins with, which threads share as it will: they
+  /// fetch its codes ahead. Empty: not known.
+  using Next = std::initializer_list<const StepLinear*>;
   /// Columns [begin, end).
   using Columns = std::function<void(std::int64_t, std::int64_t)>;
 
@@ -34,17 +37,22 @@ class StepProducts {
   explicit StepProducts(c10::ScalarType type);
 
   /// Each y = x * w^T + bias in float32; x [1, 1, K] float32.
-  void multiply(const at::Tensor& x, Products products);
+  void multiply(const at::Tensor& x, Products products, Next next);
 
   /// The same for linears of one size N; each thread calls `behind` for the
   /// columns of which it has all the products.
-  void multiply(const at::Tensor& x, Products products, const Columns& behind);
+  void multiply(const at::Tensor& x,
+                Products products,
+                Next next,
+                const Columns& behind);
 
  private:
   bool prepare(const at::Tensor& x, Products products);
-  void run_packed(Products products) const;
-  void run_share(Products products, std::int64_t t) const;
-  void run(const StepProduct& product, Share tiles) const;
+  void run_packed(Products products, Next next) const;
+  void run_share(Products products, Next next, std::int64_t t) const;
+  void run(const StepProduct& product,
+           Share tiles,
+           const std::uint8_t* next) const;
 
   std::int64_t threads_;
   const kernels::LinearLowbitKernel& int8_;

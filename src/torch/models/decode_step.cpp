@@ -64,22 +64,30 @@ class Step {
         added_(room(config.hidden)),
         products_(type) {}
 
+  // `next`: the layer behind this one; null: none.
   void layer(const StepLayer& parts,
              const KvCache::Layer& cache,
-             const RopeAngles& angles) {
+             const RopeAngles& angles,
+             const StepLayer* next) {
     norm(parts.before_attention, x_, normed_);
     products_.multiply(
         normed_,
-        {{&parts.q, data(q_)}, {&parts.k, data(k_)}, {&parts.v, data(v_)}});
+        {{&parts.q, data(q_)}, {&parts.k, data(k_)}, {&parts.v, data(v_)}},
+        {&parts.o});
     attend(parts, cache, angles);
-    products_.multiply(mixed_, {{&parts.o, data(added_)}});
+    products_.multiply(mixed_, {{&parts.o, data(added_)}}, {&parts.gate});
     add(parts.after_attention);
     norm(parts.before_feed_forward, x_, normed_);
     if (parts.experts != nullptr) {
       added_.copy_(parts.experts->forward(in_dtype(normed_, type_)));
     } else {
       gate(parts);
-      products_.multiply(gate_, {{&parts.down, data(added_)}});
+      const StepProduct down = {&parts.down, data(added_)};
+      if (next == nullptr) {
+        products_.multiply(gate_, {down}, {});
+      } else {
+        products_.multiply(gate_, {down}, {&next->q, &next->k, &next->v});
+      }
     }
     add(parts.after_feed_forward);
   }
@@ -112,6 +120,7 @@ class Step {
   void gate(const StepLayer& parts) {
     products_.multiply(normed_,
                        {{&parts.gate, data(gate_)}, {&parts.up, data(up_)}},
+                       {&parts.down},
                        [&](std::int64_t begin, std::int64_t end) {
                          ops_.gate({data(gate_) + begin,
                                     data(up_) + begin,
@@ -223,7 +232,10 @@ at::Tensor decode_step(const DecoderConfig& config,
   const std::vector<RopeAngles> angles = stack.angles(past, x);
   Step step(config, past, x, type);
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    step.layer(layers[i], cache->layer(i), angles[stack.rope_of_layer(i)]);
+    step.layer(layers[i],
+               cache->layer(i),
+               angles[stack.rope_of_layer(i)],
+               i + 1 < layers.size() ? &layers[i + 1] : nullptr);
   }
   at::Tensor hidden = at::empty_like(x);
   step.norm(last, x, hidden);
