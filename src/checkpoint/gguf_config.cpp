@@ -72,7 +72,7 @@ SpecialTokens read_special_tokens(const GgufMetadata& metadata,
   return tokens;
 }
 
-std::string llama_config_json(const LlamaShape& shape,
+std::string model_config_json(const GgufModelShape& shape,
                               const SpecialTokens& tokens,
                               DType dtype) {
   const bool sparse = shape.experts > 0;

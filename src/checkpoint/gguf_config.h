@@ -7,8 +7,8 @@
 
 #include <mantissa/core/dtype.h>
 
-#include "checkpoint/gguf_llama.h"
 #include "checkpoint/gguf_metadata.h"
+#include "checkpoint/gguf_model.h"
 
 namespace mantissa {
 
@@ -28,7 +28,7 @@ SpecialTokens read_special_tokens(const GgufMetadata& metadata,
                                   std::int64_t vocabulary);
 
 /// Text of config.json for LlamaForCausalLM with weights of `dtype`.
-std::string llama_config_json(const LlamaShape& shape,
+std::string model_config_json(const GgufModelShape& shape,
                               const SpecialTokens& tokens,
                               DType dtype);
 

@@ -10,7 +10,7 @@
 
 #include "checkpoint/gguf_config.h"
 #include "checkpoint/gguf_file.h"
-#include "checkpoint/gguf_llama.h"
+#include "checkpoint/gguf_model.h"
 #include "checkpoint/gguf_rows.h"
 #include "checkpoint/gguf_stored_source.h"
 #include "checkpoint/gguf_tokenizer.h"
@@ -48,9 +48,9 @@ DType delivered_dtype(const GgufFile& file, const OpenOptions& options) {
 class GgufModelSource final : public CheckpointSource {
  public:
   GgufModelSource(const std::filesystem::path& path, const OpenOptions& options)
-      : file_(path), model_(read_llama(file_)) {
+      : file_(path), model_(read_gguf_model(file_)) {
     const DType dtype = delivered_dtype(file_, options);
-    for (const LlamaTensor& tensor : model_.tensors) {
+    for (const GgufModelTensor& tensor : model_.tensors) {
       const GgufTensor& stored = file_.tensors()[tensor.source];
       const std::int64_t experts =
           tensor.shape.size() < stored.shape.size() ? stored.shape[0] : 1;
@@ -94,7 +94,7 @@ class GgufModelSource final : public CheckpointSource {
                         std::span<std::byte> out) const override {
     const GgufTensor& tensor = stored(index);
     check_range(index, row, rows, tensor.row_bytes, out.size());
-    const LlamaTensor& mapped = model_.tensors[index];
+    const GgufModelTensor& mapped = model_.tensors[index];
     if (mapped.interleaved == 0) {
       file_.read(tensor, (mapped.first_row + row) * tensor.row_bytes, out);
     } else {
@@ -107,7 +107,7 @@ class GgufModelSource final : public CheckpointSource {
     return file_.tensors()[model_.tensors[index].source];
   }
 
-  // read_llama() makes vectors and matrices of all tensors.
+  // read_gguf_model() makes vectors and matrices of all tensors.
   void check_range(std::size_t index,
                    std::int64_t row,
                    std::int64_t rows,
@@ -176,10 +176,10 @@ class GgufModelSource final : public CheckpointSource {
   }
 
   void make_texts(DType dtype) {
-    const LlamaShape& shape = model_.shape;
+    const GgufModelShape& shape = model_.shape;
     const SpecialTokens special =
         read_special_tokens(file_.metadata(), token_count());
-    config_json_ = llama_config_json(shape, special, dtype);
+    config_json_ = model_config_json(shape, special, dtype);
     GgufTokenizer tokenizer = read_tokenizer(
         file_.metadata(), special, shape.vocabulary, shape.positions);
     companions_ = {
@@ -198,7 +198,7 @@ class GgufModelSource final : public CheckpointSource {
   }
 
   GgufFile file_;
-  LlamaModel model_;
+  GgufModel model_;
   std::vector<SourceTensor> tensors_;
   std::map<std::string, std::string> metadata_;
   std::string config_json_;

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "checkpoint/gguf_llama.h"
 #include "checkpoint/gguf_metadata.h"
+#include "checkpoint/gguf_model.h"
 
 namespace mantissa {
 
@@ -9,6 +9,6 @@ namespace mantissa {
 /// come from its tensors. Throws Error(Usage) for another architecture
 /// and for keys under "llama." that are not understood; Error(Input) for
 /// missing or absurd values.
-LlamaShape read_llama_keys(const GgufMetadata& metadata);
+GgufModelShape read_gguf_model_keys(const GgufMetadata& metadata);
 
 }  // namespace mantissa

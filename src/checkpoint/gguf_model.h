@@ -11,7 +11,7 @@ namespace mantissa {
 
 /// The sizes of a Llama, or with experts a Mixtral, from the keys and tensors
 /// of a GGUF file.
-struct LlamaShape {
+struct GgufModelShape {
   std::int64_t layers = 0;
   std::int64_t hidden = 0;
   std::int64_t intermediate = 0;
@@ -31,7 +31,7 @@ struct LlamaShape {
 
 /// A GGUF tensor, or the matrix of an expert in one, under its Hugging Face
 /// name.
-struct LlamaTensor {
+struct GgufModelTensor {
   std::size_t source;  ///< index in GgufFile::tensors()
   std::string name;
   Shape shape;
@@ -42,14 +42,14 @@ struct LlamaTensor {
   std::int64_t interleaved = 0;
 };
 
-struct LlamaModel {
-  LlamaShape shape;
-  std::vector<LlamaTensor> tensors;  ///< in file order, then by expert
+struct GgufModel {
+  GgufModelShape shape;
+  std::vector<GgufModelTensor> tensors;  ///< in file order, then by expert
 };
 
 /// Reads architecture `llama`, dense or with experts. Throws Error(Usage) with
 /// what is supported for another architecture and for keys and tensors that are
 /// not understood; Error(Input) for missing keys or tensors and wrong shapes.
-LlamaModel read_llama(const GgufFile& file);
+GgufModel read_gguf_model(const GgufFile& file);
 
 }  // namespace mantissa

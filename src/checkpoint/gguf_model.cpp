@@ -1,4 +1,4 @@
-#include "checkpoint/gguf_llama.h"
+#include "checkpoint/gguf_model.h"
 
 #include <algorithm>
 #include <charconv>
@@ -13,7 +13,7 @@
 #include <mantissa/core/error.h>
 #include <mantissa/core/tensor_view.h>
 
-#include "checkpoint/gguf_llama_keys.h"
+#include "checkpoint/gguf_model_keys.h"
 #include "core/quoted.h"
 
 namespace mantissa {
@@ -106,7 +106,7 @@ constexpr TensorRow kExpertRows[] = {
      true},
 };
 
-std::span<const TensorRow> feed_forward_rows(const LlamaShape& shape) {
+std::span<const TensorRow> feed_forward_rows(const GgufModelShape& shape) {
   return shape.experts > 0 ? std::span<const TensorRow>(kExpertRows)
                            : std::span<const TensorRow>(kDenseRows);
 }
@@ -116,7 +116,7 @@ bool is_norm(const TensorRow& row) {
          std::end(kNorms);
 }
 
-std::int64_t extent_of(const LlamaShape& shape, Extent extent) {
+std::int64_t extent_of(const GgufModelShape& shape, Extent extent) {
   switch (extent) {
     case Extent::Hidden:
       return shape.hidden;
@@ -174,13 +174,14 @@ const TensorRow* find_row(std::span<const TensorRow> rows,
   return row == rows.end() ? nullptr : &*row;
 }
 
-const TensorRow* find_row(const LlamaShape& shape, const StoredName& parts) {
+const TensorRow* find_row(const GgufModelShape& shape,
+                          const StoredName& parts) {
   if (parts.layer < 0) return find_row(kModelRows, parts.leaf);
   const TensorRow* row = find_row(kAttentionRows, parts.leaf);
   return row != nullptr ? row : find_row(feed_forward_rows(shape), parts.leaf);
 }
 
-void check_shape(const LlamaShape& shape,
+void check_shape(const GgufModelShape& shape,
                  const TensorRow& row,
                  const GgufTensor& tensor,
                  Bias bias) {
@@ -202,11 +203,11 @@ void check_shape(const LlamaShape& shape,
 void map_experts(const TensorRow& row,
                  const GgufTensor& tensor,
                  const std::string& layer,
-                 const LlamaTensor& whole,
-                 std::vector<LlamaTensor>& out) {
+                 const GgufModelTensor& whole,
+                 std::vector<GgufModelTensor>& out) {
   const Shape matrix(tensor.shape.begin() + 1, tensor.shape.end());
   for (std::int64_t e = 0; e < tensor.shape[0]; ++e) {
-    LlamaTensor one = whole;
+    GgufModelTensor one = whole;
     one.name = fmt::format(
         "{}block_sparse_moe.experts.{}.{}.weight", layer, e, row.name);
     one.shape = matrix;
@@ -217,8 +218,8 @@ void map_experts(const TensorRow& row,
 
 void map_tensor(const GgufTensor& tensor,
                 std::size_t source,
-                LlamaShape& shape,
-                std::vector<LlamaTensor>& out) {
+                GgufModelShape& shape,
+                std::vector<GgufModelTensor>& out) {
   const StoredName parts = split_name(tensor.name);
   const TensorRow* row = find_row(shape, parts);
   const bool biased = row != nullptr && parts.suffix == "bias";
@@ -240,7 +241,7 @@ void map_tensor(const GgufTensor& tensor,
   if (bias == Bias::Mlp) shape.mlp_bias = true;
   const std::string layer =
       parts.layer < 0 ? "" : fmt::format("model.layers.{}.", parts.layer);
-  LlamaTensor mapped{
+  GgufModelTensor mapped{
       .source = source,
       .name = fmt::format("{}{}.{}", layer, row->name, parts.suffix),
       .shape = tensor.shape};
@@ -257,7 +258,7 @@ void require(const std::unordered_set<std::string_view>& names,
 void require_row(const std::unordered_set<std::string_view>& names,
                  const std::string& stem,
                  const TensorRow& row,
-                 const LlamaShape& shape) {
+                 const GgufModelShape& shape) {
   require(names, stem + ".weight");
   const bool biased = (row.bias == Bias::Attention && shape.attention_bias) ||
                       (row.bias == Bias::Mlp && shape.mlp_bias);
@@ -270,7 +271,7 @@ void require_row(const std::unordered_set<std::string_view>& names,
   }
 }
 
-void require_all(const GgufFile& file, const LlamaShape& shape) {
+void require_all(const GgufFile& file, const GgufModelShape& shape) {
   std::unordered_set<std::string_view> names;
   for (const GgufTensor& tensor : file.tensors()) names.insert(tensor.name);
   require(names, "token_embd.weight");
@@ -298,10 +299,10 @@ std::vector<float> read_floats(const GgufFile& file, const GgufTensor& tensor) {
 
 }  // namespace
 
-LlamaModel read_llama(const GgufFile& file) {
-  LlamaModel model;
-  model.shape = read_llama_keys(file.metadata());
-  LlamaShape& shape = model.shape;
+GgufModel read_gguf_model(const GgufFile& file) {
+  GgufModel model;
+  model.shape = read_gguf_model_keys(file.metadata());
+  GgufModelShape& shape = model.shape;
   const auto& tensors = file.tensors();
   // So that a loop over a claimed number of layers is bounded by the file.
   if (shape.layers > static_cast<std::int64_t>(tensors.size())) {

@@ -1,4 +1,4 @@
-#include "checkpoint/gguf_llama_keys.h"
+#include "checkpoint/gguf_model_keys.h"
 
 #include <algorithm>
 #include <cmath>
@@ -71,7 +71,7 @@ void check_architecture(const GgufMetadata& metadata) {
   }
 }
 
-void read_experts(const GgufMetadata& metadata, LlamaShape& shape) {
+void read_experts(const GgufMetadata& metadata, GgufModelShape& shape) {
   constexpr std::string_view kCount = "llama.expert_count";
   constexpr std::string_view kUsed = "llama.expert_used_count";
   if (metadata.integer(kCount).value_or(0) == 0) return;
@@ -111,7 +111,7 @@ void check_known_keys(const GgufMetadata& metadata) {
 }
 
 // Keys that only have one acceptable value.
-void check_variants(const GgufMetadata& metadata, const LlamaShape& shape) {
+void check_variants(const GgufMetadata& metadata, const GgufModelShape& shape) {
   if (metadata.boolean("llama.use_parallel_residual").value_or(false)) {
     fail(ErrorKind::Usage,
          "llama.use_parallel_residual",
@@ -140,7 +140,7 @@ void check_variants(const GgufMetadata& metadata, const LlamaShape& shape) {
 
 // Partial rotary embeddings and heads of different widths are refused.
 std::int64_t read_head_dim(const GgufMetadata& metadata,
-                           const LlamaShape& shape) {
+                           const GgufModelShape& shape) {
   const auto key = metadata.integer("llama.attention.key_length");
   const auto value = metadata.integer("llama.attention.value_length");
   const auto rope = metadata.integer("llama.rope.dimension_count");
@@ -171,10 +171,10 @@ std::int64_t read_head_dim(const GgufMetadata& metadata,
 
 }  // namespace
 
-LlamaShape read_llama_keys(const GgufMetadata& metadata) {
+GgufModelShape read_gguf_model_keys(const GgufMetadata& metadata) {
   check_architecture(metadata);
   check_known_keys(metadata);
-  LlamaShape shape;
+  GgufModelShape shape;
   shape.layers = extent(metadata, "llama.block_count");
   shape.hidden = extent(metadata, "llama.embedding_length");
   shape.intermediate = extent(metadata, "llama.feed_forward_length");
