@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <set>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <unordered_set>
@@ -29,7 +28,9 @@ struct TensorRow {
   Extent columns;  // rows again: a vector
   Bias bias = Bias::None;
   bool interleaved = false;
-  bool experts = false;  // a matrix an expert, which `name` stands behind
+  // A matrix an expert, which `name` stands behind: how a file spells those
+  // that it stores one by one, with ".E" behind.
+  std::string_view one_expert = {};
 };
 
 constexpr TensorRow kModelRows[] = {
@@ -89,21 +90,21 @@ constexpr TensorRow kExpertRows[] = {
      Extent::Hidden,
      Bias::None,
      false,
-     true},
+     "ffn_gate"},
     {"ffn_up_exps",
      "w3",
      Extent::Intermediate,
      Extent::Hidden,
      Bias::None,
      false,
-     true},
+     "ffn_up"},
     {"ffn_down_exps",
      "w2",
      Extent::Hidden,
      Extent::Intermediate,
      Bias::None,
      false,
-     true},
+     "ffn_down"},
 };
 
 std::span<const TensorRow> feed_forward_rows(const GgufModelShape& shape) {
@@ -141,30 +142,44 @@ std::int64_t extent_of(const GgufModelShape& shape, Extent extent) {
               fmt::format("GGUF tensor {}: {}", quoted_name(tensor), what));
 }
 
-// "blk.12.attn_q.weight" in parts; layer -1 outside the layers.
+// "blk.12.ffn_up.3.weight" in parts; layer -1 outside the layers, expert -1
+// without such a number.
 struct StoredName {
   std::int64_t layer = -1;
-  std::string_view leaf;    // "attn_q"
+  std::int64_t expert = -1;
+  std::string_view leaf;    // "ffn_up"
   std::string_view suffix;  // "weight"
 };
 
+// A number as files spell it; -1 for anything else.
+std::int64_t parse_index(std::string_view text) {
+  std::int64_t value = -1;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const bool padded = text.size() > 1 && text.front() == '0';
+  return error != std::errc() || stop != end || padded || value < 0 ? -1
+                                                                    : value;
+}
+
 StoredName split_name(std::string_view name) {
   StoredName parts;
-  if (name.starts_with("blk.")) {
-    const char* begin = name.data() + 4;
-    const char* end = name.data() + name.size();
-    const auto [stop, error] = std::from_chars(begin, end, parts.layer);
-    const bool padded = begin != end && *begin == '0' && stop != begin + 1;
-    if (error != std::errc() || stop == end || *stop != '.' || padded ||
-        parts.layer < 0) {
-      return {};
-    }
-    name = std::string_view(stop + 1, static_cast<std::size_t>(end - stop - 1));
+  constexpr std::string_view kLayer = "blk.";
+  if (name.starts_with(kLayer)) {
+    const std::size_t end = name.find('.', kLayer.size());
+    if (end == std::string_view::npos) return {};
+    parts.layer = parse_index(name.substr(kLayer.size(), end - kLayer.size()));
+    if (parts.layer < 0) return {};
+    name.remove_prefix(end + 1);
   }
   const std::size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return {};
   parts.leaf = name.substr(0, dot);
   parts.suffix = name.substr(dot + 1);
+  const std::size_t number = parts.leaf.rfind('.');
+  if (number == std::string_view::npos) return parts;
+  parts.expert = parse_index(parts.leaf.substr(number + 1));
+  if (parts.expert < 0) return {};
+  parts.leaf = parts.leaf.substr(0, number);
   return parts;
 }
 
@@ -176,6 +191,12 @@ const TensorRow* find_row(std::span<const TensorRow> rows,
 
 const TensorRow* find_row(const GgufModelShape& shape,
                           const StoredName& parts) {
+  if (parts.expert >= 0) {
+    if (parts.layer < 0 || parts.expert >= shape.experts) return nullptr;
+    const auto row =
+        std::ranges::find(kExpertRows, parts.leaf, &TensorRow::one_expert);
+    return row == std::end(kExpertRows) ? nullptr : &*row;
+  }
   if (parts.layer < 0) return find_row(kModelRows, parts.leaf);
   const TensorRow* row = find_row(kAttentionRows, parts.leaf);
   return row != nullptr ? row : find_row(feed_forward_rows(shape), parts.leaf);
@@ -184,12 +205,13 @@ const TensorRow* find_row(const GgufModelShape& shape,
 void check_shape(const GgufModelShape& shape,
                  const TensorRow& row,
                  const GgufTensor& tensor,
-                 Bias bias) {
+                 Bias bias,
+                 bool all_experts) {
   const std::int64_t rows = extent_of(shape, row.rows);
   Shape expected = bias != Bias::None || is_norm(row)
                        ? Shape{rows}
                        : Shape{rows, extent_of(shape, row.columns)};
-  if (row.experts) expected.insert(expected.begin(), shape.experts);
+  if (all_experts) expected.insert(expected.begin(), shape.experts);
   if (tensor.shape != expected) {
     fail(ErrorKind::Input,
          tensor.name,
@@ -199,17 +221,26 @@ void check_shape(const GgufModelShape& shape,
   }
 }
 
-// The matrices of the experts of a layer, as Mixtral names them.
+// As Mixtral names it.
+std::string expert_name(const TensorRow& row,
+                        std::int64_t layer,
+                        std::int64_t expert) {
+  return fmt::format("model.layers.{}.block_sparse_moe.experts.{}.{}.weight",
+                     layer,
+                     expert,
+                     row.name);
+}
+
+// The matrices of the experts of a layer.
 void map_experts(const TensorRow& row,
                  const GgufTensor& tensor,
-                 const std::string& layer,
+                 std::int64_t layer,
                  const GgufModelTensor& whole,
                  std::vector<GgufModelTensor>& out) {
   const Shape matrix(tensor.shape.begin() + 1, tensor.shape.end());
   for (std::int64_t e = 0; e < tensor.shape[0]; ++e) {
     GgufModelTensor one = whole;
-    one.name = fmt::format(
-        "{}block_sparse_moe.experts.{}.{}.weight", layer, e, row.name);
+    one.name = expert_name(row, layer, e);
     one.shape = matrix;
     one.first_row = e * matrix[0];
     out.push_back(std::move(one));
@@ -233,7 +264,8 @@ void map_tensor(const GgufTensor& tensor,
              : "no tensor of a dense llama model that this version converts");
   }
   const Bias bias = biased ? row->bias : Bias::None;
-  check_shape(shape, *row, tensor, bias);
+  const bool all_experts = !row->one_expert.empty() && parts.expert < 0;
+  check_shape(shape, *row, tensor, bias, all_experts);
   if (row->interleaved && biased && is_quantized(*tensor.type)) {
     fail(ErrorKind::Usage, tensor.name, "a quantized bias is not converted");
   }
@@ -246,7 +278,10 @@ void map_tensor(const GgufTensor& tensor,
       .name = fmt::format("{}{}.{}", layer, row->name, parts.suffix),
       .shape = tensor.shape};
   if (row->interleaved) mapped.interleaved = shape.head_dim;
-  if (row->experts) return map_experts(*row, tensor, layer, mapped, out);
+  if (all_experts) return map_experts(*row, tensor, parts.layer, mapped, out);
+  if (parts.expert >= 0) {
+    mapped.name = expert_name(*row, parts.layer, parts.expert);
+  }
   out.push_back(std::move(mapped));
 }
 
@@ -271,6 +306,32 @@ void require_row(const std::unordered_set<std::string_view>& names,
   }
 }
 
+// All experts of a layer in one tensor, or each in its own.
+void require_experts(const std::unordered_set<std::string_view>& names,
+                     std::int64_t layer,
+                     const TensorRow& row,
+                     std::int64_t experts) {
+  const auto all = fmt::format("blk.{}.{}.weight", layer, row.stored);
+  const bool fused = names.contains(all);
+  std::optional<std::string> missing;
+  bool any = false;
+  for (std::int64_t e = 0; e < experts; ++e) {
+    const auto one =
+        fmt::format("blk.{}.{}.{}.weight", layer, row.one_expert, e);
+    const bool there = names.contains(one);
+    if (there && fused) {
+      fail(ErrorKind::Input,
+           one,
+           fmt::format("{} holds this expert too", quoted_name(all)));
+    }
+    any = any || there;
+    if (!there && !missing) missing = one;
+  }
+  if (!fused && missing) {
+    fail(ErrorKind::Input, any ? *missing : all, "missing");
+  }
+}
+
 void require_all(const GgufFile& file, const GgufModelShape& shape) {
   std::unordered_set<std::string_view> names;
   for (const GgufTensor& tensor : file.tensors()) names.insert(tensor.name);
@@ -280,6 +341,10 @@ void require_all(const GgufFile& file, const GgufModelShape& shape) {
     for (const auto rows : {std::span<const TensorRow>(kAttentionRows),
                             feed_forward_rows(shape)}) {
       for (const TensorRow& row : rows) {
+        if (!row.one_expert.empty()) {
+          require_experts(names, layer, row, shape.experts);
+          continue;
+        }
         require_row(
             names, fmt::format("blk.{}.{}", layer, row.stored), row, shape);
       }

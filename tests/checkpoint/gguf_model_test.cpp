@@ -140,6 +140,34 @@ TEST(GgufModel, ExpertsAreMatricesOfAMixtral) {
   EXPECT_EQ(source->tensors().size(), 8U + 1U + 9U);
 }
 
+// Older files: each expert's matrix is a tensor.
+TEST(GgufModel, ExpertsOneByOneAreThoseOfATensor) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_mixtral();
+  const auto fused = open_bytes(dir, file);
+  const TempDir other;
+  const auto split = open_bytes(other, file.split_experts());
+  EXPECT_EQ(split->tensors().size(), 8U + 1U + 9U);
+  EXPECT_EQ(split->config_json(), fused->config_json());
+  for (const SourceTensor& tensor : fused->tensors()) {
+    const std::size_t index = index_of(*split, tensor.name);
+    EXPECT_EQ(split->tensors()[index].shape, tensor.shape);
+    EXPECT_EQ(split->tensors()[index].stored_bytes, tensor.stored_bytes);
+    const std::int64_t rows = tensor.shape.size() > 1 ? tensor.shape[0] : 1;
+    EXPECT_EQ(read_floats(*split, tensor.name, 0, rows),
+              read_floats(*fused, tensor.name, 0, rows))
+        << tensor.name;
+  }
+  // One layer may have both kinds, never of one matrix.
+  file.remove_tensor("blk.0.ffn_up.0.weight")
+      .remove_tensor("blk.0.ffn_up.1.weight")
+      .remove_tensor("blk.0.ffn_up.2.weight")
+      .set_f32_tensor("blk.0.ffn_up_exps.weight",
+                      {64, 96, 3},
+                      std::vector<float>(64 * 96 * 3));
+  EXPECT_EQ(open_bytes(other, file)->tensors().size(), 8U + 1U + 9U);
+}
+
 TEST(GgufModel, ExpertsMakeTheConfigOfAMixtral) {
   const TempDir dir;
   const Json config =

@@ -145,6 +145,9 @@ std::vector<Seed> gguf_seeds() {
   out.push_back({"good", RawGguf::tiny_llama().bytes(), Outcome::Accepted});
   out.push_back(
       {"good_experts", RawGguf::tiny_mixtral().bytes(), Outcome::Accepted});
+  out.push_back({"good_experts_one_by_one",
+                 RawGguf::tiny_mixtral().split_experts().bytes(),
+                 Outcome::Accepted});
   RawGguf q8 = RawGguf::tiny_llama();
   q8.set_tensor("blk.0.attn_k.weight", 8, {64, 32}, std::string(32 * 68, '\1'))
       .set_f32("llama.rope.freq_base", 500000.0F)

@@ -1,6 +1,7 @@
 """A GGUF whose vocabulary has scores, through `eval` and `generate`.
 
-A tiny random Llama, and a Mixtral, with a small vocabulary trained here
+A tiny random Llama, and a Mixtral whose experts are stored together or one by
+one, with a small vocabulary trained here
 (tokenizer.ggml.model = llama: scores, byte tokens, a user-defined token). Ids are those of the wheel's
 own reading of the file; the perplexity is that of Transformers on the same
 weights within 1e-5, greedy answers have its tokens and, of the Llama, the wheel's text.
@@ -34,6 +35,18 @@ def interleaved(weight, heads):
     rows = weight.shape[0] // heads // 2
     return (weight.reshape(heads, 2, rows, -1).transpose(1, 2)
             .reshape(weight.shape))
+
+
+def one_by_one(tensors):
+    """The experts of a layer as older files have them: a tensor for each."""
+    out = {}
+    for name, weight in tensors.items():
+        if name.endswith("_exps"):
+            stem = name.removesuffix("_exps")
+            out |= {f"{stem}.{e}": one for e, one in enumerate(weight)}
+        else:
+            out[name] = weight
+    return out
 
 
 def tensors_of(model):
@@ -115,17 +128,17 @@ def judge_generate(path, model, wheel, texts):
           + ", text too" * texts)
 
 
-def judge_family(family, fields, keys, pieces, text, scratch):
+def judge_family(family, fields, keys, pieces, text, scratch, stored=dict):
     model = tiny_model(family, torch.float32, vocab_size=len(pieces),
                        intermediate_size=96, max_position_embeddings=128,
                        rms_norm_eps=1e-5, **fields)
     with torch.no_grad():
         model.lm_head.weight[3:259] = 0  # no answer of bytes that are no UTF-8
     path = scratch / f"{family}.gguf"
-    write_gguf(path, pieces, tensors_of(model), **keys)
+    write_gguf(path, pieces, stored(tensors_of(model)), **keys)
     wheel = of_transformers(path)
     wheel.encode_special_tokens = True  # plain text makes no special token
-    print(family)
+    print(family, stored.__name__)
     judge_eval(path, model, wheel, text, scratch)
     judge_generate(path, model, wheel, texts=family == "Llama")
 
@@ -136,8 +149,9 @@ def main():
     pieces = scored(tree) + [("<|user|>", 0.0, 4)]
     text = text[60000:80000] + "\u4f60\u597d <|user|> \U0001f600\t e\u0301\n" * 9
     with tempfile.TemporaryDirectory() as scratch:
-        for family, fields, keys in (("Llama", {}, {}), ("Mixtral", *EXPERTS)):
-            judge_family(family, fields, keys, pieces, text, Path(scratch))
+        for job in (("Llama", {}, {}), ("Mixtral", *EXPERTS)):
+            judge_family(*job, pieces, text, Path(scratch))
+        judge_family("Mixtral", *EXPERTS, pieces, text, Path(scratch), one_by_one)
 
 
 main()

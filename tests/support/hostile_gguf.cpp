@@ -266,6 +266,45 @@ const Refused kRefused[] = {
      },
      kInput,
      "\"blk.0.ffn_down_exps.weight\": missing"},
+    {"OneExpertMissing",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_mixtral();
+       f.split_experts().remove_tensor("blk.0.ffn_down.0.weight");
+     },
+     kInput,
+     "\"blk.0.ffn_down.0.weight\": missing"},
+    {"OneExpertTwice",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_mixtral();
+       f.set_f32_tensor(
+           "blk.0.ffn_up.2.weight", {64, 96}, std::vector<float>(64 * 96));
+     },
+     kInput,
+     "\"blk.0.ffn_up.2.weight\": \"blk.0.ffn_up_exps.weight\" holds this "
+     "expert too"},
+    {"OneExpertTooMany",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_mixtral();
+       f.split_experts().set_f32_tensor(
+           "blk.0.ffn_up.3.weight", {64, 96}, std::vector<float>(64 * 96));
+     },
+     kUsage,
+     "\"blk.0.ffn_up.3.weight\": no tensor of a llama model with experts"},
+    {"OneExpertOfAnotherShape",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_mixtral();
+       f.split_experts().set_f32_tensor(
+           "blk.0.ffn_up.1.weight", {64, 95}, std::vector<float>(64 * 95));
+     },
+     kInput,
+     "\"blk.0.ffn_up.1.weight\": shape: expected [96, 64], found [95, 64]"},
+    {"OneExpertOfADenseModel",
+     [](RawGguf& f) {
+       f.set_f32_tensor(
+           "blk.0.ffn_up.0.weight", {64, 96}, std::vector<float>(64 * 96));
+     },
+     kUsage,
+     "no tensor of a dense llama model"},
     {"DenseBesideExperts",
      [](RawGguf& f) {
        f = RawGguf::tiny_mixtral();

@@ -104,6 +104,27 @@ RawGguf RawGguf::tiny_mixtral() {
   return file;
 }
 
+RawGguf& RawGguf::split_experts() {
+  std::vector<Tensor> split;
+  for (const Tensor& tensor : tensors_) {
+    const std::size_t at = tensor.name.find("_exps.weight");
+    if (at == std::string::npos) {
+      split.push_back(tensor);
+      continue;
+    }
+    const std::size_t size = tensor.data.size() / tensor.ne[2];
+    for (std::uint64_t e = 0; e < tensor.ne[2]; ++e) {
+      split.push_back(
+          {tensor.name.substr(0, at) + "." + std::to_string(e) + ".weight",
+           tensor.type,
+           {tensor.ne[0], tensor.ne[1]},
+           tensor.data.substr(e * size, size)});
+    }
+  }
+  tensors_ = std::move(split);
+  return *this;
+}
+
 RawGguf& RawGguf::set_raw(std::string_view key, std::string_view value) {
   for (auto& [name, old] : keys_) {
     if (name == key) {

@@ -61,6 +61,8 @@ class RawGguf {
                           std::vector<std::uint64_t> ne,
                           const std::vector<float>& values);
   RawGguf& remove_tensor(std::string_view name);
+  /// Each expert's matrix a tensor of its own, as older files have them.
+  RawGguf& split_experts();
 
   // Lies of the head; empty: the truth.
   std::string magic = "GGUF";

@@ -216,6 +216,18 @@ TEST_F(GgufProductsTest, CodesOfExpertsMultiply) {
   compare(mixtral_of(kQ4_0, 1), kQ4_0, 7, 0.03);  // one is a layer's tensor too
 }
 
+// The same file with a tensor for each expert.
+TEST_F(GgufProductsTest, CodesOfExpertsOneByOneMultiply) {
+  for (const BlockType& type : {kQ4_0, kQ6_K}) {
+    RawGguf file = mixtral_of(type);
+    const at::Tensor fused = logits(save(file), options(Int8Compute::Group32));
+    compare(file.split_experts(), type, 7, 0.03);
+    EXPECT_TRUE(
+        torch::equal(logits(save(file), options(Int8Compute::Group32)), fused))
+        << type.name;
+  }
+}
+
 TEST_F(GgufProductsTest, ExpertsOfDifferentTypesAreDecoded) {
   RawGguf file = mixtral_of(kQ4_0);
   set_blocks(file, "blk.0.ffn_up_exps.weight", kQ8_0, {64, 96, 3});
