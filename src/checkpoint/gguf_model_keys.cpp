@@ -8,6 +8,7 @@
 
 #include <mantissa/core/error.h>
 
+#include "checkpoint/gguf_keys.h"
 #include "core/quoted.h"
 
 namespace mantissa {
@@ -17,8 +18,8 @@ namespace {
 constexpr std::int64_t kMaxExtent = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxExpertMatrices = std::int64_t{1} << 20;
 
-// Keys under "llama." whose meaning is taken over or checked below. What else
-// stands there could change the numbers, so it is refused, not dropped.
+// Keys of an architecture whose meaning is taken over or checked below. What
+// else stands there could change the numbers, so it is refused, not dropped.
 constexpr std::string_view kKnownKeys[] = {
     "vocab_size",
     "context_length",
@@ -42,17 +43,17 @@ constexpr std::string_view kKnownKeys[] = {
 };
 
 [[noreturn]] void fail(ErrorKind kind,
-                       std::string_view key,
+                       const std::string& key,
                        const std::string& what) {
   throw Error(kind, fmt::format("GGUF key {}: {}", quoted_name(key), what));
 }
 
-std::int64_t extent(const GgufMetadata& metadata, std::string_view key) {
-  const auto value = metadata.integer(key);
-  if (!value) fail(ErrorKind::Input, key, "missing");
+std::int64_t extent(const GgufKeys& keys, std::string_view key) {
+  const auto value = keys.integer(key);
+  if (!value) fail(ErrorKind::Input, keys.spelled(key), "missing");
   if (*value < 1 || *value > kMaxExtent) {
     fail(ErrorKind::Input,
-         key,
+         keys.spelled(key),
          fmt::format("expected 1 to {}, found {}", kMaxExtent, *value));
   }
   return *value;
@@ -61,26 +62,28 @@ std::int64_t extent(const GgufMetadata& metadata, std::string_view key) {
 void check_architecture(const GgufMetadata& metadata) {
   constexpr std::string_view kKey = "general.architecture";
   const std::string* architecture = metadata.string(kKey);
-  if (architecture == nullptr) fail(ErrorKind::Input, kKey, "missing");
+  if (architecture == nullptr) {
+    fail(ErrorKind::Input, std::string(kKey), "missing");
+  }
   if (*architecture != "llama") {
     fail(ErrorKind::Usage,
-         kKey,
+         std::string(kKey),
          fmt::format("{} is not supported; this version converts: llama "
                      "(dense or with experts)",
                      quoted_name(*architecture)));
   }
 }
 
-void read_experts(const GgufMetadata& metadata, GgufModelShape& shape) {
-  constexpr std::string_view kCount = "llama.expert_count";
-  constexpr std::string_view kUsed = "llama.expert_used_count";
-  if (metadata.integer(kCount).value_or(0) == 0) return;
-  shape.experts = extent(metadata, kCount);
-  shape.experts_used = extent(metadata, kUsed);
+void read_experts(const GgufKeys& keys, GgufModelShape& shape) {
+  constexpr std::string_view kCount = "expert_count";
+  constexpr std::string_view kUsed = "expert_used_count";
+  if (keys.integer(kCount).value_or(0) == 0) return;
+  shape.experts = extent(keys, kCount);
+  shape.experts_used = extent(keys, kUsed);
   // Each has three matrices a layer, as many names as a file may have tensors.
   if (shape.experts > kMaxExpertMatrices / 3 / shape.layers) {
     fail(ErrorKind::Input,
-         kCount,
+         keys.spelled(kCount),
          fmt::format("{} experts in {} layers are more than {} matrices",
                      shape.experts,
                      shape.layers,
@@ -88,17 +91,16 @@ void read_experts(const GgufMetadata& metadata, GgufModelShape& shape) {
   }
   if (shape.experts_used > shape.experts) {
     fail(ErrorKind::Input,
-         kUsed,
+         keys.spelled(kUsed),
          fmt::format("{} of {} experts", shape.experts_used, shape.experts));
   }
 }
 
-void check_known_keys(const GgufMetadata& metadata) {
-  constexpr std::string_view kPrefix = "llama.";
-  for (const GgufMetadata::Pair& pair : metadata.pairs()) {
-    if (!pair.key.starts_with(kPrefix)) continue;
+void check_known_keys(const GgufKeys& keys) {
+  for (const GgufMetadata::Pair& pair : keys.metadata().pairs()) {
+    if (!pair.key.starts_with(keys.prefix())) continue;
     const std::string_view name =
-        std::string_view(pair.key).substr(kPrefix.size());
+        std::string_view(pair.key).substr(keys.prefix().size());
     const bool scaling = name.starts_with("rope.scaling.");  // read_rope()
     if (!scaling &&
         std::find(std::begin(kKnownKeys), std::end(kKnownKeys), name) ==
@@ -111,50 +113,48 @@ void check_known_keys(const GgufMetadata& metadata) {
 }
 
 // Keys that only have one acceptable value.
-void check_variants(const GgufMetadata& metadata, const GgufModelShape& shape) {
-  if (metadata.boolean("llama.use_parallel_residual").value_or(false)) {
+void check_variants(const GgufKeys& keys, const GgufModelShape& shape) {
+  if (keys.boolean("use_parallel_residual").value_or(false)) {
     fail(ErrorKind::Usage,
-         "llama.use_parallel_residual",
+         keys.spelled("use_parallel_residual"),
          "true; parallel residuals are not converted");
   }
-  if (!metadata.boolean("llama.attention.causal").value_or(true)) {
+  if (!keys.boolean("attention.causal").value_or(true)) {
     fail(ErrorKind::Usage,
-         "llama.attention.causal",
+         keys.spelled("attention.causal"),
          "false; only causal models are converted");
   }
-  const auto window =
-      metadata.integer("llama.attention.sliding_window").value_or(0);
+  const auto window = keys.integer("attention.sliding_window").value_or(0);
   if (window > 0 && window < shape.positions) {
     fail(ErrorKind::Usage,
-         "llama.attention.sliding_window",
+         keys.spelled("attention.sliding_window"),
          fmt::format("{}; sliding attention is not converted", window));
   }
-  const std::string* layout = metadata.string("llama.tensor_data_layout");
+  const std::string* layout = keys.string("tensor_data_layout");
   if (layout != nullptr && *layout != "Meta AI original pth") {
     fail(ErrorKind::Usage,
-         "llama.tensor_data_layout",
+         keys.spelled("tensor_data_layout"),
          fmt::format("{}; expected \"Meta AI original pth\"",
                      quoted_name(*layout)));
   }
 }
 
 // Partial rotary embeddings and heads of different widths are refused.
-std::int64_t read_head_dim(const GgufMetadata& metadata,
-                           const GgufModelShape& shape) {
-  const auto key = metadata.integer("llama.attention.key_length");
-  const auto value = metadata.integer("llama.attention.value_length");
-  const auto rope = metadata.integer("llama.rope.dimension_count");
+std::int64_t read_head_dim(const GgufKeys& keys, const GgufModelShape& shape) {
+  const auto key = keys.integer("attention.key_length");
+  const auto value = keys.integer("attention.value_length");
+  const auto rope = keys.integer("rope.dimension_count");
   const std::int64_t dim = key    ? *key
                            : rope ? *rope
                                   : shape.hidden / shape.heads;
   if (dim < 2 || dim % 2 != 0 || dim > kMaxExtent) {
     fail(ErrorKind::Input,
-         "llama.attention.key_length",
+         keys.spelled("attention.key_length"),
          fmt::format("expected an even head size, found {}", dim));
   }
   if (rope && *rope != dim) {
     fail(ErrorKind::Usage,
-         "llama.rope.dimension_count",
+         keys.spelled("rope.dimension_count"),
          fmt::format("{} of {}: partial rotary embeddings are not converted",
                      *rope,
                      dim));
@@ -163,7 +163,7 @@ std::int64_t read_head_dim(const GgufMetadata& metadata,
   const std::int64_t value_dim = value.value_or(dim);
   if (value_dim != dim) {
     fail(ErrorKind::Usage,
-         "llama.attention.value_length",
+         keys.spelled("attention.value_length"),
          fmt::format("{}: expected the key's {}", value_dim, dim));
   }
   return dim;
@@ -173,33 +173,34 @@ std::int64_t read_head_dim(const GgufMetadata& metadata,
 
 GgufModelShape read_gguf_model_keys(const GgufMetadata& metadata) {
   check_architecture(metadata);
-  check_known_keys(metadata);
+  const GgufKeys keys(metadata, "llama");
+  check_known_keys(keys);
   GgufModelShape shape;
-  shape.layers = extent(metadata, "llama.block_count");
-  shape.hidden = extent(metadata, "llama.embedding_length");
-  shape.intermediate = extent(metadata, "llama.feed_forward_length");
-  shape.positions = extent(metadata, "llama.context_length");
-  shape.heads = extent(metadata, "llama.attention.head_count");
-  shape.kv_heads = metadata.find("llama.attention.head_count_kv") == nullptr
+  shape.layers = extent(keys, "block_count");
+  shape.hidden = extent(keys, "embedding_length");
+  shape.intermediate = extent(keys, "feed_forward_length");
+  shape.positions = extent(keys, "context_length");
+  shape.heads = extent(keys, "attention.head_count");
+  shape.kv_heads = !keys.has("attention.head_count_kv")
                        ? shape.heads
-                       : extent(metadata, "llama.attention.head_count_kv");
+                       : extent(keys, "attention.head_count_kv");
   if (shape.heads % shape.kv_heads != 0) {
     fail(ErrorKind::Input,
-         "llama.attention.head_count_kv",
+         keys.spelled("attention.head_count_kv"),
          fmt::format(
              "{} does not divide the {} heads", shape.kv_heads, shape.heads));
   }
-  shape.head_dim = read_head_dim(metadata, shape);
-  read_experts(metadata, shape);
-  constexpr std::string_view kEps = "llama.attention.layer_norm_rms_epsilon";
-  const auto eps = metadata.number(kEps);
-  if (!eps) fail(ErrorKind::Input, kEps, "missing");
+  shape.head_dim = read_head_dim(keys, shape);
+  read_experts(keys, shape);
+  constexpr std::string_view kEps = "attention.layer_norm_rms_epsilon";
+  const auto eps = keys.number(kEps);
+  if (!eps) fail(ErrorKind::Input, keys.spelled(kEps), "missing");
   if (!std::isfinite(*eps) || *eps < 0) {
-    fail(ErrorKind::Input, kEps, fmt::format("found {}", *eps));
+    fail(ErrorKind::Input, keys.spelled(kEps), fmt::format("found {}", *eps));
   }
   shape.rms_norm_eps = *eps;
-  shape.rope = read_rope(metadata);
-  check_variants(metadata, shape);
+  shape.rope = read_rope(keys);
+  check_variants(keys, shape);
   return shape;
 }
 

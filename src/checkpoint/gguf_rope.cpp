@@ -15,7 +15,7 @@
 namespace mantissa {
 namespace {
 
-constexpr std::string_view kScaling = "llama.rope.scaling.";
+constexpr std::string_view kScaling = "rope.scaling.";
 // What every Llama 3 model has; its GGUF stores the resulting factors only.
 constexpr std::int64_t kLlama3Positions = 8192;
 constexpr double kLlama3Low = 1.0;
@@ -33,27 +33,35 @@ constexpr double kFactorTolerance = 1e-5;
                           what));
 }
 
+[[noreturn]] void refuse_key(const GgufKeys& keys,
+                             std::string_view key,
+                             const std::string& what) {
+  refuse(fmt::format("key {}", quoted_name(keys.spelled(key))), what);
+}
+
 // Every key under rope.scaling must be one that is understood.
-void refuse_unknown_keys(const GgufMetadata& metadata) {
+void refuse_unknown_keys(const GgufKeys& keys) {
   constexpr std::array<std::string_view, 4> kKnown = {
       "type", "factor", "original_context_length", "finetuned"};
-  for (const GgufMetadata::Pair& pair : metadata.pairs()) {
-    if (!pair.key.starts_with(kScaling)) continue;
+  const std::string scaling = keys.spelled(kScaling);
+  for (const GgufMetadata::Pair& pair : keys.metadata().pairs()) {
+    if (!pair.key.starts_with(scaling)) continue;
     const std::string_view name =
-        std::string_view(pair.key).substr(kScaling.size());
+        std::string_view(pair.key).substr(scaling.size());
     if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) {
-      refuse(fmt::format("key {}", quoted_name(pair.key)), "not understood");
+      refuse_key(keys, "rope.scaling." + std::string(name), "not understood");
     }
   }
 }
 
-double scaling_factor(const GgufMetadata& metadata) {
-  const auto factor = metadata.number("llama.rope.scaling.factor");
-  const auto linear = metadata.number("llama.rope.scale_linear");
+double scaling_factor(const GgufKeys& keys) {
+  const auto factor = keys.number("rope.scaling.factor");
+  const auto linear = keys.number("rope.scale_linear");
   const double value = factor.value_or(linear.value_or(1.0));
   if (!std::isfinite(value) || value < 0) {
-    refuse("key \"llama.rope.scaling.factor\"",
-           fmt::format("expected a number >= 0, found {}", value));
+    refuse_key(keys,
+               "rope.scaling.factor",
+               fmt::format("expected a number >= 0, found {}", value));
   }
   return value == 0 ? 1.0 : value;  // zero says "no scaling" in these files
 }
@@ -74,35 +82,34 @@ std::string_view rope_type_name(RopeParameters::Type type) {
   return kNames[static_cast<std::size_t>(type)];
 }
 
-RopeParameters read_rope(const GgufMetadata& metadata) {
-  refuse_unknown_keys(metadata);
+RopeParameters read_rope(const GgufKeys& keys) {
+  refuse_unknown_keys(keys);
   RopeParameters rope;
-  rope.theta = metadata.number("llama.rope.freq_base").value_or(rope.theta);
+  rope.theta = keys.number("rope.freq_base").value_or(rope.theta);
   if (!std::isfinite(rope.theta) || rope.theta <= 0) {
     throw Error(ErrorKind::Input,
-                fmt::format("GGUF key \"llama.rope.freq_base\": expected a "
-                            "number > 0, found {}",
+                fmt::format("GGUF key {}: expected a number > 0, found {}",
+                            quoted_name(keys.spelled("rope.freq_base")),
                             rope.theta));
   }
-  const std::string* named = metadata.string("llama.rope.scaling.type");
+  const std::string* named = keys.string("rope.scaling.type");
   const std::string type = named != nullptr ? *named : "linear";
-  rope.factor = scaling_factor(metadata);
+  rope.factor = scaling_factor(keys);
   if (type == "none" || (type == "linear" && rope.factor == 1.0)) {
     rope.factor = 1.0;
   } else if (type == "linear") {
     rope.type = RopeParameters::Type::Linear;
   } else if (type == "yarn") {
-    const auto original =
-        metadata.integer("llama.rope.scaling.original_context_length");
+    const auto original = keys.integer("rope.scaling.original_context_length");
     if (!original || *original < 1) {
-      refuse("key \"llama.rope.scaling.type\"",
-             "yarn without original_context_length");
+      refuse_key(
+          keys, "rope.scaling.type", "yarn without original_context_length");
     }
     rope.type = RopeParameters::Type::Yarn;
     rope.original_positions = *original;
   } else {
-    refuse("key \"llama.rope.scaling.type\"",
-           fmt::format("found {}", quoted_name(type)));
+    refuse_key(
+        keys, "rope.scaling.type", fmt::format("found {}", quoted_name(type)));
   }
   return rope;
 }

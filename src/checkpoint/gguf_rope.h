@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "checkpoint/gguf_metadata.h"
+#include "checkpoint/gguf_keys.h"
 
 namespace mantissa {
 
@@ -23,10 +23,10 @@ struct RopeParameters {
 /// "default", "linear", "yarn", "llama3".
 std::string_view rope_type_name(RopeParameters::Type type);
 
-/// Reads `llama.rope.freq_base`, `llama.rope.scaling.*` and
-/// `llama.rope.scale_linear`. Throws Error(Usage) for a scaling that
-/// config.json cannot say, naming the key: it is never dropped.
-RopeParameters read_rope(const GgufMetadata& metadata);
+/// Reads `rope.freq_base`, `rope.scaling.*` and `rope.scale_linear`. Throws
+/// Error(Usage) for a scaling that config.json cannot say, naming the key: it
+/// is never dropped.
+RopeParameters read_rope(const GgufKeys& keys);
 
 /// Recognizes the factors of a `rope_freqs.weight` tensor (one per frequency,
 /// `head_dim / 2` of them) as Llama 3's scaling or as no scaling at all. Throws

@@ -19,6 +19,10 @@ GgufMetadata keys(std::vector<GgufMetadata::Pair> pairs) {
   return metadata;
 }
 
+RopeParameters read(const GgufMetadata& metadata) {
+  return read_rope(GgufKeys(metadata, "llama"));
+}
+
 // The formula of Llama 3's scaling, as models of that family apply it.
 std::vector<float> llama3_factors(int head_dim, double theta, double factor) {
   std::vector<float> factors;
@@ -35,31 +39,31 @@ std::vector<float> llama3_factors(int head_dim, double theta, double factor) {
 }
 
 TEST(GgufRope, WithoutScaling) {
-  const RopeParameters plain = read_rope(keys({}));
+  const RopeParameters plain = read(keys({}));
   EXPECT_EQ(plain.type, Type::Default);
   EXPECT_EQ(plain.theta, 10000.0);
   const RopeParameters none =
-      read_rope(keys({{"llama.rope.scaling.type", std::string("none")},
-                      {"llama.rope.scaling.factor", 8.0},
-                      {"llama.rope.freq_base", 5e5}}));
+      read(keys({{"llama.rope.scaling.type", std::string("none")},
+                 {"llama.rope.scaling.factor", 8.0},
+                 {"llama.rope.freq_base", 5e5}}));
   EXPECT_EQ(none.type, Type::Default);
   EXPECT_EQ(none.theta, 5e5);
   // Zero stands for "no scaling".
-  EXPECT_EQ(read_rope(keys({{"llama.rope.scaling.factor", 0.0}})).type,
+  EXPECT_EQ(read(keys({{"llama.rope.scaling.factor", 0.0}})).type,
             Type::Default);
 }
 
 TEST(GgufRope, LinearInBothSpellings) {
   for (const char* key :
        {"llama.rope.scaling.factor", "llama.rope.scale_linear"}) {
-    const RopeParameters rope = read_rope(keys({{key, 4.0}}));
+    const RopeParameters rope = read(keys({{key, 4.0}}));
     EXPECT_EQ(rope.type, Type::Linear);
     EXPECT_EQ(rope.factor, 4.0);
   }
 }
 
 TEST(GgufRope, Yarn) {
-  const RopeParameters rope = read_rope(keys(
+  const RopeParameters rope = read(keys(
       {{"llama.rope.scaling.type", std::string("yarn")},
        {"llama.rope.scaling.factor", 4.0},
        {"llama.rope.scaling.finetuned", true},
@@ -70,8 +74,8 @@ TEST(GgufRope, Yarn) {
 }
 
 TEST(GgufRope, BadBase) {
-  EXPECT_THROW(read_rope(keys({{"llama.rope.freq_base", -1.0}})), Error);
-  EXPECT_THROW(read_rope(keys({{"llama.rope.freq_base", NAN}})), Error);
+  EXPECT_THROW(read(keys({{"llama.rope.freq_base", -1.0}})), Error);
+  EXPECT_THROW(read(keys({{"llama.rope.freq_base", NAN}})), Error);
 }
 
 TEST(GgufRope, FactorsOfLlama3AreRecognized) {
