@@ -1,9 +1,6 @@
 #include "checkpoint/gguf_model.h"
 
-#include <algorithm>
-#include <charconv>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <unordered_set>
 
@@ -12,124 +9,28 @@
 #include <mantissa/core/error.h>
 #include <mantissa/core/tensor_view.h>
 
+#include "checkpoint/gguf_layout.h"
 #include "checkpoint/gguf_model_keys.h"
 #include "core/quoted.h"
 
 namespace mantissa {
 namespace {
 
-enum class Extent { Hidden, Queries, Keys, Intermediate, Vocabulary, Experts };
-enum class Bias { None, Attention, Mlp };
-
-struct TensorRow {
-  std::string_view stored;  // without ".weight" and the layer
-  std::string_view name;
-  Extent rows;
-  Extent columns;  // rows again: a vector
-  Bias bias = Bias::None;
-  bool interleaved = false;
-  // A matrix an expert, which `name` stands behind: how a file spells those
-  // that it stores one by one, with ".E" behind.
-  std::string_view one_expert = {};
-};
-
-constexpr TensorRow kModelRows[] = {
-    {"token_embd", "model.embed_tokens", Extent::Vocabulary, Extent::Hidden},
-    {"output_norm", "model.norm", Extent::Hidden, Extent::Hidden},
-    {"output", "lm_head", Extent::Vocabulary, Extent::Hidden},
-};
-
-constexpr std::string_view kNorms[] = {"output_norm", "attn_norm", "ffn_norm"};
-
-constexpr TensorRow kAttentionRows[] = {
-    {"attn_norm", "input_layernorm", Extent::Hidden, Extent::Hidden},
-    {"ffn_norm", "post_attention_layernorm", Extent::Hidden, Extent::Hidden},
-    {"attn_q",
-     "self_attn.q_proj",
-     Extent::Queries,
-     Extent::Hidden,
-     Bias::Attention,
-     true},
-    {"attn_k",
-     "self_attn.k_proj",
-     Extent::Keys,
-     Extent::Hidden,
-     Bias::Attention,
-     true},
-    {"attn_v",
-     "self_attn.v_proj",
-     Extent::Keys,
-     Extent::Hidden,
-     Bias::Attention},
-    {"attn_output",
-     "self_attn.o_proj",
-     Extent::Hidden,
-     Extent::Queries,
-     Bias::Attention},
-};
-
-constexpr TensorRow kDenseRows[] = {
-    {"ffn_gate",
-     "mlp.gate_proj",
-     Extent::Intermediate,
-     Extent::Hidden,
-     Bias::Mlp},
-    {"ffn_up", "mlp.up_proj", Extent::Intermediate, Extent::Hidden, Bias::Mlp},
-    {"ffn_down",
-     "mlp.down_proj",
-     Extent::Hidden,
-     Extent::Intermediate,
-     Bias::Mlp},
-};
-
-constexpr TensorRow kExpertRows[] = {
-    {"ffn_gate_inp", "block_sparse_moe.gate", Extent::Experts, Extent::Hidden},
-    {"ffn_gate_exps",
-     "w1",
-     Extent::Intermediate,
-     Extent::Hidden,
-     Bias::None,
-     false,
-     "ffn_gate"},
-    {"ffn_up_exps",
-     "w3",
-     Extent::Intermediate,
-     Extent::Hidden,
-     Bias::None,
-     false,
-     "ffn_up"},
-    {"ffn_down_exps",
-     "w2",
-     Extent::Hidden,
-     Extent::Intermediate,
-     Bias::None,
-     false,
-     "ffn_down"},
-};
-
-std::span<const TensorRow> feed_forward_rows(const GgufModelShape& shape) {
-  return shape.experts > 0 ? std::span<const TensorRow>(kExpertRows)
-                           : std::span<const TensorRow>(kDenseRows);
-}
-
-bool is_norm(const TensorRow& row) {
-  return std::find(std::begin(kNorms), std::end(kNorms), row.stored) !=
-         std::end(kNorms);
-}
-
-std::int64_t extent_of(const GgufModelShape& shape, Extent extent) {
+std::int64_t extent_of(const GgufModelShape& shape, GgufExtent extent) {
   switch (extent) {
-    case Extent::Hidden:
+    case GgufExtent::None:
+      return 0;
+    case GgufExtent::Hidden:
       return shape.hidden;
-    case Extent::Queries:
+    case GgufExtent::Queries:
       return shape.heads * shape.head_dim;
-    case Extent::Keys:
+    case GgufExtent::Keys:
       return shape.kv_heads * shape.head_dim;
-    case Extent::Intermediate:
+    case GgufExtent::Intermediate:
       return shape.intermediate;
-    case Extent::Vocabulary:
+    case GgufExtent::Vocabulary:
       return shape.vocabulary;
-    case Extent::Experts:
+    case GgufExtent::Experts:
       return shape.experts;
   }
   return 0;
@@ -142,73 +43,13 @@ std::int64_t extent_of(const GgufModelShape& shape, Extent extent) {
               fmt::format("GGUF tensor {}: {}", quoted_name(tensor), what));
 }
 
-// "blk.12.ffn_up.3.weight" in parts; layer -1 outside the layers, expert -1
-// without such a number.
-struct StoredName {
-  std::int64_t layer = -1;
-  std::int64_t expert = -1;
-  std::string_view leaf;    // "ffn_up"
-  std::string_view suffix;  // "weight"
-};
-
-// A number as files spell it; -1 for anything else.
-std::int64_t parse_index(std::string_view text) {
-  std::int64_t value = -1;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  const bool padded = text.size() > 1 && text.front() == '0';
-  return error != std::errc() || stop != end || padded || value < 0 ? -1
-                                                                    : value;
-}
-
-StoredName split_name(std::string_view name) {
-  StoredName parts;
-  constexpr std::string_view kLayer = "blk.";
-  if (name.starts_with(kLayer)) {
-    const std::size_t end = name.find('.', kLayer.size());
-    if (end == std::string_view::npos) return {};
-    parts.layer = parse_index(name.substr(kLayer.size(), end - kLayer.size()));
-    if (parts.layer < 0) return {};
-    name.remove_prefix(end + 1);
-  }
-  const std::size_t dot = name.rfind('.');
-  if (dot == std::string_view::npos) return {};
-  parts.leaf = name.substr(0, dot);
-  parts.suffix = name.substr(dot + 1);
-  const std::size_t number = parts.leaf.rfind('.');
-  if (number == std::string_view::npos) return parts;
-  parts.expert = parse_index(parts.leaf.substr(number + 1));
-  if (parts.expert < 0) return {};
-  parts.leaf = parts.leaf.substr(0, number);
-  return parts;
-}
-
-const TensorRow* find_row(std::span<const TensorRow> rows,
-                          std::string_view leaf) {
-  const auto row = std::ranges::find(rows, leaf, &TensorRow::stored);
-  return row == rows.end() ? nullptr : &*row;
-}
-
-const TensorRow* find_row(const GgufModelShape& shape,
-                          const StoredName& parts) {
-  if (parts.expert >= 0) {
-    if (parts.layer < 0 || parts.expert >= shape.experts) return nullptr;
-    const auto row =
-        std::ranges::find(kExpertRows, parts.leaf, &TensorRow::one_expert);
-    return row == std::end(kExpertRows) ? nullptr : &*row;
-  }
-  if (parts.layer < 0) return find_row(kModelRows, parts.leaf);
-  const TensorRow* row = find_row(kAttentionRows, parts.leaf);
-  return row != nullptr ? row : find_row(feed_forward_rows(shape), parts.leaf);
-}
-
 void check_shape(const GgufModelShape& shape,
-                 const TensorRow& row,
+                 const GgufTensorRow& row,
                  const GgufTensor& tensor,
-                 Bias bias,
+                 GgufBias bias,
                  bool all_experts) {
   const std::int64_t rows = extent_of(shape, row.rows);
-  Shape expected = bias != Bias::None || is_norm(row)
+  Shape expected = bias != GgufBias::None || row.columns == GgufExtent::None
                        ? Shape{rows}
                        : Shape{rows, extent_of(shape, row.columns)};
   if (all_experts) expected.insert(expected.begin(), shape.experts);
@@ -221,18 +62,20 @@ void check_shape(const GgufModelShape& shape,
   }
 }
 
-// As Mixtral names it.
-std::string expert_name(const TensorRow& row,
+std::string expert_name(const GgufLayout& layout,
+                        const GgufTensorRow& row,
                         std::int64_t layer,
                         std::int64_t expert) {
-  return fmt::format("model.layers.{}.block_sparse_moe.experts.{}.{}.weight",
+  return fmt::format("model.layers.{}.{}{}.{}.weight",
                      layer,
+                     layout.experts,
                      expert,
                      row.name);
 }
 
 // The matrices of the experts of a layer.
-void map_experts(const TensorRow& row,
+void map_experts(const GgufLayout& layout,
+                 const GgufTensorRow& row,
                  const GgufTensor& tensor,
                  std::int64_t layer,
                  const GgufModelTensor& whole,
@@ -240,7 +83,7 @@ void map_experts(const TensorRow& row,
   const Shape matrix(tensor.shape.begin() + 1, tensor.shape.end());
   for (std::int64_t e = 0; e < tensor.shape[0]; ++e) {
     GgufModelTensor one = whole;
-    one.name = expert_name(row, layer, e);
+    one.name = expert_name(layout, row, layer, e);
     one.shape = matrix;
     one.first_row = e * matrix[0];
     out.push_back(std::move(one));
@@ -251,26 +94,26 @@ void map_tensor(const GgufTensor& tensor,
                 std::size_t source,
                 GgufModelShape& shape,
                 std::vector<GgufModelTensor>& out) {
-  const StoredName parts = split_name(tensor.name);
-  const TensorRow* row = find_row(shape, parts);
+  const GgufLayout& layout = gguf_layout(shape.experts > 0);
+  const GgufTensorName parts = split_gguf_name(tensor.name);
+  const GgufTensorRow* row = find_gguf_row(layout, parts);
   const bool biased = row != nullptr && parts.suffix == "bias";
   if (row == nullptr || parts.layer >= shape.layers ||
-      (parts.suffix != "weight" && !(biased && row->bias != Bias::None))) {
+      parts.expert >= shape.experts ||
+      (parts.suffix != "weight" && !(biased && row->bias != GgufBias::None))) {
     fail(ErrorKind::Usage,
          tensor.name,
-         shape.experts > 0
-             ? "no tensor of a llama model with experts that this version "
-               "converts"
-             : "no tensor of a dense llama model that this version converts");
+         fmt::format("no tensor of a {} that this version converts",
+                     layout.called));
   }
-  const Bias bias = biased ? row->bias : Bias::None;
+  const GgufBias bias = biased ? row->bias : GgufBias::None;
   const bool all_experts = !row->one_expert.empty() && parts.expert < 0;
   check_shape(shape, *row, tensor, bias, all_experts);
   if (row->interleaved && biased && is_quantized(*tensor.type)) {
     fail(ErrorKind::Usage, tensor.name, "a quantized bias is not converted");
   }
-  if (bias == Bias::Attention) shape.attention_bias = true;
-  if (bias == Bias::Mlp) shape.mlp_bias = true;
+  if (bias == GgufBias::Attention) shape.attention_bias = true;
+  if (bias == GgufBias::Mlp) shape.mlp_bias = true;
   const std::string layer =
       parts.layer < 0 ? "" : fmt::format("model.layers.{}.", parts.layer);
   GgufModelTensor mapped{
@@ -278,9 +121,11 @@ void map_tensor(const GgufTensor& tensor,
       .name = fmt::format("{}{}.{}", layer, row->name, parts.suffix),
       .shape = tensor.shape};
   if (row->interleaved) mapped.interleaved = shape.head_dim;
-  if (all_experts) return map_experts(*row, tensor, parts.layer, mapped, out);
+  if (all_experts) {
+    return map_experts(layout, *row, tensor, parts.layer, mapped, out);
+  }
   if (parts.expert >= 0) {
-    mapped.name = expert_name(*row, parts.layer, parts.expert);
+    mapped.name = expert_name(layout, *row, parts.layer, parts.expert);
   }
   out.push_back(std::move(mapped));
 }
@@ -292,11 +137,12 @@ void require(const std::unordered_set<std::string_view>& names,
 
 void require_row(const std::unordered_set<std::string_view>& names,
                  const std::string& stem,
-                 const TensorRow& row,
+                 const GgufTensorRow& row,
                  const GgufModelShape& shape) {
   require(names, stem + ".weight");
-  const bool biased = (row.bias == Bias::Attention && shape.attention_bias) ||
-                      (row.bias == Bias::Mlp && shape.mlp_bias);
+  const bool biased =
+      (row.bias == GgufBias::Attention && shape.attention_bias) ||
+      (row.bias == GgufBias::Mlp && shape.mlp_bias);
   // Transformers' Llama has a bias on all of them or on none.
   if (biased && !names.contains(stem + ".bias")) {
     fail(ErrorKind::Usage,
@@ -309,7 +155,7 @@ void require_row(const std::unordered_set<std::string_view>& names,
 // All experts of a layer in one tensor, or each in its own.
 void require_experts(const std::unordered_set<std::string_view>& names,
                      std::int64_t layer,
-                     const TensorRow& row,
+                     const GgufTensorRow& row,
                      std::int64_t experts) {
   const auto all = fmt::format("blk.{}.{}.weight", layer, row.stored);
   const bool fused = names.contains(all);
@@ -337,10 +183,10 @@ void require_all(const GgufFile& file, const GgufModelShape& shape) {
   for (const GgufTensor& tensor : file.tensors()) names.insert(tensor.name);
   require(names, "token_embd.weight");
   require(names, "output_norm.weight");
+  const GgufLayout& layout = gguf_layout(shape.experts > 0);
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
-    for (const auto rows : {std::span<const TensorRow>(kAttentionRows),
-                            feed_forward_rows(shape)}) {
-      for (const TensorRow& row : rows) {
+    for (const auto rows : {layout.attention, layout.feed_forward}) {
+      for (const GgufTensorRow& row : rows) {
         if (!row.one_expert.empty()) {
           require_experts(names, layer, row, shape.experts);
           continue;
