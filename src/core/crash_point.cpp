@@ -14,7 +14,11 @@ struct CrashAt {
   std::atomic<long> left = 0;
   int signal = SIGKILL;
 
-  CrashAt() {
+  CrashAt() { read(); }
+
+  void read() {
+    name.clear();
+    signal = SIGKILL;
     const char* text = std::getenv("MANTISSA_CRASH_AT");
     if (text == nullptr) return;
     std::istringstream words(text);
@@ -39,6 +43,8 @@ void crash_point(std::string_view name) {
   if (at.name.empty() || at.name != name) return;
   if (--at.left == 0) std::raise(at.signal);
 }
+
+void reread_crash_point() { crash_at().read(); }
 
 bool crash_points_active() { return !crash_at().name.empty(); }
 

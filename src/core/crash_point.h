@@ -10,6 +10,10 @@ namespace mantissa {
 /// comparison.
 void crash_point(std::string_view name);
 
+/// Reads the variable again, which is otherwise read once in a process: for a
+/// process that was forked from one and crashes in its place.
+void reread_crash_point();
+
 /// True when the variable is set: journals then sync after every line, so that
 /// each line is a place to stop at.
 bool crash_points_active();

@@ -3,16 +3,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <system_error>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <mantissa/core/error.h>
 
+#include "core/crash_point.h"
 #include "support/memory_source.h"
 #include "support/small_model.h"
 #include "support/temp_dir.h"
@@ -44,15 +47,15 @@ class WriteCheckpointTest : public ::testing::Test {
   }
 
   // Writes in a process of its own, which is killed there; its wait status.
-  // Crash points are read once in a process, so every write here is in one.
+  // Other tests may have read the crash point in this one.
   static int write_apart(const fs::path& place,
                          float value,
                          const std::string& crash_at = "") {
     const pid_t child = ::fork();
+    if (child < 0) throw std::system_error(errno, std::generic_category());
     if (child == 0) {
-      if (!crash_at.empty()) {
-        ::setenv("MANTISSA_CRASH_AT", crash_at.c_str(), 1);
-      }
+      ::setenv("MANTISSA_CRASH_AT", crash_at.c_str(), 1);
+      reread_crash_point();
       try {
         write(place, value);
       } catch (...) {
@@ -61,7 +64,11 @@ class WriteCheckpointTest : public ::testing::Test {
       ::_exit(0);
     }
     int status = 0;
-    ::waitpid(child, &status, 0);
+    while (::waitpid(child, &status, 0) < 0) {
+      if (errno != EINTR) {
+        throw std::system_error(errno, std::generic_category());
+      }
+    }
     return status;
   }
 
