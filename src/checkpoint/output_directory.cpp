@@ -42,12 +42,10 @@ constexpr const char* kLock = OutputLock::kFile;
                       "go on with --resume, or use --restart with a smaller "
                       "--shard-size"
                     : "";
-  throw Error(kind,
-              fmt::format("{}: {}: {}{}",
-                          path.string(),
-                          what,
-                          std::strerror(code),
-                          remedy));
+  throw Error(
+      kind,
+      fmt::format(
+          "{}: {}: {}{}", path.string(), what, std::strerror(code), remedy));
 }
 
 fs::path without_slash(fs::path out) {
@@ -165,7 +163,7 @@ void check_creatable(const fs::path& out) {
 }
 
 void check_disk(const fs::path& parent, std::int64_t bytes) {
-  struct statvfs disk{};
+  struct statvfs disk {};
   if (::statvfs(parent.c_str(), &disk) != 0) {
     throw_errno("cannot examine the disk", parent);
   }
@@ -187,7 +185,7 @@ std::int64_t allocated_bytes(const fs::path& directory) {
   std::error_code ignored;
   for (const auto& entry :
        fs::recursive_directory_iterator(directory, ignored)) {
-    struct stat status{};
+    struct stat status {};
     if (::lstat(entry.path().c_str(), &status) == 0) {
       bytes += std::int64_t{status.st_blocks} * 512;
     }
@@ -208,10 +206,15 @@ void sync_path(const fs::path& path) {
   if (failed != 0) throw_errno("cannot sync", path);
 }
 
-// What a run left that was killed between its exchange and its end.
+// What a run left that was killed between its exchange and its end. Its lock
+// goes even where the old directory is gone: file systems use inodes again, and
+// the lock would take what this run writes for that directory.
 void finish_exchange(const fs::path& out) {
   const fs::path old = partial_path(out);
-  if (!OutputLock::has_exchanged(out, old)) return;
+  if (!OutputLock::has_exchanged(out, old) &&
+      (!OutputLock::has_replaced(out) || !OutputLock::holder(out).empty())) {
+    return;
+  }
   const OutputLock lock(out, out);
   // Another run may have done it before the lock was ours.
   if (OutputLock::has_exchanged(out, old)) {
@@ -224,12 +227,12 @@ void finish_exchange(const fs::path& out) {
 }  // namespace
 
 bool is_within(const fs::path& inner, const fs::path& outer) {
-  struct stat target{};
+  struct stat target {};
   if (::stat(outer.c_str(), &target) != 0) return false;
   std::error_code ignored;
   for (fs::path at = fs::weakly_canonical(fs::absolute(inner), ignored);;
        at = at.parent_path()) {
-    struct stat info{};
+    struct stat info {};
     if (::stat(at.c_str(), &info) == 0 && same_file(info, target)) return true;
     if (at == at.parent_path() || at.empty()) return false;
   }
@@ -334,7 +337,7 @@ void OutputDirectory::open_shard(const Shard& shard) {
       ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (handle < 0) throw_errno("cannot create", file);
   shards_.push_back(handle);
-  struct stat status{};
+  struct stat status {};
   if (::fstat(handle, &status) != 0) throw_errno("cannot examine", file);
   std::string header(shard.header.size(), '\0');
   const bool kept = status.st_size == shard.file_bytes &&

@@ -43,7 +43,7 @@ std::istringstream words_of(const fs::path& directory) {
 
 // A FIFO or a device of this name is not of ours, and would not be released.
 void require_regular(int file, const fs::path& path) {
-  struct stat info{};
+  struct stat info {};
   if (::fstat(file, &info) == 0 && S_ISREG(info.st_mode)) return;
   ::close(file);
   throw Error(ErrorKind::Target,
@@ -52,9 +52,18 @@ void require_regular(int file, const fs::path& path) {
 
 // 0 for what is no directory.
 ino_t inode_of(const fs::path& directory) {
-  struct stat info{};
+  struct stat info {};
   if (::lstat(directory.c_str(), &info) != 0) return 0;
   return S_ISDIR(info.st_mode) ? info.st_ino : 0;
+}
+
+// Of what the process that wrote `out` put it in place of; 0 for nothing.
+ino_t replaced_inode(const fs::path& out) {
+  std::istringstream words = words_of(out);
+  std::string process;
+  std::string said;
+  ino_t inode = 0;
+  return words >> process >> said >> inode && said == kReplaces ? inode : 0;
 }
 
 }  // namespace
@@ -106,12 +115,12 @@ void OutputLock::refuse(const fs::path& out, const std::string& holder) {
                           holder.empty() ? "unknown" : holder));
 }
 
+bool OutputLock::has_replaced(const fs::path& out) {
+  return replaced_inode(out) != 0;
+}
+
 bool OutputLock::has_exchanged(const fs::path& out, const fs::path& old) {
-  std::istringstream words = words_of(out);
-  std::string process;
-  std::string said;
-  ino_t inode = 0;
-  if (!(words >> process >> said >> inode) || said != kReplaces) return false;
+  const ino_t inode = replaced_inode(out);
   return inode != 0 && inode_of(old) == inode;
 }
 

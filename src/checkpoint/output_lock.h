@@ -30,6 +30,9 @@ class OutputLock {
   /// Process that holds the lock of a directory, "" when nobody does. Throws
   /// Error(Target) where no regular file has the name.
   static std::string holder(const std::filesystem::path& directory);
+  /// True when the process that wrote `out` put it in place of another
+  /// directory and left its lock.
+  static bool has_replaced(const std::filesystem::path& out);
   /// True when the process that wrote `out` said that `old` is the directory
   /// that it put in its place: what a kill after the exchange leaves.
   static bool has_exchanged(const std::filesystem::path& out,

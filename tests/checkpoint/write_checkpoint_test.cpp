@@ -108,6 +108,17 @@ TEST_F(WriteCheckpointTest, AKilledOverwriteIsNotInTheWayOfTheNext) {
   }
 }
 
+// The lock names the old directory by an inode, which the next directory at
+// OUT.partial may have: a run to come would take its work for the old one.
+TEST_F(WriteCheckpointTest, ALockThatOutlivedItsExchangeGoesFirst) {
+  ASSERT_EQ(write_apart(out(), 1), 0);
+  ASSERT_NE(write_apart(out(), 2, "publish.old_removed:1"), 0);
+  ASSERT_TRUE(fs::exists(out() / ".lock"));
+  ASSERT_NE(write_apart(out(), 3, "publish.before_rename:1"), 0);
+  EXPECT_TRUE(fs::exists(partial()));
+  EXPECT_FALSE(fs::exists(out() / ".lock"));
+}
+
 TEST_F(WriteCheckpointTest, NamesThatNoFileHoldsAreRefusedBeforeAnything) {
   EXPECT_THAT(
       refusal([&] { write(out(), 1, "__metadata__"); }),

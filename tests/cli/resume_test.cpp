@@ -398,6 +398,21 @@ TEST_F(ResumeTest, TheSecondRunSaysWhoHoldsTheLock) {
   EXPECT_EQ(directory_contents(out()), expected());
 }
 
+// A kill right after the old directory is gone leaves a lock that names it by
+// its inode, which file systems give to the next directory.
+TEST_F(ResumeTest, ANewRunIsNotTakenForWhatAnOldOneReplaced) {
+  ASSERT_EQ(run().exit_code, 0);
+  ASSERT_EQ(crash("publish.old_removed:1", {"--force"}).exit_code, kKilled);
+  ASSERT_EQ(crash("journal.added:2", {"--force"}).exit_code, kKilled);
+  const ToolResult refused = run({"--force"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("another run was stopped"));
+  EXPECT_TRUE(fs::exists(journal()));
+  const ToolResult resumed = run({"--force", "--resume"});
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(directory_contents(out()), expected());
+}
+
 TEST_F(ResumeTest, StatusOnRequest) {
   ToolProcess tool(words(), {"MANTISSA_CRASH_AT=journal.added:2:19"});
   ASSERT_TRUE(tool.wait_stopped());
