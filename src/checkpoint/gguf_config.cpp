@@ -50,6 +50,23 @@ Json rope_json(const RopeParameters& rope) {
   return json;
 }
 
+// How Transformers calls what a file becomes.
+struct ModelClass {
+  std::string_view name;
+  std::string_view model_type;
+  std::string_view experts;  // the key of their number; "" in a dense model
+};
+
+const ModelClass& class_of(const GgufModelShape& shape) {
+  static constexpr ModelClass kLlama{"LlamaForCausalLM", "llama", ""};
+  static constexpr ModelClass kMixtral{
+      "MixtralForCausalLM", "mixtral", "num_local_experts"};
+  static constexpr ModelClass kQwen3Moe{
+      "Qwen3MoeForCausalLM", "qwen3_moe", "num_experts"};
+  if (shape.architecture == GgufArchitecture::Qwen3Moe) return kQwen3Moe;
+  return shape.experts > 0 ? kMixtral : kLlama;
+}
+
 std::string text_of(const Json& json) { return json.dump(2) + "\n"; }
 
 }  // namespace
@@ -75,13 +92,15 @@ SpecialTokens read_special_tokens(const GgufMetadata& metadata,
 std::string model_config_json(const GgufModelShape& shape,
                               const SpecialTokens& tokens,
                               DType dtype) {
-  const bool sparse = shape.experts > 0;
+  const ModelClass& made = class_of(shape);
+  const bool dense = made.experts.empty();
+  const bool qwen = shape.architecture == GgufArchitecture::Qwen3Moe;
   Json json;
-  json["architectures"] =
-      Json::array({sparse ? "MixtralForCausalLM" : "LlamaForCausalLM"});
-  if (!sparse) json["attention_bias"] = shape.attention_bias;
+  json["architectures"] = Json::array({std::string(made.name)});
+  if (dense || qwen) json["attention_bias"] = shape.attention_bias;
   json["attention_dropout"] = 0.0;
   put(json, "bos_token_id", tokens.bos);
+  if (qwen) json["decoder_sparse_step"] = 1;
   json["dtype"] = std::string(name(dtype));
   put(json, "eos_token_id", tokens.eos);
   json["head_dim"] = shape.head_dim;
@@ -90,13 +109,17 @@ std::string model_config_json(const GgufModelShape& shape,
   json["initializer_range"] = 0.02;
   json["intermediate_size"] = shape.intermediate;
   json["max_position_embeddings"] = shape.positions;
-  if (!sparse) json["mlp_bias"] = shape.mlp_bias;
-  json["model_type"] = sparse ? "mixtral" : "llama";
+  if (dense) json["mlp_bias"] = shape.mlp_bias;
+  if (qwen) json["mlp_only_layers"] = Json::array();
+  json["model_type"] = std::string(made.model_type);
+  if (qwen) json["moe_intermediate_size"] = shape.expert_intermediate;
+  // No key of GGUF says it; llama.cpp always does.
+  if (qwen) json["norm_topk_prob"] = true;
   json["num_attention_heads"] = shape.heads;
-  if (sparse) json["num_experts_per_tok"] = shape.experts_used;
+  if (!dense) json["num_experts_per_tok"] = shape.experts_used;
   json["num_hidden_layers"] = shape.layers;
   json["num_key_value_heads"] = shape.kv_heads;
-  if (sparse) json["num_local_experts"] = shape.experts;
+  if (!dense) json[std::string(made.experts)] = shape.experts;
   put(json, "pad_token_id", tokens.pad);
   json["rms_norm_eps"] = shape.rms_norm_eps;
   const Json rope = rope_json(shape.rope);
@@ -105,9 +128,10 @@ std::string model_config_json(const GgufModelShape& shape,
   json["rope_scaling"] =
       shape.rope.type == RopeParameters::Type::Default ? Json() : rope;
   json["rope_theta"] = shape.rope.theta;
-  if (sparse) json["sliding_window"] = nullptr;
+  if (!dense) json["sliding_window"] = nullptr;
   json["tie_word_embeddings"] = shape.tied;
   json["use_cache"] = true;
+  if (qwen) json["use_sliding_window"] = false;
   json["vocab_size"] = shape.vocabulary;
   return text_of(json);
 }

@@ -27,7 +27,8 @@ struct SpecialTokens {
 SpecialTokens read_special_tokens(const GgufMetadata& metadata,
                                   std::int64_t vocabulary);
 
-/// Text of config.json for LlamaForCausalLM with weights of `dtype`.
+/// Text of config.json with weights of `dtype`: of LlamaForCausalLM,
+/// MixtralForCausalLM or Qwen3MoeForCausalLM.
 std::string model_config_json(const GgufModelShape& shape,
                               const SpecialTokens& tokens,
                               DType dtype);

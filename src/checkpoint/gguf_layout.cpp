@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
 namespace mantissa {
 namespace {
@@ -42,9 +43,27 @@ constexpr Row expert(std::string_view stored,
 
 constexpr Row kMixtralExperts[] = {
     {"ffn_gate_inp", "block_sparse_moe.gate", Experts, Hidden},
-    expert("ffn_gate_exps", "w1", Intermediate, Hidden, "ffn_gate"),
-    expert("ffn_up_exps", "w3", Intermediate, Hidden, "ffn_up"),
-    expert("ffn_down_exps", "w2", Hidden, Intermediate, "ffn_down"),
+    expert("ffn_gate_exps", "w1", OneExpert, Hidden, "ffn_gate"),
+    expert("ffn_up_exps", "w3", OneExpert, Hidden, "ffn_up"),
+    expert("ffn_down_exps", "w2", Hidden, OneExpert, "ffn_down"),
+};
+
+// Heads are turned as Hugging Face's: no row moves.
+constexpr Row kQwenAttention[] = {
+    {"attn_norm", "input_layernorm", Hidden},
+    {"ffn_norm", "post_attention_layernorm", Hidden},
+    {"attn_q", "self_attn.q_proj", Queries, Hidden},
+    {"attn_k", "self_attn.k_proj", Keys, Hidden},
+    {"attn_v", "self_attn.v_proj", Keys, Hidden},
+    {"attn_output", "self_attn.o_proj", Hidden, Queries},
+    {"attn_q_norm", "self_attn.q_norm", Head},
+    {"attn_k_norm", "self_attn.k_norm", Head},
+};
+constexpr Row kQwenExperts[] = {
+    {"ffn_gate_inp", "mlp.gate", Experts, Hidden},
+    expert("ffn_gate_exps", "gate_proj", OneExpert, Hidden, "ffn_gate"),
+    expert("ffn_up_exps", "up_proj", OneExpert, Hidden, "ffn_up"),
+    expert("ffn_down_exps", "down_proj", Hidden, OneExpert, "ffn_down"),
 };
 
 constexpr GgufLayout kLlama{
@@ -54,6 +73,10 @@ constexpr GgufLayout kMixtral{"llama model with experts",
                               kModel,
                               kLlamaAttention,
                               kMixtralExperts};
+constexpr GgufLayout kQwen3Moe{
+    "qwen3moe model", "mlp.experts.", kModel, kQwenAttention, kQwenExperts};
+
+constexpr std::string_view kNames[] = {"llama", "qwen3moe"};
 
 // A number as files spell it; -1 for anything else.
 std::int64_t parse_index(std::string_view text) {
@@ -74,8 +97,20 @@ const Row* find(std::span<const Row> rows,
 
 }  // namespace
 
-const GgufLayout& gguf_layout(bool experts) {
-  return experts ? kMixtral : kLlama;
+std::string_view name(GgufArchitecture architecture) {
+  return kNames[static_cast<std::size_t>(architecture)];
+}
+
+std::optional<GgufArchitecture> find_gguf_architecture(std::string_view name) {
+  const auto found = std::ranges::find(kNames, name);
+  if (found == std::end(kNames)) return {};
+  return static_cast<GgufArchitecture>(found - std::begin(kNames));
+}
+
+const GgufLayout& gguf_layout(GgufArchitecture architecture,
+                              std::int64_t experts) {
+  if (architecture == GgufArchitecture::Qwen3Moe) return kQwen3Moe;
+  return experts > 0 ? kMixtral : kLlama;
 }
 
 GgufTensorName split_gguf_name(std::string_view name) {

@@ -1,18 +1,24 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
 namespace mantissa {
 
+/// What general.architecture of a file that is converted says.
+enum class GgufArchitecture : std::uint8_t { Llama, Qwen3Moe };
+
 /// A size of a model; None as columns makes a vector of the rows.
 enum class GgufExtent {
   None,
   Hidden,
+  Head,
   Queries,
   Keys,
   Intermediate,
+  OneExpert,  ///< width of an expert
   Vocabulary,
   Experts
 };
@@ -42,8 +48,14 @@ struct GgufLayout {
   std::span<const GgufTensorRow> feed_forward;
 };
 
-/// The layout of architecture `llama`, with experts or without.
-const GgufLayout& gguf_layout(bool experts);
+/// "llama", "qwen3moe".
+std::string_view name(GgufArchitecture architecture);
+/// The architecture of a name; empty for one that is not converted.
+std::optional<GgufArchitecture> find_gguf_architecture(std::string_view name);
+
+/// The layout of a model with `experts` in a layer, 0: none.
+const GgufLayout& gguf_layout(GgufArchitecture architecture,
+                              std::int64_t experts);
 
 /// "blk.12.ffn_up.3.weight" in parts, which lie in the name; an empty `leaf`
 /// for what no model has.

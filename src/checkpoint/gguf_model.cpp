@@ -9,7 +9,7 @@
 #include <mantissa/core/error.h>
 #include <mantissa/core/tensor_view.h>
 
-#include "checkpoint/gguf_layout.h"
+#include "checkpoint/gguf_keys.h"
 #include "checkpoint/gguf_model_keys.h"
 #include "core/quoted.h"
 
@@ -22,12 +22,16 @@ std::int64_t extent_of(const GgufModelShape& shape, GgufExtent extent) {
       return 0;
     case GgufExtent::Hidden:
       return shape.hidden;
+    case GgufExtent::Head:
+      return shape.head_dim;
     case GgufExtent::Queries:
       return shape.heads * shape.head_dim;
     case GgufExtent::Keys:
       return shape.kv_heads * shape.head_dim;
     case GgufExtent::Intermediate:
       return shape.intermediate;
+    case GgufExtent::OneExpert:
+      return shape.expert_intermediate;
     case GgufExtent::Vocabulary:
       return shape.vocabulary;
     case GgufExtent::Experts:
@@ -94,7 +98,7 @@ void map_tensor(const GgufTensor& tensor,
                 std::size_t source,
                 GgufModelShape& shape,
                 std::vector<GgufModelTensor>& out) {
-  const GgufLayout& layout = gguf_layout(shape.experts > 0);
+  const GgufLayout& layout = gguf_layout(shape.architecture, shape.experts);
   const GgufTensorName parts = split_gguf_name(tensor.name);
   const GgufTensorRow* row = find_gguf_row(layout, parts);
   const bool biased = row != nullptr && parts.suffix == "bias";
@@ -183,7 +187,7 @@ void require_all(const GgufFile& file, const GgufModelShape& shape) {
   for (const GgufTensor& tensor : file.tensors()) names.insert(tensor.name);
   require(names, "token_embd.weight");
   require(names, "output_norm.weight");
-  const GgufLayout& layout = gguf_layout(shape.experts > 0);
+  const GgufLayout& layout = gguf_layout(shape.architecture, shape.experts);
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     for (const auto rows : {layout.attention, layout.feed_forward}) {
       for (const GgufTensorRow& row : rows) {
@@ -214,12 +218,13 @@ GgufModel read_gguf_model(const GgufFile& file) {
   GgufModel model;
   model.shape = read_gguf_model_keys(file.metadata());
   GgufModelShape& shape = model.shape;
+  const GgufKeys keys(file.metadata(), name(shape.architecture));
   const auto& tensors = file.tensors();
   // So that a loop over a claimed number of layers is bounded by the file.
   if (shape.layers > static_cast<std::int64_t>(tensors.size())) {
     throw Error(ErrorKind::Input,
-                fmt::format("GGUF key \"llama.block_count\": {} layers, the "
-                            "file has {} tensors",
+                fmt::format("GGUF key {}: {} layers, the file has {} tensors",
+                            quoted_name(keys.spelled("block_count")),
                             shape.layers,
                             tensors.size()));
   }
@@ -230,7 +235,9 @@ GgufModel read_gguf_model(const GgufFile& file) {
     if (tensor.name == "output.weight") shape.tied = false;
   }
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (tensors[i].name == "rope_freqs.weight") {
+    // The only factors that llama.cpp applies are a Llama's.
+    if (shape.architecture == GgufArchitecture::Llama &&
+        tensors[i].name == "rope_freqs.weight") {
       if (tensors[i].shape.size() != 1) {
         fail(ErrorKind::Input, tensors[i].name, "expected one dimension");
       }
@@ -246,11 +253,12 @@ GgufModel read_gguf_model(const GgufFile& file) {
                 "GGUF: biases of attention beside experts, which Mixtral does "
                 "not have; such models are not converted");
   }
-  const auto claimed = file.metadata().integer("llama.vocab_size");
+  const auto claimed = keys.integer("vocab_size");
   if (claimed && *claimed != shape.vocabulary) {
     throw Error(ErrorKind::Input,
-                fmt::format("GGUF key \"llama.vocab_size\": expected {} (rows "
-                            "of token_embd.weight), found {}",
+                fmt::format("GGUF key {}: expected {} (rows of "
+                            "token_embd.weight), found {}",
+                            quoted_name(keys.spelled("vocab_size")),
                             shape.vocabulary,
                             *claimed));
   }

@@ -5,13 +5,15 @@
 #include <vector>
 
 #include "checkpoint/gguf_file.h"
+#include "checkpoint/gguf_layout.h"
 #include "checkpoint/gguf_rope.h"
 
 namespace mantissa {
 
-/// The sizes of a Llama, or with experts a Mixtral, from the keys and tensors
-/// of a GGUF file.
+/// The sizes of a Llama, with experts a Mixtral, or of a Qwen 3 with experts,
+/// from the keys and tensors of a GGUF file.
 struct GgufModelShape {
+  GgufArchitecture architecture = GgufArchitecture::Llama;
   std::int64_t layers = 0;
   std::int64_t hidden = 0;
   std::int64_t intermediate = 0;
@@ -22,6 +24,7 @@ struct GgufModelShape {
   std::int64_t vocabulary = 0;  ///< rows of the embedding
   std::int64_t experts = 0;     ///< 0: dense
   std::int64_t experts_used = 0;
+  std::int64_t expert_intermediate = 0;
   double rms_norm_eps = 0;
   RopeParameters rope;
   bool tied = true;  ///< no output.weight
@@ -47,9 +50,10 @@ struct GgufModel {
   std::vector<GgufModelTensor> tensors;  ///< in file order, then by expert
 };
 
-/// Reads architecture `llama`, dense or with experts. Throws Error(Usage) with
-/// what is supported for another architecture and for keys and tensors that are
-/// not understood; Error(Input) for missing keys or tensors and wrong shapes.
+/// Reads architecture `llama`, dense or with experts, and `qwen3moe`. Throws
+/// Error(Usage) with what is supported for another architecture and for keys
+/// and tensors that are not understood; Error(Input) for missing keys or
+/// tensors and wrong shapes.
 GgufModel read_gguf_model(const GgufFile& file);
 
 }  // namespace mantissa

@@ -17,6 +17,7 @@ namespace {
 // No model comes near; products of two of them stay far below 2^63.
 constexpr std::int64_t kMaxExtent = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxExpertMatrices = std::int64_t{1} << 20;
+constexpr std::int64_t kSoftmax = 1;  // of expert_gating_func
 
 // Keys of an architecture whose meaning is taken over or checked below. What
 // else stands there could change the numbers, so it is refused, not dropped.
@@ -30,6 +31,9 @@ constexpr std::string_view kKnownKeys[] = {
     "tensor_data_layout",
     "expert_count",
     "expert_used_count",
+    "expert_feed_forward_length",
+    "expert_weights_norm",
+    "expert_gating_func",
     "attention.head_count",
     "attention.head_count_kv",
     "attention.layer_norm_rms_epsilon",
@@ -59,25 +63,26 @@ std::int64_t extent(const GgufKeys& keys, std::string_view key) {
   return *value;
 }
 
-void check_architecture(const GgufMetadata& metadata) {
+GgufArchitecture read_architecture(const GgufMetadata& metadata) {
   constexpr std::string_view kKey = "general.architecture";
   const std::string* architecture = metadata.string(kKey);
   if (architecture == nullptr) {
     fail(ErrorKind::Input, std::string(kKey), "missing");
   }
-  if (*architecture != "llama") {
-    fail(ErrorKind::Usage,
-         std::string(kKey),
-         fmt::format("{} is not supported; this version converts: llama "
-                     "(dense or with experts)",
-                     quoted_name(*architecture)));
-  }
+  const auto found = find_gguf_architecture(*architecture);
+  if (found) return *found;
+  fail(ErrorKind::Usage,
+       std::string(kKey),
+       fmt::format("{} is not supported; this version converts: llama "
+                   "(dense or with experts), qwen3moe",
+                   quoted_name(*architecture)));
 }
 
 void read_experts(const GgufKeys& keys, GgufModelShape& shape) {
   constexpr std::string_view kCount = "expert_count";
   constexpr std::string_view kUsed = "expert_used_count";
-  if (keys.integer(kCount).value_or(0) == 0) return;
+  const bool optional = shape.architecture == GgufArchitecture::Llama;
+  if (optional && keys.integer(kCount).value_or(0) == 0) return;
   shape.experts = extent(keys, kCount);
   shape.experts_used = extent(keys, kUsed);
   // Each has three matrices a layer, as many names as a file may have tensors.
@@ -94,6 +99,35 @@ void read_experts(const GgufKeys& keys, GgufModelShape& shape) {
          keys.spelled(kUsed),
          fmt::format("{} of {} experts", shape.experts_used, shape.experts));
   }
+}
+
+// Of the feed-forward part. A Mixtral has one width; in files of Qwen's the
+// width of an expert has a key of its own, or is what the experts of a token
+// share, as llama.cpp reads them. Their dense width is in no layer.
+void read_widths(const GgufKeys& keys, GgufModelShape& shape) {
+  constexpr std::string_view kDense = "feed_forward_length";
+  constexpr std::string_view kExpert = "expert_feed_forward_length";
+  const std::int64_t own = keys.integer(kExpert).value_or(0);
+  if (own != 0) shape.expert_intermediate = extent(keys, kExpert);
+  if (shape.architecture == GgufArchitecture::Llama) {
+    shape.intermediate = extent(keys, kDense);
+    if (own != 0 && own != shape.intermediate) {
+      fail(ErrorKind::Usage,
+           keys.spelled(kExpert),
+           fmt::format("{}: expected {}, the width of a Mixtral",
+                       own,
+                       shape.intermediate));
+    }
+    shape.expert_intermediate = shape.intermediate;
+    return;
+  }
+  shape.intermediate =
+      own != 0 && !keys.has(kDense) ? own : extent(keys, kDense);
+  if (own != 0) return;
+  if (shape.intermediate < shape.experts_used) {
+    fail(ErrorKind::Input, keys.spelled(kExpert), "missing");
+  }
+  shape.expert_intermediate = shape.intermediate / shape.experts_used;
 }
 
 void check_known_keys(const GgufKeys& keys) {
@@ -129,6 +163,17 @@ void check_variants(const GgufKeys& keys, const GgufModelShape& shape) {
     fail(ErrorKind::Usage,
          keys.spelled("attention.sliding_window"),
          fmt::format("{}; sliding attention is not converted", window));
+  }
+  if (!keys.boolean("expert_weights_norm").value_or(true)) {
+    fail(ErrorKind::Usage,
+         keys.spelled("expert_weights_norm"),
+         "false; only experts whose weights sum to 1 are converted");
+  }
+  const auto gating = keys.integer("expert_gating_func").value_or(kSoftmax);
+  if (gating != kSoftmax) {
+    fail(ErrorKind::Usage,
+         keys.spelled("expert_gating_func"),
+         fmt::format("{}; only {}, softmax, is converted", gating, kSoftmax));
   }
   const std::string* layout = keys.string("tensor_data_layout");
   if (layout != nullptr && *layout != "Meta AI original pth") {
@@ -172,13 +217,12 @@ std::int64_t read_head_dim(const GgufKeys& keys, const GgufModelShape& shape) {
 }  // namespace
 
 GgufModelShape read_gguf_model_keys(const GgufMetadata& metadata) {
-  check_architecture(metadata);
-  const GgufKeys keys(metadata, "llama");
-  check_known_keys(keys);
   GgufModelShape shape;
+  shape.architecture = read_architecture(metadata);
+  const GgufKeys keys(metadata, name(shape.architecture));
+  check_known_keys(keys);
   shape.layers = extent(keys, "block_count");
   shape.hidden = extent(keys, "embedding_length");
-  shape.intermediate = extent(keys, "feed_forward_length");
   shape.positions = extent(keys, "context_length");
   shape.heads = extent(keys, "attention.head_count");
   shape.kv_heads = !keys.has("attention.head_count_kv")
@@ -192,6 +236,7 @@ GgufModelShape read_gguf_model_keys(const GgufMetadata& metadata) {
   }
   shape.head_dim = read_head_dim(keys, shape);
   read_experts(keys, shape);
+  read_widths(keys, shape);
   constexpr std::string_view kEps = "attention.layer_norm_rms_epsilon";
   const auto eps = keys.number(kEps);
   if (!eps) fail(ErrorKind::Input, keys.spelled(kEps), "missing");

@@ -5,9 +5,9 @@
 
 namespace mantissa {
 
-/// What the keys of a `llama` file say; `vocabulary`, `tied` and the biases
-/// come from its tensors. Throws Error(Usage) for another architecture
-/// and for keys under "llama." that are not understood; Error(Input) for
+/// What the keys of a file say; `vocabulary`, `tied` and the biases come from
+/// its tensors. Throws Error(Usage) for an architecture that is not converted
+/// and for keys under its name that are not understood; Error(Input) for
 /// missing or absurd values.
 GgufModelShape read_gguf_model_keys(const GgufMetadata& metadata);
 

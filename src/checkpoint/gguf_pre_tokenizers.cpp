@@ -42,10 +42,19 @@ std::string llama3_json() {
   return sequence(split(kRegex), byte_level(false)).dump();
 }
 
+// One digit at a time; elsewhere it splits like Llama 3's.
+std::string qwen2_json() {
+  constexpr const char* kRegex =
+      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
+      R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  return sequence(split(kRegex), byte_level(false)).dump();
+}
+
 constexpr PreTokenizer kRows[] = {
-    {"gpt-2", gpt2_json, false, false},
-    {"llama-bpe", llama3_json, true, true},
-    {"smollm", smollm_json, false, false},
+    {"gpt-2", "null", gpt2_json, false, false},
+    {"llama-bpe", "null", llama3_json, true, true},
+    {"qwen2", R"({"type":"NFC"})", qwen2_json, false, false},
+    {"smollm", "null", smollm_json, false, false},
 };
 
 }  // namespace

@@ -7,7 +7,8 @@ namespace mantissa {
 
 /// How `tokenizer.ggml.pre` splits text before the merges.
 struct PreTokenizer {
-  std::string_view name;  ///< llama.cpp's
+  std::string_view name;        ///< llama.cpp's
+  std::string_view normalizer;  ///< the `normalizer` of tokenizer.json
   std::string (*json)();  ///< the `pre_tokenizer` object of tokenizer.json
   bool ignore_merges;     ///< a whole word that is a token wins
   bool adds_bos;          ///< when `add_bos_token` is absent

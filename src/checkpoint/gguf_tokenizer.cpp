@@ -276,7 +276,7 @@ TokenizerShape byte_level_shape(const GgufMetadata& metadata,
                         {"add_prefix_space", true},
                         {"trim_offsets", true},
                         {"use_regex", true}};
-  return {.normalizer = "null",
+  return {.normalizer = std::string(pre.normalizer),
           .pre_tokenizer = pre.json(),
           .decoder = decoder.dump(),
           .ignore_merges = pre.ignore_merges,

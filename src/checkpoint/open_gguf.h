@@ -7,8 +7,8 @@
 
 namespace mantissa {
 
-/// Opens a GGUF file of architecture `llama` as the Hugging Face checkpoint it
-/// came from: Hugging Face names, rows of q and k in Hugging Face's order,
+/// Opens a GGUF file of architecture `llama` or `qwen3moe` as the Hugging Face
+/// checkpoint it came from: its names, rows of q and k in its order,
 /// every tensor in one dtype (decoded to float32 and rounded once),
 /// config.json, generation_config.json, tokenizer.json and
 /// tokenizer_config.json. read_stored_rows() delivers ggml blocks, rows in

@@ -181,6 +181,75 @@ TEST(GgufModel, ExpertsMakeTheConfigOfAMixtral) {
   EXPECT_FALSE(config.contains("attention_bias"));
 }
 
+// Qwen 3 with experts: norms of queries and keys, no row of a head moves.
+TEST(GgufModel, QwensHaveTheirNames) {
+  const TempDir dir;
+  const auto source = open_bytes(dir, RawGguf::tiny_qwen3moe());
+  const std::string layer = "model.layers.0.";
+  EXPECT_EQ(source->tensors().size(), 8U + 2U + 1U + 9U);
+  const std::tuple<std::string, Shape, float> kWeights[] = {
+      {"self_attn.q_norm.weight", {16}, 30},
+      {"self_attn.k_norm.weight", {16}, 31},
+      {"self_attn.q_proj.weight", {64, 64}, 3},
+      {"self_attn.k_proj.weight", {32, 64}, 4},
+      {"mlp.gate.weight", {3, 64}, 20},
+      {"mlp.experts.0.gate_proj.weight", {96, 64}, 21},
+      {"mlp.experts.0.up_proj.weight", {96, 64}, 22},
+      {"mlp.experts.0.down_proj.weight", {64, 96}, 23}};
+  for (const auto& [name, shape, first] : kWeights) {
+    const std::size_t index = index_of(*source, layer + name);
+    EXPECT_EQ(source->tensors()[index].shape, shape);
+    const std::int64_t rows = shape.size() > 1 ? shape[0] : 1;
+    const auto values = read_floats(*source, layer + name, 0, rows);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      ASSERT_EQ(values[i], first + static_cast<float>(i) / 1024)
+          << name << " " << i;
+    }
+  }
+  const auto down =
+      read_floats(*source, layer + "mlp.experts.2.down_proj.weight", 0, 1);
+  EXPECT_EQ(down[1], 23 + static_cast<float>(2 * 96 * 64 + 1) / 1024);
+}
+
+TEST(GgufModel, QwensHaveTheirConfig) {
+  const TempDir dir;
+  RawGguf file = RawGguf::tiny_qwen3moe();
+  const auto config = [&] {
+    return Json::parse(open_bytes(dir, file)->config_json());
+  };
+  const Json made = config();
+  EXPECT_EQ(made["architectures"], Json::array({"Qwen3MoeForCausalLM"}));
+  EXPECT_EQ(made["model_type"], "qwen3_moe");
+  EXPECT_EQ(made["num_experts"], 3);
+  EXPECT_EQ(made["num_experts_per_tok"], 2);
+  EXPECT_EQ(made["intermediate_size"], 384);
+  EXPECT_EQ(made["moe_intermediate_size"], 96);
+  EXPECT_EQ(made["head_dim"], 16);
+  EXPECT_EQ(made["norm_topk_prob"], true);
+  EXPECT_EQ(made["decoder_sparse_step"], 1);
+  EXPECT_EQ(made["mlp_only_layers"], Json::array());
+  EXPECT_EQ(made["attention_bias"], false);
+  EXPECT_EQ(made["use_sliding_window"], false);
+  // The experts of a token share the dense width where none of their own is
+  // given; the dense width may be missing.
+  file.remove_key("qwen3moe.expert_feed_forward_length")
+      .set_u32("qwen3moe.feed_forward_length", 192);
+  EXPECT_EQ(config()["moe_intermediate_size"], 96);
+  file.remove_key("qwen3moe.feed_forward_length")
+      .set_u32("qwen3moe.expert_feed_forward_length", 96);
+  EXPECT_EQ(config()["intermediate_size"], 96);
+}
+
+TEST(GgufModel, QwensTextIsNormalizedAndSplitByDigits) {
+  const TempDir dir;
+  const auto source = open_bytes(dir, RawGguf::tiny_qwen3moe());
+  const Json tokenizer = Json::parse(text_of(*source, "tokenizer.json"));
+  EXPECT_EQ(tokenizer["normalizer"], Json({{"type", "NFC"}}));
+  EXPECT_THAT(tokenizer["pre_tokenizer"].dump(),
+              HasSubstr(R"(\\p{L}+|\\p{N}|)"));
+  EXPECT_EQ(tokenizer["model"]["ignore_merges"], false);
+}
+
 // Row b * 8 + a of a head of 16 lies at 2 * a + b, whatever range is asked for.
 TEST(GgufModel, RowsOfQueriesAndKeysAreReordered) {
   const TempDir dir;

@@ -113,14 +113,15 @@ class ForeignGguf : public testing::Test {
 TEST_F(ForeignGguf, IsInspectedAsItStands) {
   const ToolResult table = run_tool({"inspect", path_});
   EXPECT_EQ(table.exit_code, 0) << table.err;
-  EXPECT_THAT(table.out,
-              AllOf(HasSubstr("note: `convert` and `quantize` do not take this "
-                              "file: GGUF key \"general.architecture\": "
-                              "\"qwen2\" is not supported; this version "
-                              "converts: llama (dense or with experts)\n"),
-                    HasSubstr("blk.0.ffn_gate_exps.weight    [2, 3, 2]  F32"),
-                    HasSubstr("token_embd.weight"),
-                    HasSubstr("48 B")));
+  EXPECT_THAT(
+      table.out,
+      AllOf(HasSubstr("note: `convert` and `quantize` do not take this "
+                      "file: GGUF key \"general.architecture\": "
+                      "\"qwen2\" is not supported; this version "
+                      "converts: llama (dense or with experts), qwen3moe\n"),
+            HasSubstr("blk.0.ffn_gate_exps.weight    [2, 3, 2]  F32"),
+            HasSubstr("token_embd.weight"),
+            HasSubstr("48 B")));
   const ToolResult stats = run_tool({"inspect", path_, "--stats", "--json"});
   EXPECT_EQ(stats.exit_code, 0) << stats.err;
   const auto json = nlohmann::json::parse(stats.out);
@@ -159,7 +160,7 @@ TEST_F(ForeignGguf, IsNotConverted) {
     const ToolResult result = run_tool(command);
     EXPECT_EQ(result.exit_code, 2) << command[0];
     EXPECT_THAT(result.err,
-                HasSubstr("converts: llama (dense or with experts)"));
+                HasSubstr("converts: llama (dense or with experts), qwen3moe"));
   }
 }
 

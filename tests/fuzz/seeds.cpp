@@ -145,6 +145,8 @@ std::vector<Seed> gguf_seeds() {
   out.push_back({"good", RawGguf::tiny_llama().bytes(), Outcome::Accepted});
   out.push_back(
       {"good_experts", RawGguf::tiny_mixtral().bytes(), Outcome::Accepted});
+  out.push_back(
+      {"good_qwen3moe", RawGguf::tiny_qwen3moe().bytes(), Outcome::Accepted});
   out.push_back({"good_experts_one_by_one",
                  RawGguf::tiny_mixtral().split_experts().bytes(),
                  Outcome::Accepted});

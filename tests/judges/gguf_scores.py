@@ -28,10 +28,11 @@ def zeros(rows, hidden=64):
     return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
 
 
-def write_gguf(path, pieces, tensors=None, **flags):
-    """A Llama whose vocabulary has scores; 4 heads of 16, 2 of keys."""
+def write_gguf(path, pieces, tensors=None, architecture="llama", **flags):
+    """A decoder whose vocabulary has scores; 4 heads, 2 of keys. A tensor may
+    be of bytes, with its type beside."""
     tensors = tensors or zeros(len(pieces))
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(sum(name.endswith("attn_q") for name in tensors))
     writer.add_context_length(128)
     writer.add_embedding_length(64)
@@ -49,7 +50,8 @@ def write_gguf(path, pieces, tensors=None, **flags):
     for key, value in flags.items():
         getattr(writer, f"add_{key}")(value)
     for name, values in tensors.items():
-        writer.add_tensor(f"{name}.weight", values)
+        values, kind = values if isinstance(values, tuple) else (values, None)
+        writer.add_tensor(f"{name}.weight", values, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -1,21 +1,22 @@
 """A GGUF whose vocabulary has scores, through `eval` and `generate`.
 
-A tiny random Llama, and a Mixtral whose experts are stored together or one by
-one, with a small vocabulary trained here
-(tokenizer.ggml.model = llama: scores, byte tokens, a user-defined token). Ids are those of the wheel's
-own reading of the file; the perplexity is that of Transformers on the same
-weights within 1e-5, greedy answers have its tokens and, of the Llama, the wheel's text.
+A tiny random Llama, a Mixtral whose experts are stored together or one by one,
+and a Qwen 3 with experts, with a small vocabulary trained here
+(tokenizer.ggml.model = llama: scores, byte tokens, a user-defined token). Ids are
+those of the wheel's own reading of the file; the perplexity is that of
+Transformers on the same weights within 1e-5, greedy answers have its tokens and,
+of the Llama, the wheel's text.
 
 usage: gguf_scores_judge.py MANTISSA
 """
 
 import json
-import math
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
+from gguf_decoders import CONTEXT, WINDOWS, one_by_one, perplexity, tensors_of
 from gguf_scores import of_transformers, scored, write_gguf
 from tokenizer_kinds import legacy
 
@@ -23,73 +24,18 @@ from transformers_support import run_tool, tiny_model
 
 MANTISSA = sys.argv[1]
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-CONTEXT, WINDOWS, NEW_TOKENS = 64, 8, 24
+NEW_TOKENS = 24
 EXPERTS = (dict(num_local_experts=3, num_experts_per_tok=2),
            dict(expert_count=3, expert_used_count=2, rope_freq_base=1e6))
+QWEN_EXPERTS = (
+    dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=48,
+         head_dim=32, norm_topk_prob=True, rope_parameters=dict(
+             rope_type="default", rope_theta=1e6)),
+    dict(architecture="qwen3moe", expert_count=4, expert_used_count=2,
+         expert_feed_forward_length=48, key_length=32, value_length=32,
+         rope_freq_base=1e6))
 PROMPTS = ["The game", "  two  spaces", "\u4f60\u597d \U0001f600 <|user|> b",
            "a\nb\tc \u00e9"]
-
-
-def interleaved(weight, heads):
-    """Rows as llama.cpp rotates them: pairs beside each other."""
-    rows = weight.shape[0] // heads // 2
-    return (weight.reshape(heads, 2, rows, -1).transpose(1, 2)
-            .reshape(weight.shape))
-
-
-def one_by_one(tensors):
-    """The experts of a layer as older files have them: a tensor for each."""
-    out = {}
-    for name, weight in tensors.items():
-        if name.endswith("_exps"):
-            stem = name.removesuffix("_exps")
-            out |= {f"{stem}.{e}": one for e, one in enumerate(weight)}
-        else:
-            out[name] = weight
-    return out
-
-
-def tensors_of(model):
-    state = model.state_dict()
-    names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
-             "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-             "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-             "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
-             "post_attention_layernorm": "ffn_norm"}
-    out = {"token_embd": state["model.embed_tokens.weight"],
-           "output_norm": state["model.norm.weight"],
-           "output": state["lm_head.weight"]}
-    for layer in range(model.config.num_hidden_layers):
-        for theirs, name in names.items():
-            weight = state.get(f"model.layers.{layer}.{theirs}.weight")
-            if weight is None:
-                continue  # of a layer without experts
-            if name in ("attn_q", "attn_k"):
-                weight = interleaved(weight, 4 if name == "attn_q" else 2)
-            out[f"blk.{layer}.{name}"] = weight
-        mlp = f"model.layers.{layer}.mlp."
-        if mlp + "experts.down_proj" in state:
-            gate, up = state[mlp + "experts.gate_up_proj"].chunk(2, 1)
-            out |= {f"blk.{layer}.ffn_gate_inp": state[mlp + "gate.weight"],
-                    f"blk.{layer}.ffn_gate_exps": gate,
-                    f"blk.{layer}.ffn_up_exps": up,
-                    f"blk.{layer}.ffn_down_exps":
-                        state[mlp + "experts.down_proj"]}
-    return {name: weight.contiguous().numpy() for name, weight in out.items()}
-
-
-def perplexity(model, ids):
-    """Of the second half of each window, whose first token is BOS."""
-    total, count = 0.0, 0
-    rows = torch.tensor(ids[:CONTEXT * WINDOWS]).reshape(WINDOWS, CONTEXT)
-    rows[:, 0] = 1
-    half = CONTEXT // 2
-    with torch.no_grad():
-        for row in rows:
-            log = torch.log_softmax(model(row[None]).logits[0].double(), -1)
-            total -= log[half:-1].gather(1, row[half + 1:, None]).sum().item()
-            count += CONTEXT - 1 - half
-    return math.exp(total / count), count
 
 
 def judge_eval(path, model, wheel, text, scratch):
@@ -152,6 +98,7 @@ def main():
         for job in (("Llama", {}, {}), ("Mixtral", *EXPERTS)):
             judge_family(*job, pieces, text, Path(scratch))
         judge_family("Mixtral", *EXPERTS, pieces, text, Path(scratch), one_by_one)
+        judge_family("Qwen3Moe", *QWEN_EXPERTS, pieces, text, Path(scratch))
 
 
 main()

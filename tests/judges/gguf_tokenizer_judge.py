@@ -1,4 +1,5 @@
-"""The tokenizer.json made from a GGUF against llama.cpp's ids.
+"""The tokenizer.json made from a GGUF against llama.cpp's ids, and Qwen's
+against those of Transformers' class for it.
 
 usage: gguf_tokenizer_judge.py PROBE GGUF
        gguf_tokenizer_judge.py PROBE GGUF --directory DIRECTORY
@@ -20,7 +21,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, Qwen2Tokenizer
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 LINES = 100
@@ -71,6 +72,29 @@ def judge(probe, folder, directory, fixture):
           "equal llama.cpp's")
 
 
+def judge_qwen(directory):
+    """Ids of Transformers' own class with the same vocabulary and merges."""
+    tree = json.loads((directory / "tokenizer.json").read_text())["model"]
+    merges = [tuple(merge.split(" ")) for merge in tree["merges"]]
+    theirs = Qwen2Tokenizer(tree["vocab"], merges).backend_tokenizer
+    theirs.encode_special_tokens = True
+    ours = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    ours.encode_special_tokens = True
+    auto = AutoTokenizer.from_pretrained(directory)
+    cases = json.loads((GOLDEN / "tokenizer" / "hard_cases.json").read_text())
+    composed = "e\u0301 = \u00e9, 12345 67\n\n  x"
+    texts = [composed, *cases.values(), *parts_of_text()]
+    total = 0
+    for text in texts:
+        expected = theirs.encode(text, add_special_tokens=False).ids
+        assert ours.encode(text, add_special_tokens=False).ids == expected, text
+        total += len(expected)
+    plain = theirs.encode(composed, add_special_tokens=False).ids
+    assert auto(composed, add_special_tokens=False).input_ids == plain
+    print(f"qwen2: {len(texts)} texts, {total} ids equal those of "
+          "Transformers' class")
+
+
 def rename_pre(source, pre, target):
     """A copy of the file with another tokenizer.ggml.pre; no weights change."""
     reader = gguf.GGUFReader(source)
@@ -116,13 +140,16 @@ def main():
             judge(probe, folder, Path(sys.argv[4]), FIXTURES["smollm"])
             check_config(Path(sys.argv[4]))
             return
-        for pre, fixture in FIXTURES.items():
+        for pre, fixture in {**FIXTURES, "qwen2": None}.items():
             renamed = source
             if pre != "smollm":
                 renamed = Path(folder) / f"{pre}.gguf"
                 rename_pre(source, pre, renamed)
             directory = Path(folder) / pre
             subprocess.run([probe, "texts", renamed, directory], check=True)
+            if fixture is None:
+                judge_qwen(directory)
+                continue
             judge(probe, folder, directory, fixture)
             if pre == "smollm":
                 check_config(directory)

@@ -327,6 +327,70 @@ const Refused kRefused[] = {
      },
      kUsage,
      "biases of attention beside experts"},
+    {"QwenWithoutExperts",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_qwen3moe();
+       f.remove_key("qwen3moe.expert_count");
+     },
+     kInput,
+     "\"qwen3moe.expert_count\": missing"},
+    {"QwenWithoutWidth",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_qwen3moe();
+       f.remove_key("qwen3moe.expert_feed_forward_length")
+           .set_u32("qwen3moe.feed_forward_length", 1);
+     },
+     kInput,
+     "\"qwen3moe.expert_feed_forward_length\": missing"},
+    {"QwenNormMissing",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_qwen3moe();
+       f.remove_tensor("blk.0.attn_k_norm.weight");
+     },
+     kInput,
+     "\"blk.0.attn_k_norm.weight\": missing"},
+    {"QwenBias",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_qwen3moe();
+       f.set_f32_tensor("blk.0.attn_q.bias", {64}, std::vector<float>(64));
+     },
+     kUsage,
+     "\"blk.0.attn_q.bias\": no tensor of a qwen3moe model"},
+    {"QwenRopeFactors",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_qwen3moe();
+       f.set_f32_tensor("rope_freqs.weight", {8}, std::vector<float>(8, 1.0f));
+     },
+     kUsage,
+     "\"rope_freqs.weight\": no tensor of a qwen3moe model"},
+    {"QwenUnknownKey",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_qwen3moe();
+       f.set_u32("qwen3moe.expert_shared_count", 1);
+     },
+     kUsage,
+     "\"qwen3moe.expert_shared_count\": not understood"},
+    {"ExpertsNotNormalized",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_qwen3moe();
+       f.set_bool("qwen3moe.expert_weights_norm", 0);
+     },
+     kUsage,
+     "\"qwen3moe.expert_weights_norm\": false"},
+    {"ExpertsBySigmoid",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_qwen3moe();
+       f.set_u32("qwen3moe.expert_gating_func", 2);
+     },
+     kUsage,
+     "\"qwen3moe.expert_gating_func\": 2; only 1, softmax"},
+    {"MixtralOfTwoWidths",
+     [](RawGguf& f) {
+       f = RawGguf::tiny_mixtral();
+       f.set_u32("llama.expert_feed_forward_length", 48);
+     },
+     kUsage,
+     "\"llama.expert_feed_forward_length\": 48: expected 96"},
     {"UnknownKey",
      [](RawGguf& f) { f.set_f32("llama.logit_scale", 0.5f); },
      kUsage,
@@ -483,7 +547,7 @@ const Refused kRefused[] = {
      [](RawGguf& f) { f.set_string("tokenizer.ggml.pre", "tekken"); },
      kUsage,
      "\"tekken\"; this version converts the pre-tokenizers gpt-2, llama-bpe, "
-     "smollm"},
+     "qwen2, smollm"},
     {"NoPreTokenizer",
      [](RawGguf& f) { f.remove_key("tokenizer.ggml.pre"); },
      kUsage,

@@ -104,6 +104,20 @@ RawGguf RawGguf::tiny_mixtral() {
   return file;
 }
 
+RawGguf& RawGguf::set_architecture(std::string_view name) {
+  constexpr std::string_view kKey = "general.architecture";
+  const auto old = std::ranges::find(
+      keys_, kKey, &std::pair<std::string, std::string>::first);
+  // Behind its type and its length.
+  const std::string prefix = old->second.substr(12) + ".";
+  for (auto& [key, value] : keys_) {
+    if (key.starts_with(prefix)) {
+      key = std::string(name) + "." + key.substr(prefix.size());
+    }
+  }
+  return set_string(kKey, name);
+}
+
 RawGguf& RawGguf::split_experts() {
   std::vector<Tensor> split;
   for (const Tensor& tensor : tensors_) {
@@ -123,6 +137,27 @@ RawGguf& RawGguf::split_experts() {
   }
   tensors_ = std::move(split);
   return *this;
+}
+
+RawGguf RawGguf::tiny_qwen3moe() {
+  RawGguf file = tiny_mixtral();
+  file.set_architecture("qwen3moe")
+      .set_u32("qwen3moe.attention.key_length", 16)
+      .set_u32("qwen3moe.attention.value_length", 16)
+      .set_u32("qwen3moe.feed_forward_length", 384)
+      .set_u32("qwen3moe.expert_feed_forward_length", 96)
+      .set_string("tokenizer.ggml.pre", "qwen2");
+  for (const float first : {30.0f, 31.0f}) {
+    std::vector<float> values;
+    for (int i = 0; i < 16; ++i) {
+      values.push_back(first + static_cast<float>(i) / 1024);
+    }
+    file.set_f32_tensor(first == 30.0f ? "blk.0.attn_q_norm.weight"
+                                       : "blk.0.attn_k_norm.weight",
+                        {16},
+                        values);
+  }
+  return file;
 }
 
 RawGguf& RawGguf::set_raw(std::string_view key, std::string_view value) {

@@ -38,6 +38,8 @@ class RawGguf {
 
   /// The same as a Mixtral: 3 experts, 2 for a token.
   static RawGguf tiny_mixtral();
+  /// The same as a Qwen 3 with experts, whose dense width is another.
+  static RawGguf tiny_qwen3moe();
 
   RawGguf& set_u32(std::string_view key, std::uint32_t value);
   RawGguf& set_f32(std::string_view key, float value);
@@ -61,6 +63,9 @@ class RawGguf {
                           std::vector<std::uint64_t> ne,
                           const std::vector<float>& values);
   RawGguf& remove_tensor(std::string_view name);
+  /// Puts another architecture in place of the one that is there, in front of
+  /// its keys too.
+  RawGguf& set_architecture(std::string_view name);
   /// Each expert's matrix a tensor of its own, as older files have them.
   RawGguf& split_experts();
 

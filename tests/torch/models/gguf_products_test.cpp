@@ -157,6 +157,21 @@ class GgufProductsTest : public ::testing::Test {
         "blk.0.ffn_gate_inp.weight", {hidden, experts}, router);
   }
 
+  // The same as a Qwen 3 with experts, whose heads are of another size.
+  RawGguf qwen_of(const BlockType& type) const {
+    RawGguf file = mixtral_of(type);
+    file.set_architecture("qwen3moe")
+        .set_u32("qwen3moe.expert_feed_forward_length",
+                 type.size == 32 ? 96 : 512)
+        .set_u32("qwen3moe.feed_forward_length", 1024);
+    const std::uint64_t head = type.size == 32 ? 16 : 64;
+    for (const char* norm :
+         {"blk.0.attn_q_norm.weight", "blk.0.attn_k_norm.weight"}) {
+      file.set_f32_tensor(norm, {head}, std::vector<float>(head, 1.5f));
+    }
+    return file;
+  }
+
   std::filesystem::path save(const RawGguf& file) const {
     return dir_.write("model.gguf", file.bytes());
   }
@@ -214,6 +229,10 @@ TEST_F(GgufProductsTest, CodesMultiplyToTheLogitsOfTheirValues) {
 TEST_F(GgufProductsTest, CodesOfExpertsMultiply) {
   for (const BlockType& type : kAll) compare(mixtral_of(type), type, 7, 0.03);
   compare(mixtral_of(kQ4_0, 1), kQ4_0, 7, 0.03);  // one is a layer's tensor too
+}
+
+TEST_F(GgufProductsTest, CodesOfQwensExpertsMultiply) {
+  for (const BlockType& type : kAll) compare(qwen_of(type), type, 7, 0.03);
 }
 
 // The same file with a tensor for each expert.
