@@ -235,7 +235,7 @@ GgufModel read_gguf_model(const GgufFile& file) {
     if (tensor.name == "output.weight") shape.tied = false;
   }
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    // The only factors that llama.cpp applies are a Llama's.
+    // llama.cpp applies such factors to a Llama only.
     if (shape.architecture == GgufArchitecture::Llama &&
         tensors[i].name == "rope_freqs.weight") {
       if (tensors[i].shape.size() != 1) {

@@ -1,7 +1,6 @@
 #include "checkpoint/gguf_model_keys.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -9,13 +8,12 @@
 #include <mantissa/core/error.h>
 
 #include "checkpoint/gguf_keys.h"
+#include "checkpoint/model_bounds.h"
 #include "core/quoted.h"
 
 namespace mantissa {
 namespace {
 
-// No model comes near; products of two of them stay far below 2^63.
-constexpr std::int64_t kMaxExtent = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxExpertMatrices = std::int64_t{1} << 20;
 constexpr std::int64_t kSoftmax = 1;  // of expert_gating_func
 
@@ -52,13 +50,16 @@ constexpr std::string_view kKnownKeys[] = {
   throw Error(kind, fmt::format("GGUF key {}: {}", quoted_name(key), what));
 }
 
-std::int64_t extent(const GgufKeys& keys, std::string_view key) {
+// In [1, most]: what config.json may say too.
+std::int64_t extent(const GgufKeys& keys,
+                    std::string_view key,
+                    std::int64_t most) {
   const auto value = keys.integer(key);
   if (!value) fail(ErrorKind::Input, keys.spelled(key), "missing");
-  if (*value < 1 || *value > kMaxExtent) {
+  if (*value < 1 || *value > most) {
     fail(ErrorKind::Input,
          keys.spelled(key),
-         fmt::format("expected 1 to {}, found {}", kMaxExtent, *value));
+         fmt::format("expected 1 to {}, found {}", most, *value));
   }
   return *value;
 }
@@ -83,8 +84,8 @@ void read_experts(const GgufKeys& keys, GgufModelShape& shape) {
   constexpr std::string_view kUsed = "expert_used_count";
   const bool optional = shape.architecture == GgufArchitecture::Llama;
   if (optional && keys.integer(kCount).value_or(0) == 0) return;
-  shape.experts = extent(keys, kCount);
-  shape.experts_used = extent(keys, kUsed);
+  shape.experts = extent(keys, kCount, kMaxExperts);
+  shape.experts_used = extent(keys, kUsed, kMaxExperts);
   // Each has three matrices a layer, as many names as a file may have tensors.
   if (shape.experts > kMaxExpertMatrices / 3 / shape.layers) {
     fail(ErrorKind::Input,
@@ -108,9 +109,11 @@ void read_widths(const GgufKeys& keys, GgufModelShape& shape) {
   constexpr std::string_view kDense = "feed_forward_length";
   constexpr std::string_view kExpert = "expert_feed_forward_length";
   const std::int64_t own = keys.integer(kExpert).value_or(0);
-  if (own != 0) shape.expert_intermediate = extent(keys, kExpert);
+  if (own != 0) {
+    shape.expert_intermediate = extent(keys, kExpert, kMaxIntermediate);
+  }
   if (shape.architecture == GgufArchitecture::Llama) {
-    shape.intermediate = extent(keys, kDense);
+    shape.intermediate = extent(keys, kDense, kMaxIntermediate);
     if (own != 0 && own != shape.intermediate) {
       fail(ErrorKind::Usage,
            keys.spelled(kExpert),
@@ -121,8 +124,9 @@ void read_widths(const GgufKeys& keys, GgufModelShape& shape) {
     shape.expert_intermediate = shape.intermediate;
     return;
   }
-  shape.intermediate =
-      own != 0 && !keys.has(kDense) ? own : extent(keys, kDense);
+  shape.intermediate = own != 0 && !keys.has(kDense)
+                           ? own
+                           : extent(keys, kDense, kMaxIntermediate);
   if (own != 0) return;
   if (shape.intermediate < shape.experts_used) {
     fail(ErrorKind::Input, keys.spelled(kExpert), "missing");
@@ -192,10 +196,12 @@ std::int64_t read_head_dim(const GgufKeys& keys, const GgufModelShape& shape) {
   const std::int64_t dim = key    ? *key
                            : rope ? *rope
                                   : shape.hidden / shape.heads;
-  if (dim < 2 || dim % 2 != 0 || dim > kMaxExtent) {
+  if (dim < 2 || dim % 2 != 0 || dim > kMaxHeadDim) {
     fail(ErrorKind::Input,
          keys.spelled("attention.key_length"),
-         fmt::format("expected an even head size, found {}", dim));
+         fmt::format("expected an even head size of at most {}, found {}",
+                     kMaxHeadDim,
+                     dim));
   }
   if (rope && *rope != dim) {
     fail(ErrorKind::Usage,
@@ -221,13 +227,13 @@ GgufModelShape read_gguf_model_keys(const GgufMetadata& metadata) {
   shape.architecture = read_architecture(metadata);
   const GgufKeys keys(metadata, name(shape.architecture));
   check_known_keys(keys);
-  shape.layers = extent(keys, "block_count");
-  shape.hidden = extent(keys, "embedding_length");
-  shape.positions = extent(keys, "context_length");
-  shape.heads = extent(keys, "attention.head_count");
+  shape.layers = extent(keys, "block_count", kMaxLayers);
+  shape.hidden = extent(keys, "embedding_length", kMaxHidden);
+  shape.positions = extent(keys, "context_length", kMaxCount);
+  shape.heads = extent(keys, "attention.head_count", kMaxHeads);
   shape.kv_heads = !keys.has("attention.head_count_kv")
                        ? shape.heads
-                       : extent(keys, "attention.head_count_kv");
+                       : extent(keys, "attention.head_count_kv", kMaxHeads);
   if (shape.heads % shape.kv_heads != 0) {
     fail(ErrorKind::Input,
          keys.spelled("attention.head_count_kv"),
@@ -240,8 +246,10 @@ GgufModelShape read_gguf_model_keys(const GgufMetadata& metadata) {
   constexpr std::string_view kEps = "attention.layer_norm_rms_epsilon";
   const auto eps = keys.number(kEps);
   if (!eps) fail(ErrorKind::Input, keys.spelled(kEps), "missing");
-  if (!std::isfinite(*eps) || *eps < 0) {
-    fail(ErrorKind::Input, keys.spelled(kEps), fmt::format("found {}", *eps));
+  if (!(*eps >= 0 && *eps <= 1)) {
+    fail(ErrorKind::Input,
+         keys.spelled(kEps),
+         fmt::format("expected 0 to 1, found {}", *eps));
   }
   shape.rms_norm_eps = *eps;
   shape.rope = read_rope(keys);

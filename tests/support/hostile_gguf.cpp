@@ -239,11 +239,19 @@ const Refused kRefused[] = {
      "\"llama.expert_used_count\": 4 of 3 experts"},
     {"TooManyExperts",
      [](RawGguf& f) {
-       f.set_u32("llama.expert_count", 1 << 20)
-           .set_u32("llama.expert_used_count", 1);
+       f.set_u32("llama.expert_count", 1 << 16)
+           .set_u32("llama.expert_used_count", 1)
+           .set_u32("llama.block_count", 6);
      },
      kInput,
-     "1048576 experts in 1 layers are more than 1048576 matrices"},
+     "65536 experts in 6 layers are more than 1048576 matrices"},
+    {"MoreExpertsThanAnyModel",
+     [](RawGguf& f) {
+       f.set_u32("llama.expert_count", 100000)
+           .set_u32("llama.expert_used_count", 2);
+     },
+     kInput,
+     "\"llama.expert_count\": expected 1 to 65536, found 100000"},
     {"ExpertsOfAnotherNumber",
      [](RawGguf& f) {
        f = RawGguf::tiny_mixtral();
@@ -430,9 +438,19 @@ const Refused kRefused[] = {
      kInput,
      "found an array of signed integers"},
     {"ManyLayers",
+     [](RawGguf& f) { f.set_u32("llama.block_count", 4096); },
+     kInput,
+     "\"llama.block_count\": 4096 layers, the file has 11 tensors"},
+    {"MoreLayersThanAnyModel",
      [](RawGguf& f) { f.set_u32("llama.block_count", 1 << 29); },
      kInput,
-     "536870912 layers, the file has 11 tensors"},
+     "\"llama.block_count\": expected 1 to 4096, found 536870912"},
+    {"EpsAboveOne",
+     [](RawGguf& f) {
+       f.set_f32("llama.attention.layer_norm_rms_epsilon", 1.5f);
+     },
+     kInput,
+     "layer_norm_rms_epsilon\": expected 0 to 1, found 1.5"},
     {"UnknownTensor",
      [](RawGguf& f) { f.set_f32_tensor("blk.0.attn_qkv.weight", {1}, {1}); },
      kUsage,

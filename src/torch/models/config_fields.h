@@ -8,16 +8,9 @@
 
 #include <nlohmann/json.hpp>
 
-namespace mantissa {
+#include "checkpoint/model_bounds.h"
 
-/// More than any model has. What is made of these sizes has bytes that an int64
-/// counts, and a hostile config.json is refused before memory is taken for it.
-inline constexpr std::int64_t kMaxCount = std::int64_t{1} << 31;
-inline constexpr std::int64_t kMaxHidden = std::int64_t{1} << 20;
-inline constexpr std::int64_t kMaxIntermediate = std::int64_t{1} << 22;
-inline constexpr std::int64_t kMaxHeads = std::int64_t{1} << 16;
-inline constexpr std::int64_t kMaxHeadDim = std::int64_t{1} << 16;
-inline constexpr std::int64_t kMaxExperts = std::int64_t{1} << 16;
+namespace mantissa {
 
 /// The remedy where config.json and weights do not belong together.
 inline constexpr const char* kOtherConfig =

