@@ -206,20 +206,23 @@ void sync_path(const fs::path& path) {
   if (failed != 0) throw_errno("cannot sync", path);
 }
 
-// What a run left that was killed between its exchange and its end. Its lock
-// goes even where the old directory is gone: file systems use inodes again, and
-// the lock would take what this run writes for that directory.
+// What a run left that was killed between its exchange and its end. Lock and
+// journal go even where the old directory is gone: file systems use inodes
+// again, and what this run writes would be taken for that directory, or its
+// resuming for the end of that run.
 void finish_exchange(const fs::path& out) {
   const fs::path old = partial_path(out);
-  if (!OutputLock::has_exchanged(out, old) &&
-      (!OutputLock::has_replaced(out) || !OutputLock::holder(out).empty())) {
-    return;
+  if (!OutputLock::has_exchanged(out, old)) {
+    const bool left =
+        OutputLock::has_replaced(out) || is_published_with_journal(out);
+    if (!left || !OutputLock::holder(out).empty()) return;
   }
   const OutputLock lock(out, out);
   // Another run may have done it before the lock was ours.
   if (OutputLock::has_exchanged(out, old)) {
     tidy_published(out);
   } else {
+    fs::remove(out / OutputDirectory::kJournal);
     fs::remove(out / kLock);
   }
 }

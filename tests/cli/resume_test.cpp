@@ -403,6 +403,7 @@ TEST_F(ResumeTest, TheSecondRunSaysWhoHoldsTheLock) {
 TEST_F(ResumeTest, ANewRunIsNotTakenForWhatAnOldOneReplaced) {
   ASSERT_EQ(run().exit_code, 0);
   ASSERT_EQ(crash("publish.old_removed:1", {"--force"}).exit_code, kKilled);
+  config_ = "float8_weight_only";
   ASSERT_EQ(crash("journal.added:2", {"--force"}).exit_code, kKilled);
   const ToolResult refused = run({"--force"});
   EXPECT_EQ(refused.exit_code, 2);
