@@ -2,7 +2,9 @@
 // in turns. torch_attention: of uint8 codes, beside those on the decoded values
 // and torchao's sequence of operators, which is what torchao runs on a CPU
 // without AMX. prompt_attention: causal, of float32 queries with bfloat16 keys
-// and values. Each case checks its result first. `x_f32`, `x_bf16` and
+// and values. token_attention: one query of 16 heads over the keys and values
+// of 4, of 8 layers in turn, as a decoded token has them; one thread, T
+// positions. Each case checks its result first. `x_f32`, `x_bf16` and
 // `x_sequence`: the time of each in parts of ours, medians of all rounds.
 #include <benchmark/benchmark.h>
 
@@ -15,6 +17,7 @@
 
 #include <torch/torch.h>
 
+#include "kernels/decode_ops.h"
 #include "torch/ops/attention_bf16.h"
 #include "torch/ops/qscaled_dot_product.h"
 
@@ -167,11 +170,108 @@ void run_prompt(benchmark::State& state, const Case& c) {
       static_cast<double>(kHeads * c.length * (c.length + 1) * c.head_dim));
 }
 
+/// A token's queries and the caches of some layers.
+struct Token {
+  static constexpr std::int64_t kLayers = 8;
+  static constexpr std::int64_t kSharing = 4;  // heads to keys and values
+  static constexpr std::int64_t kCached = kHeads / kSharing;
+
+  explicit Token(const Case& c) : q(torch::randn({1, kHeads, 1, c.head_dim})) {
+    for (std::int64_t i = 0; i < kLayers; ++i) {
+      k.push_back(
+          torch::randn({1, kCached, c.length, c.head_dim}, at::kBFloat16));
+      v.push_back(
+          torch::randn({1, kCached, c.length, c.head_dim}, at::kBFloat16));
+    }
+  }
+  at::Tensor q;
+  std::vector<at::Tensor> k, v;
+};
+
+// [1, heads, 1, head_dim] from the kernels of decode_ops.
+at::Tensor attend(const Token& token, std::int64_t layer) {
+  using namespace kernels;
+  const at::Tensor& k = token.k[static_cast<std::size_t>(layer)];
+  const at::Tensor& v = token.v[static_cast<std::size_t>(layer)];
+  const std::int64_t length = k.size(2);
+  const std::int64_t dim = k.size(3);
+  const DecodeOpsKernel& ops = select_decode_ops({dim});
+  const std::int64_t blocks = (length + kAttendBlock - 1) / kAttendBlock;
+  const std::int64_t size = attend_part(dim);
+  std::vector<float> parts(static_cast<std::size_t>(kHeads * blocks * size));
+  std::vector<float> scratch(
+      static_cast<std::size_t>(attend_scratch(Token::kSharing, dim)));
+  at::Tensor out = at::empty_like(token.q);
+  AttendOneArgs args;
+  args.cache = CacheType::Bf16;
+  args.heads = Token::kSharing;
+  args.head_dim = dim;
+  args.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(dim)));
+  args.scratch = scratch.data();
+  args.part_stride = blocks * size;
+  for (std::int64_t head = 0; head < Token::kCached; ++head) {
+    args.q = token.q.const_data_ptr<float>() + head * Token::kSharing * dim;
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      const std::int64_t at = (head * length + b * kAttendBlock) * dim;
+      args.keys = k.const_data_ptr<at::BFloat16>() + at;
+      args.values = v.const_data_ptr<at::BFloat16>() + at;
+      args.count = std::min(kAttendBlock, length - b * kAttendBlock);
+      args.parts = parts.data() + (head * Token::kSharing * blocks + b) * size;
+      ops.attend_one(args);
+    }
+  }
+  for (std::int64_t head = 0; head < kHeads; ++head) {
+    ops.merge_parts({parts.data() + head * blocks * size,
+                     blocks,
+                     dim,
+                     out.mutable_data_ptr<float>() + head * dim});
+  }
+  return out;
+}
+
+void run_token(benchmark::State& state, const Case& c) {
+  const torch::NoGradGuard no_grad;
+  at::set_num_threads(1);
+  torch::manual_seed(1);
+  const Token token(c);
+  const auto all = [&](const auto& one) {
+    return [&token, one] {
+      for (std::int64_t i = 0; i < Token::kLayers; ++i) {
+        benchmark::DoNotOptimize(one(i));
+      }
+    };
+  };
+  const auto aten = [&](c10::ScalarType dtype) {
+    std::vector<at::Tensor> k, v;
+    for (const at::Tensor& one : token.k) k.push_back(one.to(dtype));
+    for (const at::Tensor& one : token.v) v.push_back(one.to(dtype));
+    return [q = token.q.to(dtype), k, v](std::int64_t layer) {
+      const auto at = static_cast<std::size_t>(layer);
+      return at::scaled_dot_product_attention(
+          q, k[at], v[at], {}, 0.0, false, {}, /*enable_gqa=*/true);
+    };
+  };
+  const auto ours = [&](std::int64_t layer) { return attend(token, layer); };
+  const auto wide = aten(at::kFloat);
+  const auto narrow = aten(at::kBFloat16);
+  if ((ours(0) - wide(0)).abs().max().item<float>() > 1e-4F) {
+    state.SkipWithError("wrong result");
+    return;
+  }
+  alternate(state,
+            {all(ours), all(wide), all(narrow)},
+            2.0 * static_cast<double>(Token::kLayers * kHeads * c.length *
+                                      c.head_dim));
+}
+
 using Run = void (*)(benchmark::State&, const Case&);
 
-void register_cases(const std::string& op, Run run) {
-  for (const int threads : {1, 2}) {
-    for (const std::int64_t length : {512, 2048}) {
+void register_cases(const std::string& op,
+                    Run run,
+                    const std::vector<int>& all_threads,
+                    const std::vector<std::int64_t>& lengths) {
+  for (const int threads : all_threads) {
+    for (const std::int64_t length : lengths) {
       for (const std::int64_t head_dim : {64, 128}) {
         const std::string name = op + "/b1_h16_t" + std::to_string(length) +
                                  "_k" + std::to_string(head_dim) + "/threads" +
@@ -188,8 +288,9 @@ void register_cases(const std::string& op, Run run) {
 }
 
 void register_all() {
-  register_cases("torch_attention", run_codes);
-  register_cases("prompt_attention", run_prompt);
+  register_cases("torch_attention", run_codes, {1, 2}, {512, 2048});
+  register_cases("prompt_attention", run_prompt, {1, 2}, {512, 2048});
+  register_cases("token_attention", run_token, {1}, {64, 512, 2048});
 }
 
 }  // namespace
