@@ -18,6 +18,14 @@ inline void add_products(__m512& sum, __m512i codes, __m512bh x) {
   pin(sum);
 }
 
+// The same with two values of x from memory, in one instruction: GCC would load
+// them in another.
+inline void add_products(__m512& sum, __m512i codes, const uint16_t* two) {
+  __asm__("vdpbf16ps %2%{1to16%}, %1, %0"
+          : "+v"(sum)
+          : "v"(codes), "m"(*reinterpret_cast<const uint16_t(*)[2]>(two)));
+}
+
 /// Groups of K: powers of two, or all of it.
 struct Groups {
   int64_t count;
@@ -121,6 +129,12 @@ void rows_by_tiles(const LinearLowbitBf16Args& args,
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
           const uint16_t* four = x + (u * kRows + r) * 4;
+          if constexpr (kTiles == 1) {
+            add_products(sum[0][r][2 * u % kChains], codes[0].even, four);
+            add_products(
+                sum[0][r][(2 * u + 1) % kChains], codes[0].odd, four + 2);
+            continue;
+          }
           const __m512bh even = broadcast(four);
           const __m512bh odd = broadcast(four + 2);
 #pragma GCC unroll 4
