@@ -29,22 +29,15 @@ int bits_of(const IntegerRange& range) {
   return std::bit_width(static_cast<std::uint64_t>(-range.min));
 }
 
-// The layout of an affine weight, whose blocks are parts of one row.
 std::string affine_layout(const AffineEncoding& encoding, LowbitLayout& out) {
   const AffineLayout& stored = encoding.layout();
   if (stored.zero_point_dtype.value_or(DType::Int8) != DType::Int8) {
     return "its zero points are not integers";
   }
   if (!stored.extra.empty()) return "it holds activation fields";
-  const Shape& block = stored.block_size;
-  if (std::any_of(block.begin(), block.end() - 1, [](std::int64_t extent) {
-        return extent != 1;
-      })) {
-    return "rows share a scale";
-  }
   // Int8Tensor's codes may be narrower than its dtype says.
   out.bits = encoding.format_name() == "Int8Tensor" ? 8 : bits_of(stored.range);
-  out.group = block.back();
+  out.group = stored.block_size.back();
   return {};
 }
 
@@ -52,7 +45,6 @@ std::string compressed_layout(const CompressedEncoding& encoding,
                               LowbitLayout& out) {
   const CompressedSpec& spec = encoding.spec();
   if (encoding.shape().size() != 2) return "it is not a matrix";
-  if (!spec.floating && encoding.scale_rows() != 1) return "rows share a scale";
   if (spec.layout != CodeLayout::Dense) return "its codes are padded";
   out.bits = spec.num_bits;
   out.group = encoding.scale_columns();
@@ -129,6 +121,10 @@ std::int64_t scale_row(const Encoding& encoding, std::int64_t row) {
   if (const Float8Parameters* float8 = float8_parameters(encoding)) {
     return float8->grid.grid_row(row);
   }
+  if (const auto* affine = dynamic_cast<const AffineEncoding*>(&encoding)) {
+    const RowBlocks blocks(encoding.shape(), affine->layout().block_size);
+    return blocks.first_block(0, row) / blocks.groups();
+  }
   const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
   return compressed == nullptr ? row : row / compressed->scale_rows();
 }
@@ -147,10 +143,11 @@ std::int64_t row_bytes(const HostTensor& rows) {
   return rows.shape().back() * bit_width(rows.dtype()) / 8;
 }
 
-// A row of scales for each row of codes, [rows, G].
+// A row of scales, or zero points, for each row of codes, [rows, G].
 HostTensor scales_of_rows(const Encoding& encoding,
-                          const HostTensor& stored,
+                          HostTensor stored,
                           Shape shape) {
+  if (stored.numel() == numel(shape)) return stored;
   HostTensor out(stored.dtype(), std::move(shape));
   const std::int64_t bytes = row_bytes(out);
   for (std::int64_t i = 0; i < out.shape()[0]; ++i) {
@@ -163,8 +160,9 @@ HostTensor scales_of_rows(const Encoding& encoding,
 
 // The way back.
 HostTensor stored_scales(const Encoding& encoding,
-                         const HostTensor& rows,
+                         HostTensor rows,
                          Shape shape) {
+  if (rows.shape() == shape) return rows;
   HostTensor out(rows.dtype(), std::move(shape));
   const std::int64_t bytes = row_bytes(rows);
   for (std::int64_t i = 0; i < numel(rows.shape()) / rows.shape().back(); ++i) {
@@ -249,12 +247,17 @@ LowbitGrid lowbit_grid_of(const Encoding& encoding,
   if (lowbit_code_of(encoding) != LowbitCode::Integer) {
     return float8_grid(encoding, layout, fields);
   }
+  const auto of_rows = [&](HostTensor stored) {
+    return scales_of_rows(
+        encoding, std::move(stored), {layout.n, layout.groups()});
+  };
   if (const auto* compressed =
           dynamic_cast<const CompressedEncoding*>(&encoding)) {
     return {compressed->codes(fields),
-            copied(fields[CompressedFields::kScale]),
-            compressed->spec().symmetric ? HostTensor()
-                                         : compressed->zero_points(fields)};
+            of_rows(copied(fields[CompressedFields::kScale])),
+            compressed->spec().symmetric
+                ? HostTensor()
+                : of_rows(compressed->zero_points(fields))};
   }
   if (int4_parameters(encoding)) {
     return {int4_codes(fields[kInt4Qdata]),
@@ -273,8 +276,8 @@ LowbitGrid lowbit_grid_of(const Encoding& encoding,
     return gguf_grid_of(*gguf, fields);
   }
   return {HostTensor(),
-          copied(fields[1]),
-          fields.size() > 2 ? copied(fields[2]) : HostTensor()};
+          of_rows(copied(fields[1])),
+          fields.size() > 2 ? of_rows(copied(fields[2])) : HostTensor()};
 }
 
 ConstTensorView codes_of(const LowbitGrid& grid,
@@ -323,8 +326,10 @@ std::vector<HostTensor> lowbit_stored_fields(const Encoding& encoding,
   }
   if (lowbit_code_of(encoding) != LowbitCode::Integer) {
     grid.codes = with_flipped_signs(grid.codes.view(), layouts[0].dtype);
-    grid.scale = stored_scales(encoding, grid.scale, layouts[1].shape);
   }
+  // Zero points lie as scales do.
+  grid.scale = stored_scales(encoding, std::move(grid.scale), layouts[1].shape);
+  grid.zero = stored_scales(encoding, std::move(grid.zero), layouts[1].shape);
   if (const auto* compressed =
           dynamic_cast<const CompressedEncoding*>(&encoding)) {
     out = compressed->assemble(

@@ -21,6 +21,34 @@ struct NamedEncoding {
   std::shared_ptr<const Encoding> encoding;
 };
 
+/// Of integers whose rows share a scale.
+inline std::vector<NamedEncoding> encodings_of_rows(DType dtype) {
+  const Shape shape = {48, 192};
+  std::vector<NamedEncoding> out;
+  for (const Granularity& granularity : std::initializer_list<Granularity>{
+           PerTensor{}, PerBlock{{8, 64}}, PerBlock{{8, 192}}}) {
+    out.push_back(
+        {"Int8Tensor of rows" + std::to_string(out.size()),
+         make_int8_encoding(shape, dtype, {.granularity = granularity})});
+  }
+  for (const auto strategy :
+       {CompressedStrategy::Tensor, CompressedStrategy::Block}) {
+    for (const bool symmetric : {true, false}) {
+      if (!symmetric && strategy == CompressedStrategy::Block) continue;
+      CompressedSpec spec;
+      spec.format = CompressedFormat::NaiveQuantized;
+      spec.num_bits = 8;
+      spec.symmetric = symmetric;
+      spec.strategy = strategy;
+      spec.block_rows = 8;
+      spec.block_columns = 64;
+      out.push_back({"naive-quantized of rows" + std::to_string(out.size()),
+                     make_compressed_encoding(shape, dtype, spec)});
+    }
+  }
+  return out;
+}
+
 /// Every width and layout of integers.
 inline std::vector<NamedEncoding> encodings(DType dtype) {
   const Shape shape = {48, 192};
@@ -62,6 +90,9 @@ inline std::vector<NamedEncoding> encodings(DType dtype) {
                    make_int4_encoding(shape, dtype, {.group_size = group})});
   }
   out.push_back({"Int8Tensor", make_int8_encoding(shape, dtype, {})});
+  for (NamedEncoding& each : encodings_of_rows(dtype)) {
+    out.push_back(std::move(each));
+  }
   if (dtype != DType::BFloat16) return out;
   for (const std::int64_t group : {32, 64}) {
     out.push_back(

@@ -505,11 +505,6 @@ TEST(PackLowbitTest, ReasonsForWhatStays) {
                     DType::Float32,
                     {.act_quant_kwargs = QuantizeTensorToInt8Kwargs{}}))),
             "its rows have more than 32768 values");
-  EXPECT_THAT(reason(to_quantized_tensor(
-                  plain,
-                  make_int8_encoding(
-                      shape, DType::Float32, {.granularity = PerTensor{}}))),
-              HasSubstr("rows share a scale"));
   const at::Tensor dynamic = to_quantized_tensor(
       plain,
       make_intx_encoding(shape,
