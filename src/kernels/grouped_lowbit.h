@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -63,6 +64,12 @@ LowbitInt8Product lowbit_product(const LinearLowbitArgs& args);
 LowbitFloatProduct lowbit_product(const LinearLowbitFloatArgs& args);
 LowbitBf16Product lowbit_product(const LinearLowbitBf16Args& args);
 
+/// Columns [begin, end) of a product.
+struct LowbitColumns {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+};
+
 /// The cost of all pairs of all products.
 template <class Product>
 std::int64_t lowbit_cost(std::span<const Product> products) {
@@ -82,14 +89,17 @@ std::int64_t lowbit_workspace_bytes(std::span<const Product> products) {
 /// The pairs that begin in [begin, end) of lowbit_cost(products), one product
 /// behind the other: together every pair once, each as if it were multiplied
 /// alone. `workspace`: of lowbit_workspace_bytes(products), as in
-/// LinearLowbitTiles.
-template <class Product>
+/// LinearLowbitTiles. Calls behind(i, columns) for the LowbitColumns of
+/// product i when it has made them.
+template <class Product, class Behind>
 void run_lowbit_products(std::span<const Product> products,
                          std::int64_t begin,
                          std::int64_t end,
-                         void* workspace) {
+                         void* workspace,
+                         const Behind& behind) {
   std::int64_t first = 0;  // cost before the product
-  for (const Product& one : products) {
+  for (std::size_t i = 0; i < products.size(); ++i) {
+    const Product& one = products[i];
     if (first >= end) return;
     const std::int64_t each = one.pair_cost();
     const auto pair_from = [&](std::int64_t cost) {
@@ -100,9 +110,22 @@ void run_lowbit_products(std::span<const Product> products,
     const std::int64_t to = pair_from(end);
     first += one.pairs() * each;
     if (from >= to) continue;
-    one.kernel->run(one.args,
-                    {2 * from, std::min(2 * to, one.tiles()), workspace});
+    const std::int64_t last = std::min(2 * to, one.tiles());
+    one.kernel->run(one.args, {2 * from, last, workspace});
+    behind(i,
+           LowbitColumns{2 * from * kLowbitTile,
+                         std::min(last * kLowbitTile, one.args.w.n)});
   }
+}
+
+/// The same with nothing behind.
+template <class Product>
+void run_lowbit_products(std::span<const Product> products,
+                         std::int64_t begin,
+                         std::int64_t end,
+                         void* workspace) {
+  run_lowbit_products(
+      products, begin, end, workspace, [](std::size_t, LowbitColumns) {});
 }
 
 }  // namespace mantissa::kernels

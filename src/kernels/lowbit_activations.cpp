@@ -73,7 +73,8 @@ void LowbitActivationBuffer::take_rows(const std::int8_t* codes,
     const std::int64_t panel = i / panel_;
     const std::int64_t row = i % panel_;
     const bool real = i < m_;
-    scales_.as<float>()[i] = real ? scales[i] : 0.0f;
+    const float scale = scales == nullptr ? 1.0f : real ? scales[i] : 0.0f;
+    scales_.as<float>()[i] = scale;
     if (has_zeros_) {
       zeros_.as<float>()[i] = real ? static_cast<float>(zeros[i]) : 0.0f;
     }

@@ -22,8 +22,8 @@ class LowbitActivationBuffer {
   std::int64_t panels() const;
   /// What quantize_panels kernels fill, of x [m, k].
   QuantizePanelsArgs fill_from(const float* x, std::int64_t x_stride);
-  /// Codes [m, k] with a scale each row, and zero points if resize() was asked
-  /// for them, into panels [begin, end).
+  /// Codes [m, k] with a scale each row (null: 1), and zero points if resize()
+  /// was asked for them, into panels [begin, end).
   void take_rows(const std::int8_t* codes,
                  const float* scales,
                  const std::int32_t* zeros,

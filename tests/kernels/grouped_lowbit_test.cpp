@@ -323,7 +323,8 @@ TYPED_TEST(GroupedLowbitTest, EveryExpertAsIfAloneToTheBit) {
   }
 }
 
-// Every pair by one of the parts, whatever their number.
+// Every pair by one of the parts, whatever their number, and its columns behind
+// it, to the last that the product has.
 TYPED_TEST(GroupedLowbitTest, PartsHaveEveryPairOnce) {
   using Product = typename TypeParam::Product;
   static std::vector<std::int64_t> seen;
@@ -338,21 +339,34 @@ TYPED_TEST(GroupedLowbitTest, PartsHaveEveryPairOnce) {
   std::int64_t tiles = 0;
   for (const auto& [i, m, n] : {std::tuple(0, 1, 16 * 7),
                                 std::tuple(1, 90, 16 * 2),
-                                std::tuple(2, 3, 16 * 12)}) {
+                                std::tuple(2, 3, 16 * 12 - 5)}) {
     products[static_cast<std::size_t>(i)].args.x.m = m;
     products[static_cast<std::size_t>(i)].args.w.n = n;
     products[static_cast<std::size_t>(i)].args.y_stride = tiles;
-    tiles += n / 16;
+    tiles += (n + 15) / 16;
   }
   const std::span<const Product> all = products;
   const std::int64_t cost = lowbit_cost(all);
   for (const std::int64_t parts : {1, 2, 3, 7, 1000}) {
     seen.assign(static_cast<std::size_t>(tiles), 0);
+    std::vector<int> behind(16 * 21, 0);
     for (std::int64_t p = 0; p < parts; ++p) {
-      run_lowbit_products(
-          all, cost * p / parts, cost * (p + 1) / parts, nullptr);
+      run_lowbit_products(all,
+                          cost * p / parts,
+                          cost * (p + 1) / parts,
+                          nullptr,
+                          [&](std::size_t i, LowbitColumns columns) {
+                            const std::int64_t first = all[i].args.y_stride;
+                            for (auto c = columns.begin; c < columns.end; ++c) {
+                              EXPECT_EQ(seen.at(first + c / 16), 1);
+                              ++behind.at(16 * first + c);
+                            }
+                          });
     }
     EXPECT_EQ(seen, std::vector<std::int64_t>(21, 1)) << parts;
+    std::vector<int> once(16 * 21 - 5, 1);
+    once.resize(16 * 21, 0);
+    EXPECT_EQ(behind, once) << parts;
   }
 }
 

@@ -1,6 +1,9 @@
 #include "torch/ops/compressed_activations.h"
 
+#include <vector>
+
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
@@ -86,6 +89,20 @@ Tensor fake_quantize_compressed(const Tensor& x,
 
 Tensor CompressedRounding::operator()(const Tensor& x) const {
   return fake_quantize_compressed(x, how, scale, zero_point);
+}
+
+Tensor CompressedRounding::of_parts(const Tensor& x,
+                                    std::span<const std::int64_t> ends) const {
+  if (!how.dynamic || how.strategy != ActivationStrategy::Tensor) {
+    return (*this)(x);
+  }
+  std::vector<Tensor> parts = {x.narrow(0, 0, 0)};
+  std::int64_t begin = 0;
+  for (const std::int64_t end : ends) {
+    parts.push_back((*this)(x.narrow(0, begin, end - begin)));
+    begin = end;
+  }
+  return at::cat(parts);
 }
 
 bool CompressedRounding::same_as(const CompressedRounding& other) const {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <span>
+
 #include <ATen/core/Tensor.h>
 
 #include "formats/compressed_activations.h"
@@ -42,6 +45,10 @@ struct CompressedRounding {
 
   /// fake_quantize_compressed(x, ...).
   at::Tensor operator()(const at::Tensor& x) const;
+  /// The same for rows [ends[i - 1], ends[i]) of x [ends.back(), K] each.
+  /// Static ones may have a value for each row, [M, 1].
+  at::Tensor of_parts(const at::Tensor& x,
+                      std::span<const std::int64_t> ends) const;
   /// Whether the other gives the same for every x; static ones are not
   /// compared.
   bool same_as(const CompressedRounding& other) const;

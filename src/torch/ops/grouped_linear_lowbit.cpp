@@ -14,9 +14,8 @@ using at::Tensor;
 constexpr const char* kGroupedLinearLowbit = "grouped_linear_lowbit";
 
 void check_arguments(const Tensor& x,
-                     const LowbitWeight& weight,
+                     const Shape& shape,
                      std::span<const std::int64_t> ends) {
-  const Shape& shape = weight.encoding()->shape();
   TORCH_CHECK_VALUE(shape.size() == 3,
                     kGroupedLinearLowbit,
                     ": weight: expected experts [E, N, K], got ",
@@ -37,17 +36,26 @@ void check_arguments(const Tensor& x,
 
 }  // namespace
 
+Tensor grouped_product(const Tensor& x,
+                       const Shape& shape,
+                       std::span<const std::int64_t> ends,
+                       const std::function<Tensor(const Tensor&)>& product) {
+  check_arguments(x, shape, ends);
+  const std::int64_t used = ends.empty() ? 0 : ends.back();
+  const Tensor y = product(x.narrow(0, 0, used));
+  const std::int64_t behind = x.size(0) - used;
+  return behind == 0 ? y : at::constant_pad_nd(y, {0, 0, 0, behind});
+}
+
 Tensor grouped_linear_lowbit(const Tensor& x,
                              const LowbitWeight& weight,
                              std::span<const std::int64_t> ends,
                              Int8Compute activation) {
-  check_arguments(x, weight, ends);
-  const std::int64_t used = ends.empty() ? 0 : ends.back();
-  const Tensor y =
-      LowbitInput(x.narrow(0, 0, used), activation, {ends.begin(), ends.end()})
-          .linear(weight, {});
-  const std::int64_t behind = x.size(0) - used;
-  return behind == 0 ? y : at::constant_pad_nd(y, {0, 0, 0, behind});
+  return grouped_product(
+      x, weight.encoding()->shape(), ends, [&](const Tensor& rows) {
+        return LowbitInput(rows, activation, {ends.begin(), ends.end()})
+            .linear(weight, {});
+      });
 }
 
 }  // namespace mantissa

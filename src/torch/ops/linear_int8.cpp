@@ -130,8 +130,11 @@ void take_static_params(const Int8Activation& activation, RowCodes& out) {
   }
 }
 
-RowCodes quantized(const Tensor& x, const Int8Activation& activation) {
-  RowCodes rows(x.size(0), x.size(1));
+// x [M, K] as codes in `rows`, which has its sizes.
+void quantize(const Tensor& x,
+              const Int8Activation& activation,
+              std::span<const std::int64_t> ends,
+              RowCodes& rows) {
   if (activation.scale.defined()) {
     take_static_params(activation, rows);
   } else {
@@ -140,6 +143,7 @@ RowCodes quantized(const Tensor& x, const Int8Activation& activation) {
                        code_range(activation),
                        kEps,
                        activation.per_tensor,
+                       ends,
                        activation.formula},
                       rows);
   }
@@ -149,7 +153,6 @@ RowCodes quantized(const Tensor& x, const Int8Activation& activation) {
   } else {
     quantize_rows(x, code_range(activation), DType::Float32, rows);
   }
-  return rows;
 }
 
 // Tiles from the threads of ATen's pool: the kernels own none.
@@ -226,10 +229,14 @@ Tensor dispatched(const Tensor& x,
 
 }  // namespace
 
-Int8Rows::Int8Rows(const Tensor& x, const Int8Activation& activation)
-    : m_(rows_of(x)),
-      k_(x.size(-1)),
-      codes_(quantized(x.reshape({m_, k_}).contiguous(), activation)) {
+void Int8Rows::take(const Tensor& x,
+                    const Int8Activation& activation,
+                    std::span<const std::int64_t> ends) {
+  m_ = rows_of(x);
+  k_ = x.size(-1);
+  codes_.resize(m_, k_);
+  quantize(x.reshape({m_, k_}).contiguous(), activation, ends, codes_);
+  zero_points_.clear();
   if (activation.mapping == MappingType::Asymmetric) {
     zero_points_.assign(codes_.zero_point.begin(), codes_.zero_point.end());
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -69,7 +70,19 @@ void check_linear_int8(const at::Tensor& x,
 /// x of linear_int8() on the CPU as int8 codes; rows, K > 0.
 class Int8Rows {
  public:
-  Int8Rows(const at::Tensor& x, const Int8Activation& activation);
+  Int8Rows() = default;
+  /// With `ends`, rows [ends[e - 1], ends[e]) of x are quantized as a call of
+  /// their own.
+  Int8Rows(const at::Tensor& x,
+           const Int8Activation& activation,
+           std::span<const std::int64_t> ends = {}) {
+    take(x, activation, ends);
+  }
+
+  /// The same for another x, in the same memory.
+  void take(const at::Tensor& x,
+            const Int8Activation& activation,
+            std::span<const std::int64_t> ends = {});
 
   std::int64_t rows() const { return m_; }
   std::int64_t columns() const { return k_; }
@@ -82,8 +95,8 @@ class Int8Rows {
                                const at::Tensor& bias) const;
 
  private:
-  std::int64_t m_;
-  std::int64_t k_;
+  std::int64_t m_ = 0;
+  std::int64_t k_ = 0;
   RowCodes codes_;
   std::vector<float> zero_points_;  // empty: symmetric
 };

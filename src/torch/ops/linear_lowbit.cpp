@@ -76,8 +76,8 @@ void arrange(const Value* values,
 }
 
 // Pairs of tiles, from the threads of ATen's pool.
-template <class Product>
-void run_products(const std::vector<Product>& products) {
+template <class Product, class Behind>
+void run_products(const std::vector<Product>& products, const Behind& behind) {
   const std::span<const Product> all = products;
   const std::int64_t cost = kernels::lowbit_cost(all);
   const std::int64_t bytes = kernels::lowbit_workspace_bytes(all);
@@ -90,7 +90,7 @@ void run_products(const std::vector<Product>& products) {
                    std::max<std::int64_t>(1, cost * kProductsGrain / work),
                    [&](std::int64_t begin, std::int64_t end) {
                      kernels::run_lowbit_products(
-                         all, begin, end, lowbit_workspace(bytes));
+                         all, begin, end, lowbit_workspace(bytes), behind);
                    });
 }
 
@@ -125,7 +125,7 @@ void multiply(const std::vector<Buffer>& x,
     put_result(args, y, begin * args.y_stride);
     products.push_back(kernels::lowbit_product(args));
   });
-  run_products(products);
+  run_products(products, [](std::size_t, kernels::LowbitColumns) {});
 }
 
 using CodeRows = std::vector<LowbitActivationBuffer>;
@@ -194,9 +194,9 @@ Tensor LowbitInput::linear(const LowbitWeight& weight,
         .linear(weight, bias)
         .to(x_.scalar_type());
   }
-  const Shape& shape = weight.encoding()->shape();
   Shape sizes = x_.sizes().vec();
-  sizes.back() = shape[shape.size() - 2];
+  sizes.back() =
+      weight.layout().n / std::max<std::int64_t>(1, std::ssize(ends_));
   const Tensor y =
       at::empty(sizes, x_.options().dtype(narrow ? at::kBFloat16 : at::kFloat));
   if (x_.numel() > 0 && y.numel() > 0) {
@@ -220,33 +220,13 @@ Tensor linear_lowbit(const Tensor& x,
   return LowbitInput(x, activation).linear(weight, bias);
 }
 
-void multiply_codes(
-    const kernels::LowbitActivations& x,
-    const kernels::LowbitWeightView& w,
-    float* y,
-    const std::function<void(std::int64_t, std::int64_t)>& behind) {
-  LinearLowbitArgs args;
-  args.w = w;
-  args.x = x;
-  args.y = y;
-  args.y_stride = w.n;
-  const auto problem = kernels::linear_lowbit_problem(w, x.m, 0);
-  const auto& kernel = kernels::select_linear_lowbit(problem);
-  const std::int64_t bytes = kernel.workspace_bytes(problem, 1);
-  const std::int64_t tiles =
-      (w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile;
-  const std::int64_t pair =
-      2 * kernels::kLowbitTile * std::max<std::int64_t>(1, x.m * w.k);
-  at::parallel_for(
-      0,
-      (tiles + 1) / 2,
-      std::max<std::int64_t>(1, kProductsGrain / pair),
-      [&](std::int64_t begin, std::int64_t end) {
-        end = std::min(2 * end, tiles);
-        kernel.run(args, {2 * begin, end, lowbit_workspace(bytes)});
-        behind(2 * begin * kernels::kLowbitTile,
-               std::min(end * kernels::kLowbitTile, w.n));
-      });
+void multiply_codes(std::span<const LinearLowbitArgs> products,
+                    const CodesBehind& behind) {
+  std::vector<kernels::LowbitInt8Product> all;
+  for (const LinearLowbitArgs& args : products) {
+    all.push_back(kernels::lowbit_product(args));
+  }
+  run_products(all, behind);
 }
 
 std::shared_ptr<const LowbitWeight> pack_lowbit_weight(

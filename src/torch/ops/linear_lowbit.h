@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <variant>
 #include <vector>
 
@@ -10,8 +12,7 @@
 #include <mantissa/torch/int8_compute.h>
 
 #include "formats/lowbit_weight.h"
-#include "kernels/linear_lowbit_bf16.h"
-#include "kernels/linear_lowbit_float.h"
+#include "kernels/grouped_lowbit.h"
 #include "kernels/lowbit_activations.h"
 
 namespace mantissa {
@@ -35,37 +36,36 @@ at::Tensor linear_lowbit(const at::Tensor& x,
 /// weights, which give the same bits as linear_lowbit for each.
 class LowbitInput {
  public:
-  /// With `ends`, one or more, for weights of as many experts [E, N, K]: rows
-  /// [ends[e - 1], ends[e]) of x [T, K], T = ends.back(), for expert e. Throws
-  /// c10::ValueError, c10::TypeError as linear_lowbit.
+  /// With `ends`, one or more, for weights of as many parts [E, N, K], experts
+  /// or their matrices: rows [ends[e - 1], ends[e]) of x [T, K], T =
+  /// ends.back(), for part e. Throws c10::ValueError, c10::TypeError as
+  /// linear_lowbit.
   LowbitInput(const at::Tensor& x,
               Int8Compute activation,
               std::vector<std::int64_t> ends = {});
 
-  /// Of experts: [T, N], each row as linear_lowbit gives it for its expert
-  /// alone.
+  /// Of parts: [T, N], each row as linear_lowbit gives it for its part alone.
   at::Tensor linear(const LowbitWeight& weight, const at::Tensor& bias) const;
 
  private:
   at::Tensor x_;
-  std::vector<std::int64_t> ends_;  // of all rows without experts
-  // Of each expert.
+  std::vector<std::int64_t> ends_;  // of all rows without parts
+  // Of each part.
   std::variant<std::vector<kernels::LowbitActivationBuffer>,
                std::vector<kernels::LowbitFloatBuffer>,
                std::vector<kernels::LowbitBf16Buffer>>
       rows_;
 };
 
-/// y[i, j] = sum over k of x's codes times w's codes, exact before it is
-/// rounded to float32: [m, n] float32 for 8-bit codes and K up to
-/// kernels::kLowbitExact, on the threads of ATen's pool. The scales of both,
-/// one each row, are all 1. A thread calls `behind` for columns [begin, end)
-/// that it has made.
-void multiply_codes(
-    const kernels::LowbitActivations& x,
-    const kernels::LowbitWeightView& w,
-    float* y,
-    const std::function<void(std::int64_t begin, std::int64_t end)>& behind);
+/// Calls with i and columns: product i has made them.
+using CodesBehind = std::function<void(std::size_t, kernels::LowbitColumns)>;
+
+/// Each y[i, j] = sum over k of x's codes times w's codes, exact before it is
+/// rounded to float32, for 8-bit codes and K up to kernels::kLowbitExact, on
+/// the threads of ATen's pool. The scales of both, one each row, are all 1; x
+/// has rows. The thread that made columns of a product calls `behind`.
+void multiply_codes(std::span<const kernels::LinearLowbitArgs> products,
+                    const CodesBehind& behind);
 
 /// A weight's fields on the CPU in the runtime layout, packed by the threads of
 /// ATen's pool.

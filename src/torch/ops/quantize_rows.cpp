@@ -101,14 +101,45 @@ RowRanges row_ranges(const at::Tensor& x) {
 float lower(float a, float b) { return b < a || std::isnan(b) ? b : a; }
 float upper(float a, float b) { return b > a || std::isnan(b) ? b : a; }
 
+// Rows [begin, end) get the range of them all.
+void share_range(RowRanges& rows, std::size_t begin, std::size_t end) {
+  if (begin == end) return;
+  float low = rows.min[begin];
+  float high = rows.max[begin];
+  for (std::size_t i = begin + 1; i < end; ++i) {
+    if (std::isnan(low) || std::isnan(high)) break;
+    low = lower(low, rows.min[i]);
+    high = upper(high, rows.max[i]);
+  }
+  std::fill(rows.min.begin() + static_cast<std::ptrdiff_t>(begin),
+            rows.min.begin() + static_cast<std::ptrdiff_t>(end),
+            low);
+  std::fill(rows.max.begin() + static_cast<std::ptrdiff_t>(begin),
+            rows.max.begin() + static_cast<std::ptrdiff_t>(end),
+            high);
+}
+
+void share_ranges(RowRanges& rows, std::span<const std::int64_t> ends) {
+  if (ends.empty()) return share_range(rows, 0, rows.min.size());
+  std::size_t begin = 0;
+  for (const std::int64_t end : ends) {
+    share_range(rows, begin, static_cast<std::size_t>(end));
+    begin = static_cast<std::size_t>(end);
+  }
+}
+
 }  // namespace
 
-RowCodes::RowCodes(std::int64_t rows, std::int64_t columns)
-    : codes(std::make_unique_for_overwrite<std::int8_t[]>(
-          static_cast<std::size_t>(rows * columns))),
-      scale(static_cast<std::size_t>(rows)),
-      reciprocal(scale.size()),
-      zero_point(scale.size()) {}
+void RowCodes::resize(std::int64_t rows, std::int64_t columns) {
+  const auto count = static_cast<std::size_t>(rows * columns);
+  if (count > room) {
+    codes = std::make_unique_for_overwrite<std::int8_t[]>(count);
+    room = count;
+  }
+  scale.resize(static_cast<std::size_t>(rows));
+  reciprocal.resize(scale.size());
+  zero_point.resize(scale.size());
+}
 
 RowRule int8_asym_per_token(DType dtype) {
   return {MappingType::Asymmetric, {-128, 127}, smallest_normal(dtype), false};
@@ -119,20 +150,11 @@ void choose_row_params(const at::Tensor& x,
                        RowCodes& out) {
   const DType dtype = dtype_of(x.scalar_type());
   const std::size_t rows = out.scale.size();
-  auto [min, max] = row_ranges(x);
-  if (rule.per_tensor && rows > 0) {
-    float low = min[0];
-    float high = max[0];
-    for (std::size_t i = 1; i < rows; ++i) {
-      if (std::isnan(low) || std::isnan(high)) break;
-      low = lower(low, min[i]);
-      high = upper(high, max[i]);
-    }
-    std::ranges::fill(min, low);
-    std::ranges::fill(max, high);
-  }
+  RowRanges ranges = row_ranges(x);
+  if (rule.per_tensor) share_ranges(ranges, rule.ends);
   for (std::size_t i = 0; i < rows; ++i) {
-    const AffineQParams params = params_of(min[i], max[i], rule, dtype);
+    const AffineQParams params =
+        params_of(ranges.min[i], ranges.max[i], rule, dtype);
     out.scale[i] = params.scale;
     out.zero_point[i] = static_cast<std::int32_t>(params.zero_point);
   }

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -13,9 +15,15 @@ namespace mantissa {
 
 /// Int8 codes of rows, with a scale and a zero point for each.
 struct RowCodes {
-  RowCodes(std::int64_t rows, std::int64_t columns);
+  RowCodes() = default;
+  RowCodes(std::int64_t rows, std::int64_t columns) { resize(rows, columns); }
+
+  /// Other rows, whose values are not set, in the same memory where it is
+  /// enough.
+  void resize(std::int64_t rows, std::int64_t columns);
 
   std::unique_ptr<std::int8_t[]> codes;  ///< [rows, columns]
+  std::size_t room = 0;                  ///< codes that there is room for
   std::vector<float> scale;
   std::vector<float> reciprocal;
   std::vector<std::int32_t> zero_point;
@@ -35,6 +43,8 @@ struct RowRule {
   IntegerRange range = {-128, 127};
   float eps = 0;
   bool per_tensor = false;  ///< one scale for all rows
+  /// With per_tensor: one for rows [ends[i - 1], ends[i]) each; empty: for all.
+  std::span<const std::int64_t> ends = {};
   /// CompressedTensors takes neither `range` nor `eps`.
   RowFormula formula = RowFormula::Torchao;
 };

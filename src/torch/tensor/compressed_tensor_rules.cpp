@@ -61,9 +61,7 @@ class Int8CodesRule final : public ProductRule {
   std::shared_ptr<ProductRule> packed(
       const std::vector<Tensor>& fields,
       std::shared_ptr<const LowbitWeight> codes) const override {
-    const auto encoding = codes->encoding();
     return std::make_shared<PackedInt8Rule>(
-        *encoding,
         Int8Weight(std::move(codes),
                    fields[CompressedFields::kScale].to(at::kFloat),
                    fields[CompressedFields::kCodes]),

@@ -1,3 +1,5 @@
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
@@ -16,7 +18,18 @@ namespace {
 // Matrix by matrix, as each one's format says.
 class FusedRule final : public ProductRule {
  public:
-  using ProductRule::ProductRule;
+  explicit FusedRule(const Encoding& encoding)
+      : ProductRule(encoding), of_one_(product_rule_of(one_matrix(encoding))) {}
+
+  void observe(const std::vector<at::Tensor>& fields) override {
+    of_one_->observe(fields);
+  }
+  bool multiplies_codes() const override { return of_one_->multiplies_codes(); }
+  std::shared_ptr<ProductRule> packed(
+      const std::vector<at::Tensor>& fields,
+      std::shared_ptr<const LowbitWeight> codes) const override {
+    return of_one_->packed(fields, std::move(codes));
+  }
 
   at::Tensor linear(const at::Tensor& x,
                     const QuantizedTensorImpl& w,
@@ -35,6 +48,10 @@ class FusedRule final : public ProductRule {
     const at::Tensor y = at::cat(parts, -1);
     return bias.defined() ? y + bias : y;
   }
+
+ private:
+  // Of one matrix. It sees the fields of all of them together, [matrices, ..].
+  std::shared_ptr<ProductRule> of_one_;
 };
 
 }  // namespace

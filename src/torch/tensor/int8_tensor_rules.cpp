@@ -84,9 +84,7 @@ class Int8Rule final : public ProductRule {
   std::shared_ptr<ProductRule> packed(
       const std::vector<Tensor>& fields,
       std::shared_ptr<const LowbitWeight> codes) const override {
-    const auto encoding = codes->encoding();
     return std::make_shared<PackedInt8Rule>(
-        *encoding,
         Int8Weight(
             std::move(codes), fields[kScale].to(at::kFloat), fields[kQdata]),
         activation_);

@@ -17,8 +17,6 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
-#include "torch/ops/compressed_activations.h"
-#include "torch/ops/grouped_linear_lowbit.h"
 #include "torch/tensor/lowbit_rule.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
@@ -207,13 +205,7 @@ at::Tensor wrapped_grouped_linear(const at::Tensor& x,
   const WeightState& state = quantized_impl(w)->state();
   if (state.packed != nullptr && state.transposed != out_in &&
       !(c10::GradMode::is_enabled() && x.requires_grad())) {
-    const CompressedRounding* rounding = state.rule->rounding();
-    const at::Tensor input = autocast(x);
-    return grouped_linear_lowbit(
-        rounding != nullptr ? (*rounding)(input) : input,
-        *state.packed,
-        ends,
-        state.packed_for);
+    return state.rule->grouped_linear(autocast(x), ends);
   }
   const at::Tensor stored = unpacked_weight(w);
   std::vector<at::Tensor> parts;

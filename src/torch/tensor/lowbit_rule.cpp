@@ -1,6 +1,8 @@
 #include "torch/tensor/lowbit_rule.h"
 
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -8,8 +10,10 @@
 #include "formats/int8_tensor.h"
 #include "formats/intx_unpacked_to_int8_tensor.h"
 #include "torch/ops/compressed_activations.h"
+#include "torch/ops/grouped_linear_lowbit.h"
 #include "torch/ops/linear_lowbit.h"
 #include "torch/tensor/compressed_tensor_rules.h"
+#include "torch/tensor/expert_matrices.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 #include "torch/tensor/torch_errors.h"
@@ -29,6 +33,11 @@ class LowbitRule final : public ProductRule {
                     const at::Tensor& bias) const override {
     return linear_lowbit(x, *weight_, bias, compute_);
   }
+  at::Tensor grouped_linear(
+      const at::Tensor& x,
+      const std::vector<std::int64_t>& ends) const override {
+    return grouped_linear_lowbit(x, *weight_, ends, compute_);
+  }
 
  private:
   std::shared_ptr<const LowbitWeight> weight_;
@@ -44,12 +53,36 @@ class FakeQuantizedLowbitRule final : public ProductRule {
                           const std::vector<at::Tensor>& fields)
       : ProductRule(*state.encoding),
         weight_(state.packed),
-        rounding_{input.how(), input.scale(fields), input.zero_point(fields)} {}
+        rounding_{input.how(), input.scale(fields), input.zero_point(fields)} {
+    const Shape& shape = state.encoding->shape();
+    if (shape.size() != 3) return;
+    const auto of_matrices =
+        MatrixActivations::of(rounding_.scale, rounding_.zero_point, shape[0]);
+    rounding_.scale = of_matrices.scale;
+    rounding_.zero_point = of_matrices.zero_point;
+    each_ = of_matrices.each;
+  }
 
   at::Tensor linear(const at::Tensor& x,
                     const QuantizedTensorImpl&,
                     const at::Tensor& bias) const override {
     return linear_lowbit(rounding_(x), *weight_, bias, Int8Compute::Float);
+  }
+  at::Tensor grouped_linear(
+      const at::Tensor& x,
+      const std::vector<std::int64_t>& ends) const override {
+    return grouped_product(
+        x, weight_->encoding()->shape(), ends, [&](const at::Tensor& rows) {
+          const ExpertMatrices matrices(ends, each_);
+          CompressedRounding rounding = rounding_;
+          rounding.scale = matrices.values(rounding.scale);
+          rounding.zero_point = matrices.values(rounding.zero_point);
+          const LowbitInput input(
+              rounding.of_parts(matrices.rows(rows), matrices.ends()),
+              Int8Compute::Float,
+              matrices.ends());
+          return matrices.joined(input.linear(*weight_, {}));
+        });
   }
 
   const CompressedRounding* rounding() const override { return &rounding_; }
@@ -57,6 +90,7 @@ class FakeQuantizedLowbitRule final : public ProductRule {
  private:
   std::shared_ptr<const LowbitWeight> weight_;
   CompressedRounding rounding_;
+  std::int64_t each_ = 1;  // matrices of an expert whose activations differ
 };
 
 }  // namespace
@@ -70,32 +104,36 @@ at::Tensor unpacked_weight(const at::Tensor& weight) {
 namespace {
 
 // Whether its config names int8 activations with a scale each row or one.
-bool names_int8_rows(const Encoding& encoding) {
-  return int8_activation(encoding) != nullptr || multiplies_int8(encoding);
+bool names_int8_rows(const Encoding& matrix) {
+  return int8_activation(matrix) != nullptr || multiplies_int8(matrix);
+}
+
+// Of matrices with static activations, which may differ.
+std::string static_refusal(const Encoding& fused) {
+  if (fused.shape().size() != 3) {
+    return "each matrix has a scale of activations";
+  }
+  if (one_matrix(fused).shape()[0] % kernels::kLowbitTile == 0) return {};
+  return "each matrix of an expert has a scale of activations, and its rows "
+         "are no multiple of 16";
 }
 
 }  // namespace
 
 std::string packing_refusal(const Encoding& encoding, Int8Compute compute) {
   const Encoding& matrix = one_matrix(encoding);
-  if (names_int8_rows(matrix)) {
-    const Shape& shape = encoding.shape();
-    if (shape.size() != 2) {
-      return "its config names int8 activations with a scale each row";
-    }
-    if (shape.back() > kernels::kLowbitExact) {
-      return fmt::format("its rows have more than {} values",
-                         kernels::kLowbitExact);
-    }
+  if (names_int8_rows(matrix) &&
+      encoding.shape().back() > kernels::kLowbitExact) {
+    return fmt::format("its rows have more than {} values",
+                       kernels::kLowbitExact);
   }
   if (compute == Int8Compute::Float && is_intx_with_activations(matrix)) {
     return "its config names int8 activations";
   }
   const auto input = CompressedInput::of(matrix);
-  if (is_fused(encoding) && input &&
-      (!input->how().dynamic ||
-       input->how().strategy == ActivationStrategy::Tensor)) {
-    return "each expert has a scale of activations";
+  if (is_fused(encoding) && input && !input->how().dynamic) {
+    const std::string refused = static_refusal(encoding);
+    if (!refused.empty()) return refused;
   }
   return LowbitWeight::refusal(encoding);
 }
@@ -107,7 +145,8 @@ std::string packing_refusal(const at::Tensor& weight, Int8Compute compute) {
   const WeightState& state = impl->state();
   if (!state.device().is_cpu()) return "it is not on the CPU";
   if (state.transposed) return "it is a transposed view";
-  if (names_int8_rows(*state.encoding) && !state.rule->multiplies_codes()) {
+  if (names_int8_rows(one_matrix(*state.encoding)) &&
+      !state.rule->multiplies_codes()) {
     return "its scales do not go with int8 activations";
   }
   return packing_refusal(*state.encoding, compute);

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <optional>
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "torch/ops/packed_int8.h"
 #include "torch/tensor/product_rule.h"
@@ -21,20 +22,21 @@ struct Int8Call {
 /// Int8 codes times int8 codes that are packed.
 class PackedInt8Rule final : public ProductRule {
  public:
-  PackedInt8Rule(const Encoding& encoding,
-                 Int8Weight weight,
-                 Int8Activation activation)
-      : ProductRule(encoding),
-        weight_(std::move(weight)),
-        activation_(std::move(activation)) {}
+  /// Static activations: one value, or one for each matrix of experts.
+  PackedInt8Rule(Int8Weight weight, Int8Activation activation);
 
   at::Tensor linear(const at::Tensor& x,
                     const QuantizedTensorImpl& w,
                     const at::Tensor& bias) const override;
+  at::Tensor grouped_linear(
+      const at::Tensor& x,
+      const std::vector<std::int64_t>& ends) const override;
   bool multiplies_codes() const override { return true; }
 
   const Int8Weight& weight() const { return weight_; }
   Int8Input input(const at::Tensor& x) const;
+  /// The same in the memory of an input before it.
+  void take_input(const at::Tensor& x, Int8Input& out) const;
   /// linear() of x of which `input` is input(x), for any rule with the same
   /// activations.
   at::Tensor linear(const Int8Input& input,
@@ -47,6 +49,7 @@ class PackedInt8Rule final : public ProductRule {
  private:
   Int8Weight weight_;
   Int8Activation activation_;
+  std::int64_t each_ = 1;  // matrices of an expert whose activations differ
 };
 
 }  // namespace mantissa

@@ -5,6 +5,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linear.h>
+#include <c10/util/Exception.h>
 
 #include "formats/fields.h"
 #include "torch/tensor/quantized_tensor_impl.h"
@@ -50,6 +51,11 @@ at::Tensor ProductRule::linear(const at::Tensor& x,
   const c10::ScalarType dtype = x.scalar_type();
   return at::linear(
       pre_scaled(x, w).to(dtype), w.stored_values().to(dtype), bias);
+}
+
+at::Tensor ProductRule::grouped_linear(const at::Tensor&,
+                                       const std::vector<std::int64_t>&) const {
+  TORCH_INTERNAL_ASSERT(false, "grouped_linear: the weight is not packed");
 }
 
 std::shared_ptr<ProductRule> product_rule_of(const Encoding& encoding) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -33,6 +34,12 @@ class ProductRule {
                             const QuantizedTensorImpl& w,
                             const at::Tensor& bias) const;
 
+  /// Of a packed weight [E, N, K]: rows [ends[e - 1], ends[e]) of x [T, K]
+  /// times expert e, transposed, as linear() gives them for that expert alone:
+  /// [T, N], rows behind the last offset 0. Throws as grouped_product().
+  virtual at::Tensor grouped_linear(
+      const at::Tensor& x, const std::vector<std::int64_t>& ends) const;
+
   /// Whether linear() multiplies codes of x with the weight's: a packed weight
   /// has packed() then.
   virtual bool multiplies_codes() const { return false; }
@@ -44,8 +51,8 @@ class ProductRule {
     return nullptr;
   }
 
-  /// Of a packed weight: what linear() does to x before the product, null where
-  /// it takes x as it is.
+  /// Of a packed weight [N, K]: what linear() does to x before the product,
+  /// null where it takes x as it is.
   virtual const CompressedRounding* rounding() const { return nullptr; }
 
  protected:

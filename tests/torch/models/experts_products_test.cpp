@@ -4,6 +4,7 @@
 #include <fstream>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -123,6 +124,14 @@ class ExpertsProductsTest : public ::testing::Test {
       for (std::size_t i = 0; i < fields.size(); ++i) {
         stored.emplace(module + "." + fields[i].name, encoded.fields[i]);
       }
+      if (spec.input_activations.find(R"("dynamic":false)") ==
+          std::string::npos)
+        continue;
+      // Of gate and up it differs.
+      HostTensor scale(DType::Float32, {1});
+      scale.as<float>()[0] =
+          0.02f + 0.001f * static_cast<float>(module.back() % 8);
+      stored.emplace(module + ".input_scale", scale);
     }
     group["targets"] = {"Linear"};
     Json config = Json::parse(std::ifstream(out / "config.json"));
@@ -173,6 +182,40 @@ class ExpertsProductsTest : public ::testing::Test {
       const double codes = perplexity_of(path, Int8Compute::Float, dtype);
       EXPECT_NEAR(codes / decoded, 1, dtype == at::kFloat ? 1e-5 : 0.01)
           << format << " " << dtype;
+    }
+  }
+
+  // Logits of a packed model and of the same one matrix by matrix.
+  static std::pair<at::Tensor, at::Tensor> packed_and_not(
+      const fs::path& path, c10::ScalarType dtype) {
+    const auto wanted = options(Int8Compute::Float, dtype);
+    const auto model = load_decoder(path, wanted);
+    const at::Tensor ids = torch::tensor({{2, 3, 4, 5, 6, 7, 2, 9}});
+    const torch::NoGradGuard no_grad;
+    const at::Tensor packed = model->forward(ids);
+    for (const Parameter& parameter : parameters_of(*model)) {
+      if (!is_quantized_tensor(parameter.tensor)) continue;
+      EXPECT_THAT(describe(parameter.tensor), HasSubstr("packed"));
+      for (const ParameterPlace& place : parameter.places) {
+        place.put(unpacked_weight(parameter.tensor));
+      }
+    }
+    return {packed, model->forward(ids)};
+  }
+
+  // Experts multiply codes with codes: the logits are those of matrices that
+  // are not packed, to the bit.
+  static void expect_int8(const fs::path& path,
+                          const std::string& format,
+                          std::int64_t weights) {
+    EXPECT_EQ(products_text(DecoderCheckpoint(
+                                path, options(Int8Compute::Float, at::kFloat))
+                                .quantized_weights()),
+              std::to_string(weights) + " weights multiply as stored (" +
+                  format + " " + std::to_string(weights) + ")");
+    for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+      const auto [packed, other] = packed_and_not(path, dtype);
+      EXPECT_TRUE(torch::equal(packed, other)) << format << " " << dtype;
     }
   }
 
@@ -243,33 +286,67 @@ TEST_F(ExpertsProductsTest, ActivationsOfASchemeAreRounded) {
       R"({"num_bits":8,"type":"float","strategy":"token","dynamic":true,)"
       R"("symmetric":true})";
   const auto path = compressed(rounded);
-  const auto model =
-      load_decoder(path, options(Int8Compute::Float, at::kFloat));
   EXPECT_EQ(products_text(
                 DecoderCheckpoint(path, options(Int8Compute::Float, at::kFloat))
                     .quantized_weights()),
             "12 weights multiply as stored (float-quantized 12)");
   const at::Tensor ids = torch::tensor({{2, 3, 4, 5, 6, 7, 2, 9}});
   const torch::NoGradGuard no_grad;
-  const at::Tensor packed = model->forward(ids);
-  for (const Parameter& parameter : parameters_of(*model)) {
-    if (!is_quantized_tensor(parameter.tensor)) continue;
-    for (const ParameterPlace& place : parameter.places) {
-      place.put(unpacked_weight(parameter.tensor));
-    }
-  }
-  const at::Tensor one_by_one = model->forward(ids);
+  const auto [packed, one_by_one] = packed_and_not(path, at::kFloat);
   tensors_.clear();
   random_.seed(5);
   const at::Tensor plain =
       load_decoder(compressed(weights), options(Int8Compute::Float, at::kFloat))
           ->forward(ids);
-  const auto apart = [&](const at::Tensor& other) {
+  const auto apart = [&, packed = packed](const at::Tensor& other) {
     return ((packed - other).norm() / packed.norm()).item<double>();
   };
   // The order of sums moves a code of a few activations; rounding, all.
   EXPECT_LT(apart(one_by_one), 2e-3);
   EXPECT_GT(apart(plain), 1e-2);
+}
+
+// Scales of activations that a file gives, or an expert's rows share.
+TEST_F(ExpertsProductsTest, ScalesOfATensorAreRoundedToo) {
+  CompressedSpec spec = {.format = CompressedFormat::FloatQuantized,
+                         .num_bits = 8,
+                         .floating = true,
+                         .strategy = CompressedStrategy::Tensor};
+  for (const std::string dynamic : {"true", "false"}) {
+    spec.input_activations =
+        R"({"num_bits":8,"type":"float","strategy":"tensor","dynamic":)" +
+        dynamic + "}";
+    const auto path = compressed(spec);
+    EXPECT_EQ(products_text(DecoderCheckpoint(
+                                path, options(Int8Compute::Float, at::kFloat))
+                                .quantized_weights()),
+              "12 weights multiply as stored (float-quantized 12)");
+    const auto [packed, one_by_one] = packed_and_not(path, at::kFloat);
+    EXPECT_LT(((packed - one_by_one).norm() / packed.norm()).item<double>(),
+              2e-3)
+        << dynamic;
+    tensors_.clear();
+  }
+}
+
+TEST_F(ExpertsProductsTest, Int8ActivationsMultiplyCodes) {
+  expect_int8(
+      quantized(Int8DynamicActivationInt8WeightConfig{}), "Int8Tensor", 13);
+}
+
+TEST_F(ExpertsProductsTest, Int8ActivationsOfMatricesToo) {
+  CompressedSpec spec = {.format = CompressedFormat::IntQuantized,
+                         .num_bits = 8,
+                         .strategy = CompressedStrategy::Channel};
+  for (const std::string how : {R"("token","dynamic":true)",
+                                R"("tensor","dynamic":true,"symmetric":false)",
+                                R"("tensor","dynamic":false)"}) {
+    spec.input_activations =
+        R"({"num_bits":8,"type":"int","strategy":)" + how + "}";
+    expect_int8(compressed(spec), "int-quantized", 12);
+    tensors_.clear();
+    spec.strategy = CompressedStrategy::Tensor;
+  }
 }
 
 TEST_F(ExpertsProductsTest, ExpertsOfDifferentFormatsAreDecoded) {

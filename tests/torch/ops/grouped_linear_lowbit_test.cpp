@@ -16,8 +16,8 @@
 #include <mantissa/formats/intx_unpacked_to_int8_tensor.h>
 #include <mantissa/torch/quantized_tensor.h>
 
-#include "formats/fused_tensor.h"
 #include "torch/refusal.h"
+#include "torch/tensor/experts.h"
 #include "torch/tensor/linear_node.h"
 #include "torch/tensor/lowbit_rule.h"
 #include "torch/tensor/quantized_tensor_impl.h"
@@ -209,26 +209,8 @@ TEST(GroupedLinearLowbitTest, FusedMatricesAreLinearsSideBySide) {
         R"({"num_bits":8,"symmetric":true,"dynamic":true,"type":"int",)";
     if (strategy == "group") spec.input_activations += R"("group_size":32,)";
     spec.input_activations += R"("strategy":")" + strategy + "\"}";
-    const auto matrix =
-        make_compressed_encoding({24, 64}, DType::Float32, spec);
-    std::vector<at::Tensor> matrices;
-    std::vector<std::vector<at::Tensor>> parts;
-    for (int i = 0; i < 6; ++i) {
-      matrices.push_back(
-          to_quantized_tensor(torch::randn({24, 64}) * 0.1, matrix));
-      const auto fields = fields_of(matrices.back());
-      parts.resize(fields.size());
-      for (std::size_t f = 0; f < fields.size(); ++f) {
-        parts[f].push_back(fields[f]);
-      }
-    }
-    std::vector<at::Tensor> fields;
-    for (const auto& each : parts) fields.push_back(torch::stack(each));
-    const at::Tensor fused =
-        make_quantized_tensor(make_fused_encoding({3, 48, 64}, matrix), fields);
-    const bool packs = strategy != "tensor";
-    EXPECT_EQ(packing_refusal(fused, Int8Compute::Float),
-              packs ? "" : "each expert has a scale of activations");
+    const auto [matrices, fused] = tests::random_experts(3, 24, 64, spec);
+    EXPECT_EQ(packing_refusal(fused, Int8Compute::Float), "");
     const at::Tensor x = torch::randn({9, 64});
     const auto expect = [&](const at::Tensor& w, bool pack) {
       const at::Tensor y = wrapped_grouped_linear(x, w, ends, true);
@@ -248,7 +230,7 @@ TEST(GroupedLinearLowbitTest, FusedMatricesAreLinearsSideBySide) {
       }
     };
     expect(fused, false);
-    if (packs) expect(packed_weight(fused, Int8Compute::Float), true);
+    expect(packed_weight(fused, Int8Compute::Float), true);
   }
 }
 
