@@ -75,11 +75,8 @@ void StepInput::make_codes(StepForm& form) {
 }
 
 void StepInput::make(StepForm& form) {
-  form.int8 = nullptr;
   if (form.int8_of != nullptr) {
-    form.int8 = std::make_unique<const Int8Input>(
-        form.int8_of->input(values().view({1, x_->numel()})));
-    return;
+    return form.int8_of->take_input(values().view({1, x_->numel()}), form.int8);
   }
   if (takes_int8(form.compute)) return make_codes(form);
   const std::int64_t k = x_->numel();

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -21,7 +20,7 @@ struct StepForm {
   const CompressedRounding* rounding = nullptr;
   bool bf16 = false;  // StepInput::multiplies_bf16()
   const PackedInt8Rule* int8_of = nullptr;
-  std::unique_ptr<const Int8Input> int8;  // one of the four
+  Int8Input int8;  // where int8_of is; else one of the three below
   kernels::LowbitActivationBuffer codes;
   kernels::LowbitFloatBuffer floats;
   kernels::LowbitBf16Buffer narrow;

@@ -84,12 +84,12 @@ void StepProducts::run(const StepProduct& product,
   const kernels::LinearLowbitTiles part = {
       tiles.begin, tiles.end, lowbit_workspace(), next};
   const StepForm& form = input_.form(*product.linear);
-  if (form.int8 != nullptr) {
-    return form.int8->run_row(int8_,
-                              product.linear->int8->weight(),
-                              product.linear->bias,
-                              part,
-                              product.y);
+  if (form.int8_of != nullptr) {
+    return form.int8.run_row(int8_,
+                             product.linear->int8->weight(),
+                             product.linear->bias,
+                             part,
+                             product.y);
   }
   if (takes_int8(form.compute)) {
     return int8_.run(make_args<LinearLowbitArgs>(product, form.codes.view()),
