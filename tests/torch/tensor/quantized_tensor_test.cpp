@@ -1,6 +1,7 @@
 #include <mantissa/torch/quantized_tensor.h>
 
 #include <atomic>
+#include <cmath>
 #include <cstring>
 
 #include <ATen/autocast_mode.h>
@@ -114,7 +115,9 @@ TEST_F(QuantizedTensorTest, ProductsAreThoseOfTheDequantizedWeight) {
 
 TEST_F(QuantizedTensorTest, ShapesAreChecked) {
   const Int8Weight w({6, 8});
-  EXPECT_THAT(refusal([&] { at::linear(torch::randn({4, 7}), w.quantized); }),
+  EXPECT_THAT(refusal([&] {
+                at::linear(torch::randn({4, 7}), w.quantized);
+              }),
               HasSubstr("expected last dim 8"));
 }
 
@@ -149,7 +152,9 @@ TEST_F(QuantizedTensorTest, InferenceModeAndNoGradRunWithoutHistory) {
 TEST_F(QuantizedTensorTest, AnInferenceWeightThatWantsAGradientIsRefused) {
   const Int8Weight w({6, 8});
   const at::Tensor wants = w.quantized.detach().requires_grad_();
-  EXPECT_THAT(refusal([&] { at::linear(torch::randn({4, 8}), wants); }),
+  EXPECT_THAT(refusal([&] {
+                at::linear(torch::randn({4, 8}), wants);
+              }),
               HasSubstr("has no gradient"));
 }
 
@@ -229,6 +234,33 @@ TEST_F(QuantizedTensorTest, ExpertsAreSelectedAndMultipliedInGroups) {
                                 torch::tensor({2, 1, 8}, c10::kInt));
               }),
               HasSubstr("rising offsets"));
+}
+
+// As torchao does: in bfloat16 the product with codes, the scales and their
+// product are rounded, 2^-8 of the exact result each.
+TEST_F(QuantizedTensorTest, ExpertsInBfloat16AreRoundedThreeTimes) {
+  const std::int64_t k = 256;
+  const Int8Weight w({3, 48, k}, c10::kBFloat16);
+  const at::Tensor x = torch::randn({60, k}).to(c10::kBFloat16);
+  const at::Tensor y = at::_grouped_mm(x,
+                                       w.quantized.transpose(-2, -1),
+                                       torch::tensor({20, 21, 60}, c10::kInt))
+                           .to(c10::kDouble);
+  const auto fields = fields_of(w.quantized);
+  const at::Tensor exact =
+      fields[0].to(c10::kDouble) * fields[1].to(c10::kDouble);
+  const double three = std::pow(1 + 0x1p-8, 3) - 1;
+  const std::int64_t ends[] = {0, 20, 21, 60};
+  for (std::int64_t e = 0; e < 3; ++e) {
+    const at::Tensor rows = x.slice(0, ends[e], ends[e + 1]).to(c10::kDouble);
+    const at::Tensor truth = rows.mm(exact[e].t());
+    const at::Tensor terms = rows.abs().mm(exact[e].abs().t());
+    const at::Tensor error = (y.slice(0, ends[e], ends[e + 1]) - truth).abs();
+    const at::Tensor bound =
+        truth.abs() * three + terms * (2 * k * 0x1p-24 * (1 + three));
+    EXPECT_TRUE((error <= bound).all().item<bool>())
+        << (error / bound).max() << (error / truth.abs()).max();
+  }
 }
 
 TEST_F(QuantizedTensorTest, AutocastAndDtypes) {
@@ -328,12 +360,14 @@ TEST(QuantizedTensorFields, AreCheckedByName) {
   fields[1] = fields[1].to(c10::kBFloat16);
   EXPECT_THAT(refusal([&] { make_quantized_tensor(encoding, fields); }),
               HasSubstr("scale: expected contiguous float32 [6, 1]"));
-  EXPECT_THAT(
-      refusal([&] { to_quantized_tensor(torch::randn({5, 8}), encoding); }),
-      HasSubstr("expected [6, 8]"));
-  EXPECT_THAT(
-      refusal([&] { to_quantized_tensor(torch::full({6, 8}, NAN), encoding); }),
-      HasSubstr("NaN or infinite"));
+  EXPECT_THAT(refusal([&] {
+                to_quantized_tensor(torch::randn({5, 8}), encoding);
+              }),
+              HasSubstr("expected [6, 8]"));
+  EXPECT_THAT(refusal([&] {
+                to_quantized_tensor(torch::full({6, 8}, NAN), encoding);
+              }),
+              HasSubstr("NaN or infinite"));
 }
 
 // A weight [256, 128] in every stored format.
