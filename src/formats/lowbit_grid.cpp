@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "formats/affine_encoding.h"
@@ -34,7 +35,14 @@ std::string affine_layout(const AffineEncoding& encoding, LowbitLayout& out) {
   if (stored.zero_point_dtype.value_or(DType::Int8) != DType::Int8) {
     return "its zero points are not integers";
   }
-  if (!stored.extra.empty()) return "it holds activation fields";
+  for (const FieldLayout& field : stored.extra) {
+    if (field.name == "act_pre_scale") {
+      return "it holds an act_pre_scale for activations";
+    }
+    if (numel(field.shape) != 1) {
+      return "it holds a scale for each row of activations";
+    }
+  }
   // Int8Tensor's codes may be narrower than its dtype says.
   out.bits = encoding.format_name() == "Int8Tensor" ? 8 : bits_of(stored.range);
   out.group = stored.block_size.back();
@@ -114,6 +122,12 @@ std::vector<HostTensor> gguf_stored_fields(const GgufGrid& grid,
   out.push_back(std::move(parts.factor));
   if (grid.minima) out.push_back(std::move(parts.offset_factor));
   return out;
+}
+
+// Whether an affine weight has zero points beside its scales.
+bool has_integer_zeros(const Encoding& encoding) {
+  const auto* affine = dynamic_cast<const AffineEncoding*>(&encoding);
+  return affine != nullptr && affine->layout().zero_point_dtype.has_value();
 }
 
 // The row of scales of row `row` of all experts.
@@ -275,9 +289,10 @@ LowbitGrid lowbit_grid_of(const Encoding& encoding,
   if (const GgufGrid* gguf = gguf_grid(encoding)) {
     return gguf_grid_of(*gguf, fields);
   }
-  return {HostTensor(),
-          of_rows(copied(fields[1])),
-          fields.size() > 2 ? of_rows(copied(fields[2])) : HostTensor()};
+  return {
+      HostTensor(),
+      of_rows(copied(fields[1])),
+      has_integer_zeros(encoding) ? of_rows(copied(fields[2])) : HostTensor()};
 }
 
 ConstTensorView codes_of(const LowbitGrid& grid,
@@ -292,10 +307,14 @@ std::vector<HostTensor> lowbit_kept_fields(
     return tile_packed_padding(tiles->layout, fields);
   }
   std::vector<HostTensor> out;
-  const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
-  if (compressed == nullptr) return out;
-  const CompressedFields at = compressed->field_indices();
-  const std::size_t first = at.shape != 0 ? at.shape : at.inputs;
+  std::size_t first = fields.size();
+  if (const auto* compressed =
+          dynamic_cast<const CompressedEncoding*>(&encoding)) {
+    const CompressedFields at = compressed->field_indices();
+    first = at.shape != 0 ? at.shape : at.inputs;
+  } else if (dynamic_cast<const AffineEncoding*>(&encoding) != nullptr) {
+    first = has_integer_zeros(encoding) ? 3 : 2;
+  }
   for (std::size_t i = first; i < fields.size(); ++i) {
     out.push_back(copied(fields[i]));
   }
@@ -341,7 +360,8 @@ std::vector<HostTensor> lowbit_stored_fields(const Encoding& encoding,
   }
   out.push_back(std::move(grid.codes));
   out.push_back(std::move(grid.scale));
-  if (layouts.size() > 2) out.push_back(std::move(grid.zero));
+  if (has_integer_zeros(encoding)) out.push_back(std::move(grid.zero));
+  std::ranges::move(kept, std::back_inserter(out));
   return out;
 }
 

@@ -87,7 +87,7 @@ class Int8Rule final : public ProductRule {
     return std::make_shared<PackedInt8Rule>(
         Int8Weight(
             std::move(codes), fields[kScale].to(at::kFloat), fields[kQdata]),
-        activation_);
+        activation(fields));
   }
 
  private:
@@ -99,19 +99,20 @@ class Int8Rule final : public ProductRule {
         "linear: int8 activations go with symmetric weights that have a scale "
         "for each row or one for all, and are quantized per row or per tensor; "
         "mantissa::dequantize_(module) gives plain weights back");
-    Int8Activation activation = activation_;
-    activation.scale = field(w, act_scale_);
-    if (activation.scale.defined()) {
-      activation.scale = activation.scale.to(at::kFloat);
-    }
-    activation.zero_point = field(w, act_zero_point_);
     const auto& fields = w.state().fields;
     return linear_int8(pre_scaled(x, w),
                        fields[kQdata],
                        fields[kScale].to(at::kFloat),
                        bias,
-                       activation,
+                       activation(fields),
                        x.scalar_type());
+  }
+
+  Int8Activation activation(const std::vector<Tensor>& fields) const {
+    Int8Activation out = activation_;
+    if (act_scale_) out.scale = fields[*act_scale_].to(at::kFloat);
+    if (act_zero_point_) out.zero_point = fields[*act_zero_point_];
+    return out;
   }
 
   std::optional<std::size_t> zero_point_;

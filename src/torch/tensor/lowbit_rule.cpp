@@ -1,11 +1,13 @@
 #include "torch/tensor/lowbit_rule.h"
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "formats/fields.h"
 #include "formats/fused_tensor.h"
 #include "formats/int8_tensor.h"
 #include "formats/intx_unpacked_to_int8_tensor.h"
@@ -108,6 +110,13 @@ bool names_int8_rows(const Encoding& matrix) {
   return int8_activation(matrix) != nullptr || multiplies_int8(matrix);
 }
 
+// `input`: what CompressedInput says of it.
+bool has_static_activations(const Encoding& matrix,
+                            const std::optional<CompressedInput>& input) {
+  return (input && !input->how().dynamic) ||
+         fields::index(matrix, "act_quant_scale").has_value();
+}
+
 // Of matrices with static activations, which may differ.
 std::string static_refusal(const Encoding& fused) {
   if (fused.shape().size() != 3) {
@@ -131,7 +140,7 @@ std::string packing_refusal(const Encoding& encoding, Int8Compute compute) {
     return "its config names int8 activations";
   }
   const auto input = CompressedInput::of(matrix);
-  if (is_fused(encoding) && input && !input->how().dynamic) {
+  if (is_fused(encoding) && has_static_activations(matrix, input)) {
     const std::string refused = static_refusal(encoding);
     if (!refused.empty()) return refused;
   }

@@ -35,11 +35,6 @@ constexpr FormatRule kRules[] = {
 ProductRule::ProductRule(const Encoding& encoding)
     : pre_scale_(fields::index(encoding, "act_pre_scale")) {}
 
-at::Tensor ProductRule::field(const QuantizedTensorImpl& w,
-                              std::optional<std::size_t> index) {
-  return index ? w.state().fields[*index] : at::Tensor();
-}
-
 at::Tensor ProductRule::pre_scaled(const at::Tensor& x,
                                    const QuantizedTensorImpl& w) const {
   return pre_scale_ ? x * w.state().fields[*pre_scale_] : x;

@@ -59,9 +59,6 @@ class ProductRule {
   /// x times act_pre_scale, in torch's result dtype; x where there is none.
   at::Tensor pre_scaled(const at::Tensor& x,
                         const QuantizedTensorImpl& w) const;
-  /// A field that the format may lack: undefined where it does.
-  static at::Tensor field(const QuantizedTensorImpl& w,
-                          std::optional<std::size_t> index);
 
  private:
   std::optional<std::size_t> pre_scale_;

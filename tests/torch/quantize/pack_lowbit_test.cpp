@@ -1,5 +1,6 @@
 #include <mantissa/torch/lowbit.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -323,6 +324,19 @@ std::vector<NamedEncoding> int8_encodings(const Shape& shape, DType dtype) {
       }
     }
   }
+  HostTensor scale(DType::Float32, {1, 1});
+  scale.as<float>()[0] = 0.03f;
+  HostTensor zero(DType::Int8, {1, 1});
+  zero.as<std::int8_t>()[0] = -7;
+  out.push_back(
+      {"Int8Tensor static",
+       make_int8_encoding(shape,
+                          dtype,
+                          {.act_quant_kwargs =
+                               QuantizeTensorToInt8Kwargs{
+                                   PerTensor{}, MappingType::Asymmetric},
+                           .act_quant_scale = scale,
+                           .act_quant_zero_point = zero})});
   for (const char* strategy : {"token", "tensor"}) {
     for (const char* symmetric : {"true", "false"}) {
       CompressedSpec spec;
@@ -384,7 +398,7 @@ TEST(PackLowbitTest, Int8CodesGiveTheSameBitsPacked) {
 TEST(PackLowbitTest, PackedInt8CodesAreUnpackedAndPackedAgain) {
   torch::manual_seed(8);
   const auto encodings = int8_encodings({48, 192}, DType::Float32);
-  for (const auto& [name, encoding] : {encodings.front(), encodings.back()}) {
+  for (const auto& [name, encoding] : encodings) {
     const at::Tensor w = to_quantized_tensor(torch::randn({48, 192}), encoding);
     const auto linear = linear_of(w);
     pack_lowbit_(*linear, Int8Compute::Float);
@@ -528,6 +542,28 @@ TEST(PackLowbitTest, ReasonsForWhatStays) {
           make_float8_encoding(
               shape, DType::Float32, {.float8_dtype = DType::Float8E4M3FNUZ}))),
       "its float8 dtype is not float8_e4m3fn or float8_e5m2");
+}
+
+TEST(PackLowbitTest, ReasonsForActivationFieldsThatStay) {
+  const Shape shape = {48, 192};
+  const at::Tensor plain = torch::randn({48, 192});
+  HostTensor scales(DType::Float32, {2, 1});
+  scales.as<float>()[0] = scales.as<float>()[1] = 0.03f;
+  EXPECT_EQ(
+      reason(to_quantized_tensor(
+          plain,
+          make_int8_encoding(shape,
+                             DType::Float32,
+                             {.act_quant_kwargs = QuantizeTensorToInt8Kwargs{},
+                              .act_quant_scale = scales}))),
+      "it holds a scale for each row of activations");
+  HostTensor factors(DType::Float32, {192});
+  std::fill_n(factors.as<float>(), 192, 1.0f);
+  EXPECT_EQ(reason(to_quantized_tensor(
+                plain,
+                make_int8_encoding(
+                    shape, DType::Float32, {.act_pre_scale = factors}))),
+            "it holds an act_pre_scale for activations");
 }
 
 // Code * scale + offset, rounded once, is not what such a format decodes to.
