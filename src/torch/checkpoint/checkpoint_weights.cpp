@@ -240,7 +240,7 @@ void CheckpointWeights::describe_fused(const LoadingTensor& tensor,
                       "all their scales in one dtype.",
                       printable(out.name)));
     }
-    out.decoded = "its experts differ in format";
+    out.decoded = "its matrices differ in format";
     return;
   }
   auto fused = make_fused_encoding(tensor.shape, matrix);

@@ -354,7 +354,7 @@ TEST_F(ExpertsProductsTest, ExpertsOfDifferentFormatsAreDecoded) {
   const auto wanted = options(Int8Compute::Float, at::kFloat);
   EXPECT_EQ(products_text(DecoderCheckpoint(path, wanted).quantized_weights()),
             "11 weights multiply as stored (pack-quantized 11), 1 is decoded "
-            "(pack-quantized 1: its experts differ in format)");
+            "(pack-quantized 1: its matrices differ in format)");
   EXPECT_NEAR(perplexity_of(path, Int8Compute::Float, at::kFloat) /
                   perplexity_of(path, Int8Compute::None, at::kFloat),
               1,

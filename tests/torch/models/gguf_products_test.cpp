@@ -253,7 +253,7 @@ TEST_F(GgufProductsTest, ExpertsOfDifferentTypesAreDecoded) {
   const auto path = save(file);
   EXPECT_THAT(products_text(DecoderCheckpoint(path, options(Int8Compute::Float))
                                 .quantized_weights()),
-              HasSubstr("its experts differ in format"));
+              HasSubstr("its matrices differ in format"));
   EXPECT_LT(distance(logits(path, options(Int8Compute::Float)),
                      logits(path, options(Int8Compute::None))),
             2e-6);
