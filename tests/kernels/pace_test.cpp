@@ -59,5 +59,14 @@ TEST(PaceTest, AnInterruptionChangesNothing) {
   EXPECT_GT(work(pace, 100, {1.0, 1.3, 1.4}).count[0], 90);
 }
 
+TEST(PaceTest, AnInterruptedFirstMeasurementIsForgotten) {
+  Pace pace;
+  pace.took(0, 1000, 1'000'000);
+  pace.took(1, 1000, 1300);
+  pace.took(2, 1000, 1400);
+  work(pace, 300, {1.0, 1.3, 1.4});
+  EXPECT_GT(work(pace, 100, {1.0, 1.3, 1.4}).count[0], 90);
+}
+
 }  // namespace
 }  // namespace mantissa::kernels

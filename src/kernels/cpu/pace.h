@@ -36,8 +36,8 @@ class Pace {
   void took(int way, int64_t bytes, uint64_t cycles) {
     const float old = read(way);
     float cost = static_cast<float>(cycles) / static_cast<float>(bytes);
-    if (old != 0.0f) {
-      if (cost > 2 * old) cost = 2 * old;  // interrupted
+    if (old != 0.0f && cost > old / 2) {   // else the old one was interrupted
+      if (cost > 2 * old) cost = 2 * old;  // this one was
       cost = old + (cost - old) / 4;
     }
     __atomic_store(&costs_[way], &cost, __ATOMIC_RELAXED);
