@@ -20,7 +20,7 @@ LowbitWeightView ExpertsView::expert(std::int64_t e) const {
   out.n = columns();
   const std::int64_t tile = e * out.n / kLowbitTile;
   const std::int64_t value = tile * (all.k / all.group) * kLowbitTile;
-  out.codes += tile * (all.k / kLowbitChunk) * all.bits * 64;
+  out.codes = lowbit_codes_of(all, tile);
   const std::int64_t scales =
       all.super == 0 ? value : tile * (all.k / all.super) * kLowbitTile;
   const std::int64_t bytes =

@@ -118,14 +118,4 @@ void run_lowbit_products(std::span<const Product> products,
   }
 }
 
-/// The same with nothing behind.
-template <class Product>
-void run_lowbit_products(std::span<const Product> products,
-                         std::int64_t begin,
-                         std::int64_t end,
-                         void* workspace) {
-  run_lowbit_products(
-      products, begin, end, workspace, [](std::size_t, LowbitColumns) {});
-}
-
 }  // namespace mantissa::kernels

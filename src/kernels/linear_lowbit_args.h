@@ -54,6 +54,12 @@ static inline int32_t lowbit_middle(const LowbitWeightView& w) {
   return w.from_zero ? 0 : 1 << (w.bits - 1);
 }
 
+/// Where the codes of a tile begin.
+static inline const uint8_t* lowbit_codes_of(const LowbitWeightView& w,
+                                             int64_t tile) {
+  return w.codes + tile * (w.k / kLowbitChunk) * w.bits * 64;
+}
+
 /// Activations [m, k] as int8 codes, in panels of rows; rows behind m are 0.
 struct LowbitActivations {
   int64_t m = 0;

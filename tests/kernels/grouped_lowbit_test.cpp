@@ -312,8 +312,11 @@ TYPED_TEST(GroupedLowbitTest, EveryExpertAsIfAloneToTheBit) {
         // In parts that end neither with an expert nor with a pair.
         const std::int64_t cost = lowbit_cost(all);
         for (std::int64_t at = 0; at < cost; at += 11) {
-          run_lowbit_products(
-              all, at, std::min(at + 11, cost), workspace.data());
+          run_lowbit_products(all,
+                              at,
+                              std::min(at + 11, cost),
+                              workspace.data(),
+                              [](std::size_t, LowbitColumns) {});
         }
         ASSERT_EQ(together, alone) << kernel.name << " bits " << c.bits;
         ++ran;

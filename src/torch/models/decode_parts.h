@@ -36,10 +36,6 @@ struct StepLinear {
   std::int64_t tiles() const {
     return (w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile;
   }
-  /// Where the codes of a tile of a packed one begin.
-  const std::uint8_t* codes_of(std::int64_t tile) const {
-    return w.codes + tile * (w.k / kernels::kLowbitChunk) * w.bits * 64;
-  }
 };
 
 /// An RMSNorm; without a weight there is none.

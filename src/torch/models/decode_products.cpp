@@ -12,6 +12,7 @@ using kernels::kLowbitTile;
 using kernels::LinearLowbitArgs;
 using kernels::LinearLowbitBf16Args;
 using kernels::LinearLowbitFloatArgs;
+using kernels::lowbit_codes_of;
 
 namespace {
 
@@ -63,7 +64,7 @@ const std::uint8_t* first_codes(StepProducts::Next next,
                                 std::int64_t threads) {
   const std::uint8_t* out = nullptr;
   each_part(next, t, threads, [&](const StepLinear* one, Share part) {
-    if (out == nullptr) out = one->codes_of(part.begin);
+    if (out == nullptr) out = lowbit_codes_of(one->w, part.begin);
   });
   return out;
 }
@@ -112,7 +113,7 @@ void StepProducts::run_share(Products products,
   Share tiles = {};
   each_part(products, t, threads_, [&](const StepProduct& one, Share part) {
     if (before != nullptr) {
-      run(*before, tiles, one.linear->codes_of(part.begin));
+      run(*before, tiles, lowbit_codes_of(one.linear->w, part.begin));
     }
     before = &one;
     tiles = part;
@@ -169,8 +170,9 @@ void StepProducts::multiply(const at::Tensor& x,
          ++one) {
       run(*one,
           tiles,
-          one + 1 == products.end() ? first_codes(next, t, threads_)
-                                    : one[1].linear->codes_of(tiles.begin));
+          one + 1 == products.end()
+              ? first_codes(next, t, threads_)
+              : lowbit_codes_of(one[1].linear->w, tiles.begin));
     }
     if (tiles.begin >= tiles.end) return;
     behind(tiles.begin * kLowbitTile,
