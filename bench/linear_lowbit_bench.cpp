@@ -13,7 +13,9 @@
 // "4096x4096 int4 asym g32 x32 M=1 2T 100" (a case, threads, milliseconds)
 // gives a line "NANOSECONDS BYTES", of a call and of a weight, or "- REASON".
 // The calls take at least so long, and quantize their activations. "q4_K" in
-// place of "int4 asym g32" are weights as GGUF's Q4_K: q2_K to q6_K.
+// place of "int4 asym g32" are weights as GGUF's Q4_K: q2_K to q6_K; "e4m3" in
+// place of "int4" are float8 weights. A line "probe 2T" gives the machine's own
+// rates: bytes read, and operations of int8, a second.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -42,6 +44,16 @@ double peak_rate(const Case& c, Team& team) {
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
+}
+
+// To read, where there are not weights enough.
+const HugePageBytes& spare_memory() {
+  static const HugePageBytes memory = [] {
+    HugePageBytes out(static_cast<std::size_t>(kRotation) + 8192);
+    std::memset(out.data(), 1, out.size());
+    return out;
+  }();
+  return memory;
 }
 
 // Seconds a call.
@@ -100,10 +112,10 @@ class Bench {
     return 2.0 * static_cast<double>(c.m * c.n * c.k);
   }
 
-  Probe probe(const Case& c, Team& team, const Weights& weights) {
+  static Probe probe(const Case& c, Team& team, const Weights& weights) {
     const bool enough =
         weights.memory.size() >= static_cast<std::size_t>(kRotation);
-    return {read_rate(team, enough ? weights.memory : spare()),
+    return {read_rate(team, enough ? weights.memory : spare_memory()),
             peak_rate(c, team)};
   }
 
@@ -136,16 +148,8 @@ class Bench {
     std::fflush(stdout);
   }
 
-  const HugePageBytes& spare() {
-    if (spare_.size() == 0) {
-      spare_ = HugePageBytes(static_cast<std::size_t>(kRotation) + 8192);
-      std::memset(spare_.data(), 1, spare_.size());
-    }
-    return spare_;
-  }
   int repeats_;
   bool both_pages_;
-  HugePageBytes spare_;
 };
 
 void add_blocks(std::vector<Case>& out) {
@@ -230,21 +234,27 @@ struct Question {
 };
 
 // "4096x4096 int4 asym g32 x32 M=1 2T 100".
-bool parse_integers(const std::string& line, Question& out) {
+bool parse_linear(const std::string& line, Question& out) {
   long long n = 0, k = 0, m = 0;
-  char kind[8] = {}, group[8] = {}, x_group[8] = {};
+  char code[8] = {}, kind[8] = {}, group[8] = {}, x_group[8] = {};
   Case& c = out.which;
   if (std::sscanf(line.c_str(),
-                  "%lldx%lld int%d %7s g%7s x%7s M=%lld %dT %d",
+                  "%lldx%lld %7s %7s g%7s x%7s M=%lld %dT %d",
                   &n,
                   &k,
-                  &c.bits,
+                  code,
                   kind,
                   group,
                   x_group,
                   &m,
                   &out.threads,
                   &out.milliseconds) != 9) {
+    return false;
+  }
+  if (std::strcmp(code, "e4m3") == 0) {
+    c.bits = 8;
+    c.code = LowbitCode::E4m3;
+  } else if (std::sscanf(code, "int%d", &c.bits) != 1) {
     return false;
   }
   c.n = n;
@@ -305,12 +315,24 @@ double answer(const Question& question, const Weights& weights) {
   return seconds_since(start) / static_cast<double>(calls);
 }
 
+// "probe 2T".
+bool answer_probe(const std::string& line) {
+  int threads = 0;
+  if (std::sscanf(line.c_str(), "probe %dT", &threads) != 1) return false;
+  Team team(threads);
+  const double read = read_rate(team, spare_memory());
+  fmt::print("{:.0f} {:.0f}\n", read, product_rate(team));
+  std::fflush(stdout);
+  return true;
+}
+
 int serve() {
   std::unique_ptr<Weights> weights;
   Case made;
   for (std::string line; std::getline(std::cin, line);) {
+    if (answer_probe(line)) continue;
     Question question;
-    if (!parse_integers(line, question) && !parse_blocks(line, question)) {
+    if (!parse_linear(line, question) && !parse_blocks(line, question)) {
       fmt::print(stderr, "bench_linear_lowbit: not a case: {}\n", line);
       return 2;
     }

@@ -5,22 +5,26 @@ Each of ours stands with the peers that keep as many bits and treat activations 
 a ratio is a peer's time by ours, medians of TURNS. Quantizing the activations counts
 on every side, and weights rotate through 256 MB. Ours are kernels and threads alone
 (bench_linear_lowbit --serve), ggml's are graphs of products, torch's are modules
-through its dispatcher. A peer that is not there is left out with its reason.
+through its dispatcher. Each turn stands between two probes of the machine and counts
+where they agree; the parts of the machine are those of the probes. A peer that is not
+there is left out with its reason.
 
 usage: linear.py BENCH_LINEAR_LOWBIT [--judge PYTHON] [--llama PYTHON]
                  [--shapes NxK,..] [--rows 1,4,..] [--threads 1,2] [--turns N]
-                 [--milliseconds N] [--only TEXT] [--compile] [--json FILE]
-"""
+                 [--milliseconds N] [--only TEXT] [--compile NxK,..] [--json FILE]
+
+NxK/M is a shape with M rows only. torch.compile takes long: --compile names the shapes
+that have it."""
 
 import argparse
 import json
 import statistics
-import subprocess
-import time
 from pathlib import Path
 
+from program import Probes, Program
+
 HERE = Path(__file__).resolve().parent
-SHAPES = "4096x4096,14336x4096,576x576,1536x576,576x1536"
+SHAPES = "4096x4096,14336x4096,576x576,1536x576,576x1536,49152x576/1"
 # Ours, as bench_linear_lowbit names it, and its peers: (program, kind).
 GROUPS = {
     "int4 sym g32 x32": [("ggml", "Q4_0"), ("ggml", "Q4_0 repacked")],
@@ -41,30 +45,10 @@ GROUPS = {
     "int8 sym grow xf32": [("torch", "float32")],
     "int4 asym g32 xbf16": [
         ("torch", "_weight_int4pack_mm_for_cpu g32"),
-        ("torch", "IntxWeightOnly int4 g32")],
+        ("torch", "IntxWeightOnly int4 g32"), ("torch", "bfloat16")],
+    "e4m3 sym grow xbf16": [
+        ("torch", "Float8WeightOnly"), ("torch", "bfloat16")],
 }
-REST = 0.03  # seconds until the other side's threads sleep
-
-
-class Program:
-    """Answers a question a line."""
-
-    def __init__(self, *command):
-        self.process = subprocess.Popen(
-            [str(word) for word in command], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True, bufsize=1)
-
-    def ask(self, question):
-        """(nanoseconds, bytes), or why there is no answer."""
-        time.sleep(REST)
-        self.process.stdin.write(question + "\n")
-        line = self.process.stdout.readline().strip()
-        if not line:
-            raise SystemExit(f"linear: no answer to '{question}'")
-        return line[2:] if line.startswith("- ") else tuple(map(int, line.split()))
-
-    def drop(self):
-        self.process.stdin.write("drop\n")
 
 
 def start(options):
@@ -90,49 +74,89 @@ class Place:
         return self.m * n * k
 
 
-def compare(ours, peers, case, place, options, reasons):
+class Turns:
+    """What was measured of ours ("") and of each peer, by name: (nanoseconds, bytes)."""
+
+    def __init__(self):
+        self.quiet, self.all = [], []
+
+    def add(self, times, rates):
+        self.all.append(times)
+        if rates:
+            self.quiet.append((times, rates))
+
+    def enough(self, turns):
+        return len(self.quiet) >= turns or len(self.all) >= 2 * turns
+
+    def nanoseconds(self, name):
+        """Of the quiet turns, if there are any."""
+        kept = [times for times, _ in self.quiet] or self.all
+        return statistics.median(times[name][0] for times in kept)
+
+    def rates(self):
+        """The machine's, or None."""
+        columns = list(zip(*(rates for _, rates in self.quiet)))
+        return [statistics.median(column) for column in columns] or None
+
+
+def compare(probes, ours, peers, case, place, options, reasons):
     """Rows of the answer, a peer each. `reasons` gets those of what is left out."""
-    taken = {name: [] for name in ["", *peers]}
-    for _ in range(options.turns):
-        found = ours.ask(place.question(case, options.milliseconds))
+
+    def ask(name, program, kind):
+        found = program.ask(place.question(kind, options.milliseconds))
         if isinstance(found, str):
-            reasons[f"ours {case}", place.shape] = found
+            reasons[name, place.shape] = found
+            return None
+        return found
+
+    peers = {name: peer for name, peer in peers.items()
+             if (name, place.shape) not in reasons}
+    turns = Turns()
+    while not turns.enough(options.turns):
+        before = probes.take(place.threads)
+        mine = ask(f"ours {case}", ours, case)
+        if mine is None:
             return
-        nanoseconds, size = found
-        taken[""].append(nanoseconds)
-        for name, (program, kind) in peers.items():
-            if (name, place.shape) in reasons:
-                continue
-            found = program.ask(place.question(kind, options.milliseconds))
-            if isinstance(found, str):
-                reasons[name, place.shape] = found
+        times = {"": mine}
+        for name, (program, kind) in list(peers.items()):
+            found = ask(name, program, kind)
+            if found is None:
+                del peers[name]
             else:
-                taken[name].append(found[0])
-    mine = statistics.median(taken.pop(""))
-    for name, times in taken.items():
-        if len(times) == options.turns:
-            theirs = statistics.median(times)
-            yield {"shape": place.shape, "m": place.m, "threads": place.threads,
-                   "ours": case, "peer": name, "ours_us": mine / 1e3,
-                   "peer_us": theirs / 1e3, "ratio": theirs / mine,
-                   "ours_gb_s": size / mine, "ours_gop_s": 2 * place.products() / mine}
+                times[name] = found
+        turns.add(times, Probes.agreed(before, probes.take(place.threads)))
+    mine, rates = turns.nanoseconds(""), turns.rates()
+    size = turns.all[0][""][1]
+    for name in peers:
+        theirs = turns.nanoseconds(name)
+        yield {"shape": place.shape, "m": place.m, "threads": place.threads,
+               "ours": case, "peer": name, "ours_us": mine / 1e3,
+               "peer_us": theirs / 1e3, "ratio": theirs / mine,
+               "bytes_ratio": turns.all[0][name][1] / size,
+               "ours_gb_s": size / mine, "ours_gop_s": 2 * place.products() / mine,
+               "quiet_turns": len(turns.quiet),
+               "of_read": size / mine * 1e9 / rates[0] if rates else None,
+               "of_peak": 2 * place.products() / mine * 1e9 / rates[1] if rates
+               else None}
 
 
 def measure(options):
     ours, programs = start(options)
+    probes = Probes(ours)
     rows, reasons = [], {}
-    for shape in options.shapes.split(","):
+    for item in options.shapes.split(","):
+        shape, _, only = item.partition("/")
         for case, listed in GROUPS.items():
             peers = {f"{program} {kind}": (programs[program], kind)
                      for program, kind in listed
                      if program in programs and options.only in f"{program} {kind}"
-                     and (options.compile or not kind.endswith("compiled"))}
+                     and (shape in options.compile or not kind.endswith("compiled"))}
             if not peers:
                 continue
-            for m in options.rows:
+            for m in [int(only)] if only else options.rows:
                 for threads in options.threads:
-                    place = Place(shape, m, threads)
-                    for row in compare(ours, peers, case, place, options, reasons):
+                    for row in compare(probes, ours, peers, case,
+                                       Place(shape, m, threads), options, reasons):
                         rows.append(row)
                         show(row)
             for program in programs.values():
@@ -140,24 +164,34 @@ def measure(options):
     return rows, reasons
 
 
+def part(share):
+    return "   ?" if share is None else f"{share:4.2f}"
+
+
 def show(row):
     print(f"  {row['shape']:>11} M={row['m']:<4}{row['threads']}T  {row['ours']:19}"
-          f"{row['ours_us']:10.1f} us {row['ours_gb_s']:6.1f} GB/s"
-          f"{row['ours_gop_s']:8.1f} GOP/s  {row['peer']:48}{row['peer_us']:10.1f} us"
-          f" {row['ratio']:6.2f}x", flush=True)
+          f"{row['ours_us']:10.1f} us {row['ours_gb_s']:6.1f} GB/s = "
+          f"{part(row['of_read'])}{row['ours_gop_s']:8.1f} GOP/s = "
+          f"{part(row['of_peak'])}  {row['peer']:48}{row['peer_us']:10.1f} us"
+          f" {row['ratio']:6.2f}x"
+          + ("" if row["quiet_turns"] else "  no quiet turn"), flush=True)
 
 
-def table(rows, shape, options):
-    """Markdown: the ratios of one shape."""
+def table(rows, shape):
+    """Markdown: the ratios of one shape; behind the peer how many times our bytes its
+    weight has, the least ratio of one row that waits for memory."""
+    rows = [row for row in rows if row["shape"] == shape]
     found = {(row["ours"], row["peer"], row["threads"], row["m"]): row["ratio"]
-             for row in rows if row["shape"] == shape}
-    columns = [(threads, m) for threads in options.threads for m in options.rows]
-    yield f"| {shape} | beside | {' | '.join(f'{t}T M={m}' for t, m in columns)} |"
-    yield f"| --- | --- |{' ---: |' * len(columns)}"
-    for ours, peer in dict.fromkeys(key[:2] for key in found):
+             for row in rows}
+    sizes = {(row["ours"], row["peer"]): row["bytes_ratio"] for row in rows}
+    columns = sorted({(row["threads"], row["m"]) for row in rows})
+    yield (f"| {shape} | beside | its bytes | "
+           f"{' | '.join(f'{t}T M={m}' for t, m in columns)} |")
+    yield f"| --- | --- | ---: |{' ---: |' * len(columns)}"
+    for (ours, peer), size in sizes.items():
         cells = [found.get((ours, peer, *column)) for column in columns]
         words = " | ".join("" if cell is None else f"{cell:.2f}" for cell in cells)
-        yield f"| {ours} | {peer} | {words} |"
+        yield f"| {ours} | {peer} | {size:.2f} | {words} |"
 
 
 def main():
@@ -166,27 +200,28 @@ def main():
     parser.add_argument("--judge")
     parser.add_argument("--llama")
     parser.add_argument("--shapes", default=SHAPES)
-    parser.add_argument("--rows", default="1,4,16,128,512")
+    parser.add_argument("--rows", default="1,2,3,4,6,16,128,512")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--milliseconds", type=int, default=100)
     parser.add_argument("--only", default="")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--compile", default="")
     parser.add_argument("--json")
     options = parser.parse_args()
     options.rows = [int(word) for word in options.rows.split(",")]
     options.threads = [int(word) for word in options.threads.split(",")]
+    options.compile = options.compile.split(",")
     print("linears: ours, and the time of each peer in parts of ours")
     rows, reasons = measure(options)
-    for shape in options.shapes.split(","):
-        print("", *table(rows, shape, options), sep="\n")
+    for shape in dict.fromkeys(row["shape"] for row in rows):
+        print("", *table(rows, shape), sep="\n")
     for (name, shape), reason in reasons.items():
         print(f"left out: {name}, {shape}: {reason}")
     for name, given in ("ggml", options.llama), ("torch", options.judge):
         if not given:
             print(f"left out: {name}: tools/setup.sh --judge --peers gets it")
-    if not options.compile:
-        print("left out: compiled modules: --compile")
+    if not any(options.compile):
+        print("left out: compiled modules: --compile names shapes for them")
     if options.json:
         Path(options.json).write_text(json.dumps(rows, indent=1) + "\n")
 

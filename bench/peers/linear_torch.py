@@ -9,6 +9,7 @@ import copy
 import warnings
 
 import torch
+import torch._dynamo
 from torchao import quantization as q
 
 from linear_peer import (Refused, check, copies_of, random_rows, random_weight,
@@ -83,6 +84,7 @@ KINDS = {
     "IntxWeightOnly int4 g32":
     (torch.bfloat16, by_config(q.IntxWeightOnlyConfig(
         granularity=q.PerGroup(GROUP), **INT4)), 1),
+    "Float8WeightOnly": (torch.bfloat16, by_config(q.Float8WeightOnlyConfig()), 1),
     "_weight_int4pack_mm_for_cpu g32": (torch.bfloat16, int4_pack, 0.5),
     "_weight_int8pack_mm": (torch.bfloat16, int8_pack, 1),
 }
@@ -101,31 +103,32 @@ class Linear:
             raise Refused(str(error).splitlines()[0]) from error
         self.modules = [first] + [copy.deepcopy(first)
                                   for _ in range(copies_of(self.size) - 1)]
-        self.calls = [module.forward for module in self.modules]
+        self.calls = (self.compile() if self.compiled
+                      else [module.forward for module in self.modules])
 
     def time(self, m, threads, milliseconds):
         torch.set_num_threads(threads)
         rows = random_rows(m, self.k)
         x = torch.from_numpy(rows).to(self.dtype)
-        calls = self.compile() if self.compiled else self.calls
 
         def call(i):
-            calls[i % len(calls)](x)
+            self.calls[i % len(self.calls)](x)
             return 1
 
         try:
             if not self.checked:
-                check(calls[0](x).float().numpy(), rows, self.truth)
+                check(self.calls[0](x).float().numpy(), rows, self.truth)
                 self.checked = True
         except (RuntimeError, NotImplementedError) as error:
             raise Refused(str(error).splitlines()[0]) from error
         return seconds_a_call(call, milliseconds), self.size
 
     def compile(self):
-        """One function of x and the weight, so that it is compiled once a shape."""
-        torch._dynamo.reset()
+        """One function of x and the weight, compiled once for each number of rows and
+        of threads."""
         product = torch.compile(torch.nn.functional.linear, dynamic=False)
         return [lambda x, w=module.weight: product(x, w) for module in self.modules]
 
 
+torch._dynamo.config.recompile_limit = 64
 serve(Linear)

@@ -2,12 +2,15 @@
 
 Perplexity as its own program computes it: windows of 512 tokens of the text one
 behind the other, no BOS, the second half of each scored; with a reference the
-KL divergence from it, in nats a token at the same positions. Speed as llama-bench:
-a prompt of N random tokens, then one token after the other. Prints JSON.
+KL divergence from it, in nats a token at the same positions; "seconds" are those of
+llama_decode alone, without the softmax here. Speed as llama-bench:
+a prompt of random tokens, and NEW tokens one by one behind each number of DEPTHS of
+positions. Prints JSON.
 
 usage: llama_model.py MODEL.gguf --text FILE --windows N [--threads N]
                       [--reference OTHER.gguf]
-       llama_model.py MODEL.gguf --speed PROMPT,NEW,RUNS [--threads N]
+       llama_model.py MODEL.gguf --speed PROMPT,NEW,RUNS [--depths 0,..]
+                      [--threads N]
 """
 
 import argparse
@@ -79,11 +82,15 @@ class Model:
         found = llama.llama_get_logits(self.context)
         return numpy.ctypeslib.as_array(found, shape=(rows, self.tokens))
 
+    def score(self, window):
+        """Logits of the positions of the second half."""
+        self.forget()
+        return self.run(window, 0, CONTEXT // 2)
 
-def log_chances(model, row):
-    """Of every token at the second half's positions, float64 [255, tokens]."""
-    model.forget()
-    logits = model.run(row, 0, CONTEXT // 2)[:-1].astype(numpy.float64)
+
+def log_chances(logits):
+    """Of every token, float64."""
+    logits = logits[:-1].astype(numpy.float64)
     logits -= logits.max(1, keepdims=True)
     return logits - numpy.log(numpy.exp(logits).sum(1, keepdims=True))
 
@@ -92,41 +99,54 @@ def perplexity(model, text, windows, reference):
     tokens = model.tokenize(text)
     scored = CONTEXT - CONTEXT // 2 - 1
     total = apart = 0.0
-    start = time.perf_counter()
+    taken = 0.0
     for window in range(windows):
         row = tokens[window * CONTEXT : (window + 1) * CONTEXT]
-        chances = log_chances(model, row)
+        start = time.perf_counter()
+        logits = model.score(row)
+        taken += time.perf_counter() - start
+        chances = log_chances(logits)
         total -= chances[numpy.arange(scored), row[-scored:]].sum()
         if reference:
-            truth = log_chances(reference, row)
+            truth = log_chances(reference.score(row))
             apart += (numpy.exp(truth) * (truth - chances)).sum()
     out = {
         "perplexity": math.exp(total / (windows * scored)),
         "tokens_scored": windows * scored,
         "bits_per_weight": model.bits_per_weight(),
-        "seconds": time.perf_counter() - start,
+        "seconds": taken,
     }
     if reference:
         out["kl_divergence"] = apart / (windows * scored)
     return out
 
 
-def speed(model, prompt, new, runs):
-    tokens = numpy.random.default_rng(0).integers(3, model.tokens, prompt + new)
+def rate(model, tokens, begin, step):
+    """Tokens a second of what follows the `begin` positions already there."""
+    start = time.perf_counter()
+    for at in range(begin, len(tokens), step):
+        model.run(tokens[at : at + step], at, min(at + step, len(tokens)) - 1)
+    return (len(tokens) - begin) / (time.perf_counter() - start)
+
+
+def speed(model, prompt, new, depths, runs):
+    tokens = numpy.random.default_rng(0).integers(
+        3, model.tokens, max(prompt, max(depths) + new))
 
     def once():
         model.forget()
-        start = time.perf_counter()
-        model.run(tokens[:prompt], 0, prompt - 1)
-        middle = time.perf_counter()
-        for i in range(prompt, prompt + new):
-            model.run(tokens[i : i + 1], i, i)
-        return prompt / (middle - start), new / (time.perf_counter() - middle)
+        rates = [rate(model, tokens[:prompt], 0, CONTEXT)]
+        for depth in depths:
+            model.forget()
+            if depth:
+                rate(model, tokens[:depth], 0, CONTEXT)
+            rates.append(rate(model, tokens[: depth + new], depth, 1))
+        return rates
 
     once()
     taken = [once() for _ in range(runs)]
-    medians = [statistics.median(column) for column in zip(*taken)]
-    return dict(zip(("prompt_tokens_per_second", "decode_tokens_per_second"), medians))
+    read, *decoded = (statistics.median(column) for column in zip(*taken))
+    return {"prompt_tokens_per_second": read, "decode_tokens_per_second": decoded}
 
 
 def main():
@@ -137,12 +157,15 @@ def main():
     parser.add_argument("--windows", type=int, default=4)
     parser.add_argument("--reference")
     parser.add_argument("--speed")
+    parser.add_argument("--depths", default="0")
     options = parser.parse_args()
     callback = silence()
     if options.speed:
         prompt, new, runs = map(int, options.speed.split(","))
-        model = Model(options.model, options.threads, prompt + new)
-        out = speed(model, prompt, new, runs)
+        depths = [int(word) for word in options.depths.split(",")]
+        model = Model(options.model, options.threads,
+                      max(prompt, max(depths) + new))
+        out = speed(model, prompt, new, depths, runs)
     else:
         model = Model(options.model, options.threads, CONTEXT)
         reference = None

@@ -73,7 +73,8 @@ def main():
     if options.llama:
         peer = answer(options.llama, HERE / "llama_model.py", options.gguf,
                       "--speed", f"{PROMPT},{NEW},{options.runs}",
-                      "--threads", options.threads)
+                      "--depths", PROMPT, "--threads", options.threads)
+        peer["decode_tokens_per_second"], = peer["decode_tokens_per_second"]
         row("llama.cpp", peer)
     # Four characters a token, roughly; the answer says how many there were.
     text = Path(options.text).read_text()[: 4 * PROMPT]

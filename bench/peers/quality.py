@@ -100,8 +100,7 @@ class Files:
     def quality(self, side):
         theirs = isinstance(side, Theirs)
         score = side.perplexity(
-            self.options.windows, "--threads", self.options.eval_threads,
-            "--reference", self.gguf if theirs else self.model)
+            self.options.windows, self.options.eval_threads, "--reference", self.gguf if theirs else self.model)
         found = score if theirs else side.plan
         row = {"bytes": side.bytes, "windows": self.options.windows,
                "perplexity": score["perplexity"], "kl": score["kl_divergence"],

@@ -1,5 +1,5 @@
 """Speed of GGUF files as they are, ours beside llama.cpp's: prompts of 512 tokens,
-then 64 one by one, random tokens, all in turns; medians, as Markdown. The files are
+and 128 one by one behind nothing, random tokens, all in turns; medians, as Markdown. The files are
 those named, or llama.cpp's own of the values of --model with its channels permuted
 (offgrid.py), one of each of --kinds.
 

@@ -1,7 +1,8 @@
-"""Models of ours and of llama.cpp made from the same values: what lowbit.py and
-quality.py compare. Speed as llama-bench counts: random tokens, no sampling, a
-prompt of 512, then 64 one by one. Perplexity: windows of 512, the second half
-scored."""
+"""Models of ours and of llama.cpp made from the same values: what lowbit.py,
+same_file.py and quality.py compare. Speed as llama-bench counts: random tokens, no
+sampling, a prompt of 512; and 128 one by one, the first of them behind nothing or
+behind a number of positions, on both sides the same. Perplexity: windows of 512, the
+second half scored."""
 
 import json
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PROMPT, NEW = 512, 64
+PROMPT, NEW = 512, 128
 # The embedding (and head) in int8 beside layers of other bits.
 HEAD = "embed_tokens=int8_weight_only"
 
@@ -26,19 +27,20 @@ def answer(*command):
     return json.loads(run(*command).strip().splitlines()[-1])
 
 
-def our_speed(options, path, threads, *words):
-    """Tokens a second of a prompt and behind it."""
+def our_speed(options, path, threads, depths=(0,), words=()):
+    """Tokens a second of a prompt, and behind each of `depths` positions."""
     row = json.loads(
         run(options.mantissa, "bench", "model", path, "--json", "--threads", threads,
             "--prompt-tokens", PROMPT, "--decode-tokens", NEW, "--repetitions", 1,
-            *words))["results"][0]
-    return row["prompt_tok_s"], row["decode_tok_s"]
+            "--depths", ",".join(map(str, depths)), *words))["results"][0]
+    return (row["prompt_tok_s"], *(found["decode_tok_s"] for found in row["depths"]))
 
 
-def their_speed(options, path, threads):
+def their_speed(options, path, threads, depths=(0,)):
     row = answer(options.llama, HERE / "llama_model.py", path, "--speed",
-                 f"{PROMPT},{NEW},1", "--threads", threads)
-    return row["prompt_tokens_per_second"], row["decode_tokens_per_second"]
+                 f"{PROMPT},{NEW},1", "--depths", ",".join(map(str, depths)),
+                 "--threads", threads)
+    return (row["prompt_tokens_per_second"], *row["decode_tokens_per_second"])
 
 
 def make_models(options, scratch):
@@ -61,15 +63,15 @@ class Ours:
                 "--json", "--no-report"))
         self.bytes = (self.path / "model.safetensors").stat().st_size
 
-    def speed(self, threads):
-        return our_speed(self.options, self.path, threads, "--compute-dtype",
-                         self.compute)
+    def speed(self, threads, depths=(0,)):
+        return our_speed(self.options, self.path, threads, depths,
+                         ["--compute-dtype", self.compute])
 
-    def perplexity(self, windows, *words):
+    def perplexity(self, windows, threads, *words):
         return json.loads(
             run(self.options.mantissa, "eval", self.path, "--text",
                 self.options.text, "--windows", windows, "--compute-dtype",
-                self.compute, "--json", "-q", *words))
+                self.compute, "-j", threads, "--json", "-q", *words))
 
 
 class Theirs:
@@ -79,9 +81,10 @@ class Theirs:
         run(options.llama, HERE / "llama_quantize.py", model, self.path, kind, 2)
         self.bytes = self.path.stat().st_size
 
-    def speed(self, threads):
-        return their_speed(self.options, self.path, threads)
+    def speed(self, threads, depths=(0,)):
+        return their_speed(self.options, self.path, threads, depths)
 
-    def perplexity(self, windows, *words):
-        return answer(self.options.llama, HERE / "llama_model.py", self.path,
-                      "--text", self.options.text, "--windows", windows, *words)
+    def perplexity(self, windows, threads, *words):
+        return answer(self.options.llama, HERE / "llama_model.py", self.path, "--text",
+                      self.options.text, "--windows", windows, "--threads", threads,
+                      *words)
