@@ -84,8 +84,8 @@ std::int64_t parse_index(std::string_view text) {
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   const bool padded = text.size() > 1 && text.front() == '0';
-  return error != std::errc() || stop != end || padded || value < 0 ? -1
-                                                                    : value;
+  const bool one_way = !padded && !text.starts_with('-');
+  return error == std::errc() && stop == end && one_way ? value : -1;
 }
 
 const Row* find(std::span<const Row> rows,

@@ -5,8 +5,9 @@
 namespace mantissa {
 
 // More than any model has. What is made of these sizes has bytes that an int64
-// counts, and a hostile config.json or GGUF file is refused before memory is
-// taken for it; by every command, whether it runs the model or not.
+// counts, and a hostile file is refused before memory is taken for it: a GGUF
+// file by every command that reads it, a config.json by those that run the
+// model.
 
 /// Of what has no bound of its own: positions, rows of an embedding.
 inline constexpr std::int64_t kMaxCount = std::int64_t{1} << 31;

@@ -491,8 +491,9 @@ bool is_published(const fs::path& out) {
 
 void tidy_published(const fs::path& out) {
   const fs::path place = without_slash(out);
-  // After an exchange the old directory stands here.
-  remove_tree(partial_path(place));
+  // Without an exchange that is another run's, which began since.
+  const fs::path old = partial_path(place);
+  if (OutputLock::has_exchanged(place, old)) remove_tree(old);
   crash_point("publish.old_removed");
   fs::remove(place / kLock);
   fs::remove(place / OutputDirectory::kJournal);
