@@ -1,6 +1,7 @@
 #include "torch/ops/grouped_linear_lowbit.h"
 
 #include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/empty.h>
 
 #include "kernels/grouped_lowbit.h"
 #include "torch/ops/checks.h"
@@ -11,27 +12,26 @@ namespace {
 
 using at::Tensor;
 
-constexpr const char* kGroupedLinearLowbit = "grouped_linear_lowbit";
+constexpr const char* kName = "grouped_linear";
 
 void check_arguments(const Tensor& x,
                      const Shape& shape,
                      std::span<const std::int64_t> ends) {
   TORCH_CHECK_VALUE(shape.size() == 3,
-                    kGroupedLinearLowbit,
+                    kName,
                     ": weight: expected experts [E, N, K], got ",
                     c10::IntArrayRef(shape));
-  check_dtype(
-      kGroupedLinearLowbit, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
+  check_dtype(kName, "x", x, {at::kFloat, at::kBFloat16, at::kHalf});
   TORCH_CHECK_VALUE(x.is_cpu() && x.dim() == 2,
-                    kGroupedLinearLowbit,
+                    kName,
                     ": x: expected [T, K] on the CPU, got ",
                     x.sizes(),
                     " on ",
                     x.device());
-  check_last_dim(kGroupedLinearLowbit, "x", x, shape[2], "in_features");
+  check_last_dim(kName, "x", x, shape[2], "in_features");
   const std::string error =
       kernels::grouped_ends_error(ends, shape[0], x.size(0));
-  TORCH_CHECK_VALUE(error.empty(), kGroupedLinearLowbit, ": offsets: ", error);
+  TORCH_CHECK_VALUE(error.empty(), kName, ": offsets: ", error);
 }
 
 }  // namespace
@@ -42,7 +42,8 @@ Tensor grouped_product(const Tensor& x,
                        const std::function<Tensor(const Tensor&)>& product) {
   check_arguments(x, shape, ends);
   const std::int64_t used = ends.empty() ? 0 : ends.back();
-  const Tensor y = product(x.narrow(0, 0, used));
+  const Tensor y = used == 0 ? at::empty({0, shape[1]}, x.options())
+                             : product(x.narrow(0, 0, used));
   const std::int64_t behind = x.size(0) - used;
   return behind == 0 ? y : at::constant_pad_nd(y, {0, 0, 0, behind});
 }
