@@ -61,7 +61,7 @@ void rows_by_tiles(const LinearLowbitArgs& args,
   const LowbitActivations x = args.x;
   const int64_t next = apart * walk.chunks * kBits * kUnitBytes;
   const uint8_t* chunk = w.codes + tile * walk.chunks * kBits * kUnitBytes;
-  const Way reading(range, chunk);
+  Way reading(range, chunk);
   const int8_t* codes = x.codes;
   __m512 acc[kTiles][kRowsOf];
   for (auto& of_tile : acc) {

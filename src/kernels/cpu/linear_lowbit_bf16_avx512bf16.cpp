@@ -88,7 +88,7 @@ void rows_by_tiles(const LinearLowbitBf16Args& args,
   const int64_t of_tile = w.k / kLowbitChunk * kBits * kUnitBytes;
   const int64_t next = apart * of_tile;
   const uint8_t* chunk = w.codes + tile * of_tile;
-  const Reading reading(range, chunk);
+  Reading reading(range, chunk);
   const uint16_t* x = args.x.values;
   __m512 acc[kTiles][kRows];
   for (auto& rows : acc) {

@@ -11,21 +11,41 @@ namespace mantissa::kernels {
 namespace {
 
 /// Where the codes of a range end, and how far behind that those lie which the
-/// thread reads next.
+/// thread reads next. Addresses are numbers here: they are of two weights.
 struct RangeEnd {
-  const uint8_t* end;
-  int64_t gap;
+  uintptr_t end;
+  uintptr_t gap;
 
   RangeEnd(const uint8_t* codes,
            int64_t tile_bytes,
            const LinearLowbitTiles& tiles)
-      : end(codes + tiles.end * tile_bytes),
-        gap(tiles.next == nullptr ? 0 : tiles.next - end) {}
+      : end(reinterpret_cast<uintptr_t>(codes) +
+            static_cast<uintptr_t>(tiles.end * tile_bytes)),
+        gap(tiles.next == nullptr
+                ? 0
+                : reinterpret_cast<uintptr_t>(tiles.next) - end) {}
+};
 
-  /// What is fetched `bytes` ahead of the codes of a tile, from `codes` on.
-  int64_t ahead(const uint8_t* codes, int64_t bytes) const {
-    return codes + bytes < end ? bytes : bytes + gap;
+/// What is read kBytes behind the chunks of a tile, from its first to its last.
+template <int kBits, int64_t kBytes>
+class Ahead {
+ public:
+  Ahead(const RangeEnd& range, const uint8_t* tile) : gap_(range.gap) {
+    constexpr uintptr_t kChunk = kBits * kUnitBytes;
+    const uintptr_t at = reinterpret_cast<uintptr_t>(tile) + kBytes;
+    const uintptr_t left = at < range.end ? range.end - at : 0;
+    turn_ = tile + (left + kChunk - 1) / kChunk * kChunk;
   }
+  const uint8_t* of(const uint8_t* chunk) {
+    if (chunk == turn_) ahead_ += gap_;
+    return reinterpret_cast<const uint8_t*>(reinterpret_cast<uintptr_t>(chunk) +
+                                            ahead_);
+  }
+
+ private:
+  uintptr_t gap_;
+  uintptr_t ahead_ = kBytes;
+  const uint8_t* turn_;  // from which on the range has no more
 };
 
 // A way says how many tiles are read at once, from places far apart, and what
@@ -39,15 +59,14 @@ class OneStream {
  public:
   static constexpr int kTiles = 1;
 
-  OneStream(const RangeEnd& range, const uint8_t* tile)
-      : ahead_(range.ahead(tile, kAhead)) {}
+  OneStream(const RangeEnd& range, const uint8_t* tile) : ahead_(range, tile) {}
 
-  void fetch(const uint8_t* chunk) const {
-    fetch_chunk<kBits, Fetch::First>(chunk + ahead_);
+  void fetch(const uint8_t* chunk) {
+    fetch_chunk<kBits, Fetch::First>(ahead_.of(chunk));
   }
 
  private:
-  int64_t ahead_;
+  Ahead<kBits, kAhead> ahead_;
 };
 
 /// Codes fetched to the second cache and from there to the first: fastest where
@@ -58,17 +77,16 @@ class TwoSteps {
   static constexpr int kTiles = 1;
 
   TwoSteps(const RangeEnd& range, const uint8_t* tile)
-      : second_(range.ahead(tile, 2 * kAhead)),
-        first_(range.ahead(tile, kAhead)) {}
+      : second_(range, tile), first_(range, tile) {}
 
-  void fetch(const uint8_t* chunk) const {
-    fetch_chunk<kBits, Fetch::Second>(chunk + second_);
-    fetch_chunk<kBits, Fetch::First>(chunk + first_);
+  void fetch(const uint8_t* chunk) {
+    fetch_chunk<kBits, Fetch::Second>(second_.of(chunk));
+    fetch_chunk<kBits, Fetch::First>(first_.of(chunk));
   }
 
  private:
-  int64_t second_;
-  int64_t first_;
+  Ahead<kBits, 2 * kAhead> second_;
+  Ahead<kBits, kAhead> first_;
 };
 
 /// Several streams: fastest with long ones, where memory answers quickly, and
