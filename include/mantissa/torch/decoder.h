@@ -16,6 +16,8 @@ class LinearImpl;
 
 namespace mantissa {
 
+class StepMemory;
+
 /// Keys and values of the positions that a decoder has seen, allocated once for
 /// `capacity` positions of `batch` sequences and written in place: float32,
 /// bfloat16, float16, or int8 codes with a scale of every head and position
@@ -61,6 +63,7 @@ class MANTISSA_API KvCache {
   std::int64_t capacity_;
   std::int64_t length_ = 0;
   std::vector<Layer> layers_;
+  std::shared_ptr<StepMemory> step_;  // what a token leaves to the next
 };
 
 class DecoderStack;

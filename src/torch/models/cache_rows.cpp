@@ -4,8 +4,6 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
-#include "kernels/decode_ops.h"
-
 namespace mantissa {
 namespace {
 
@@ -19,26 +17,8 @@ CacheType cache_type(const at::Tensor& rows) {
                                                : CacheType::F32;
 }
 
-// Where (b, head, position) lies, in bytes.
-std::uint8_t* place(const at::Tensor& rows, std::int64_t row) {
-  return static_cast<std::uint8_t*>(rows.mutable_data_ptr()) +
-         row * rows.size(3) * static_cast<std::int64_t>(rows.element_size());
-}
-
-// `count` positions of one head from row `row` of [B * kv_heads * capacity] on.
-void put(const at::Tensor& rows,
-         const at::Tensor& scales,
-         std::int64_t row,
-         std::int64_t count,
-         const float* x) {
-  kernels::StoreCachedArgs args;
-  args.x = x;
-  args.rows = place(rows, row);
-  if (scales.defined()) args.scales = scales.mutable_data_ptr<float>() + row;
-  args.cache = cache_type(rows);
-  args.count = count;
-  args.head_dim = rows.size(3);
-  kernels::select_decode_ops({rows.size(3)}).store_cached(args);
+float* scales_data(const at::Tensor& scales) {
+  return scales.defined() ? scales.mutable_data_ptr<float>() : nullptr;
 }
 
 void append(const at::Tensor& rows,
@@ -56,13 +36,23 @@ void append(const at::Tensor& rows,
   const at::Tensor wide = x.to(at::kFloat).contiguous();
   const auto* values = wide.const_data_ptr<float>();
   const std::int64_t size = fresh * x.size(3);
+  auto* codes = static_cast<std::uint8_t*>(rows.mutable_data_ptr());
+  const auto& ops = kernels::select_decode_ops({x.size(3)});
   at::parallel_for(
       0,
       x.size(0) * x.size(1),
       std::max<std::int64_t>(1, kGrainValues / std::max<std::int64_t>(1, size)),
       [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
-          put(rows, scales, i * rows.size(2) + past, fresh, values + i * size);
+          const std::int64_t row = i * rows.size(2) + past;
+          kernels::StoreCachedArgs args;
+          args.x = values + i * size;
+          args.rows = codes + row * x.size(3);
+          args.scales = scales_data(scales) + row;
+          args.cache = CacheType::I8;
+          args.count = fresh;
+          args.head_dim = x.size(3);
+          ops.store_cached(args);
         }
       });
 }
@@ -88,41 +78,71 @@ at::Tensor first_positions(const at::Tensor& rows,
       .to(dtype);
 }
 
-bool cached_for_kernels(const KvCache::Layer& layer) {
+CacheRows::CacheRows(const KvCache::Layer& layer)
+    : type_(cache_type(layer.keys)),
+      heads_(layer.keys.size(1)),
+      capacity_(layer.keys.size(2)),
+      head_dim_(layer.keys.size(3)),
+      row_bytes_(head_dim_ *
+                 static_cast<std::int64_t>(layer.keys.element_size())),
+      keys_(static_cast<std::uint8_t*>(layer.keys.mutable_data_ptr())),
+      values_(static_cast<std::uint8_t*>(layer.values.mutable_data_ptr())),
+      key_scales_(scales_data(layer.key_scales)),
+      value_scales_(scales_data(layer.value_scales)) {}
+
+bool CacheRows::take(const KvCache::Layer& layer) {
   const c10::ScalarType type = layer.keys.scalar_type();
   return layer.keys.is_cpu() &&
          (type == at::kFloat || type == at::kBFloat16 || type == at::kChar);
 }
 
-void append_position(const KvCache::Layer& layer,
-                     std::int64_t past,
-                     const float* k,
-                     const float* v) {
-  const std::int64_t capacity = layer.keys.size(2);
-  const std::int64_t dim = layer.keys.size(3);
-  for (std::int64_t h = 0; h < layer.keys.size(1); ++h) {
-    const std::int64_t row = h * capacity + past;
-    put(layer.keys, layer.key_scales, row, 1, k + h * dim);
-    put(layer.values, layer.value_scales, row, 1, v + h * dim);
+void CacheRows::append(const kernels::DecodeOpsKernel& ops,
+                       std::int64_t past,
+                       const float* k,
+                       const float* v) const {
+  kernels::StoreCachedArgs args;
+  args.cache = type_;
+  args.count = 1;
+  args.head_dim = head_dim_;
+  const auto store =
+      [&](const float* x, std::uint8_t* rows, float* scales, std::int64_t row) {
+        args.x = x;
+        args.rows = rows + row * row_bytes_;
+        args.scales = scales == nullptr ? nullptr : scales + row;
+        ops.store_cached(args);
+      };
+  for (std::int64_t h = 0; h < heads_; ++h) {
+    const std::int64_t row = h * capacity_ + past;
+    store(k + h * head_dim_, keys_, key_scales_, row);
+    store(v + h * head_dim_, values_, value_scales_, row);
   }
 }
 
-kernels::AttendOneArgs cached_block(const KvCache::Layer& layer,
-                                    std::int64_t head,
-                                    std::int64_t begin,
-                                    std::int64_t end) {
-  const std::int64_t row = head * layer.keys.size(2) + begin;
+kernels::AttendOneArgs CacheRows::block(std::int64_t head,
+                                        std::int64_t begin,
+                                        std::int64_t end) const {
+  const std::int64_t row = head * capacity_ + begin;
   kernels::AttendOneArgs args;
-  args.keys = place(layer.keys, row);
-  args.values = place(layer.values, row);
-  if (layer.key_scales.defined()) {
-    args.key_scales = layer.key_scales.const_data_ptr<float>() + row;
-    args.value_scales = layer.value_scales.const_data_ptr<float>() + row;
+  args.keys = keys_ + row * row_bytes_;
+  args.values = values_ + row * row_bytes_;
+  if (key_scales_ != nullptr) {
+    args.key_scales = key_scales_ + row;
+    args.value_scales = value_scales_ + row;
   }
-  args.cache = cache_type(layer.keys);
+  args.cache = type_;
   args.count = end - begin;
-  args.head_dim = layer.keys.size(3);
+  args.head_dim = head_dim_;
   return args;
+}
+
+void CacheRows::fetch(const kernels::AttendOneArgs& block) const {
+  constexpr std::int64_t kLine = 64;
+  const std::int64_t bytes = block.count * row_bytes_;
+  for (const void* rows : {block.keys, block.values}) {
+    const auto* line = static_cast<const std::uint8_t*>(rows);
+    for (std::int64_t i = 0; i < bytes; i += kLine)
+      __builtin_prefetch(line + i);
+  }
 }
 
 }  // namespace mantissa

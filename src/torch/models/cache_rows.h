@@ -2,9 +2,11 @@
 
 #include <cstdint>
 
+#include <cstdint>
+
 #include <mantissa/torch/decoder.h>
 
-#include "kernels/decode_ops_args.h"
+#include "kernels/decode_ops.h"
 
 namespace mantissa {
 
@@ -23,21 +25,41 @@ at::Tensor first_positions(const at::Tensor& rows,
                            std::int64_t count,
                            c10::ScalarType dtype);
 
-/// Whether append_position() and cached_block() take this layer: float32,
-/// bfloat16 or int8 on the CPU.
-bool cached_for_kernels(const KvCache::Layer& layer);
+/// One layer of a cache of one sequence as kernels take it, as long as the
+/// cache lives.
+class CacheRows {
+ public:
+  explicit CacheRows(const KvCache::Layer& layer);
 
-/// One position of one sequence, k and v [kv_heads, head_dim].
-void append_position(const KvCache::Layer& layer,
-                     std::int64_t past,
-                     const float* k,
-                     const float* v);
+  /// Whether kernels take this layer: float32, bfloat16 or int8 on the CPU.
+  static bool take(const KvCache::Layer& layer);
 
-/// Positions [begin, end) of key-value head `head` of the one sequence, for
-/// attend_one: keys, values, scales, cache, count and head_dim are set.
-kernels::AttendOneArgs cached_block(const KvCache::Layer& layer,
-                                    std::int64_t head,
-                                    std::int64_t begin,
-                                    std::int64_t end);
+  /// One position, k and v [kv_heads, head_dim].
+  void append(const kernels::DecodeOpsKernel& ops,
+              std::int64_t past,
+              const float* k,
+              const float* v) const;
+
+  /// Positions [begin, end) of key-value head `head`, for attend_one: keys,
+  /// values, scales, cache, count and head_dim are set.
+  kernels::AttendOneArgs block(std::int64_t head,
+                               std::int64_t begin,
+                               std::int64_t end) const;
+
+  /// Asks for the keys and values of a block: they lie in memory, since all
+  /// other layers' weights were read behind their last use.
+  void fetch(const kernels::AttendOneArgs& block) const;
+
+ private:
+  kernels::CacheType type_;
+  std::int64_t heads_;
+  std::int64_t capacity_;
+  std::int64_t head_dim_;
+  std::int64_t row_bytes_;
+  std::uint8_t* keys_;
+  std::uint8_t* values_;
+  float* key_scales_;  ///< null but for int8
+  float* value_scales_;
+};
 
 }  // namespace mantissa

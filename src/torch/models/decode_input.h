@@ -36,6 +36,8 @@ class StepInput {
   /// kernel does.
   bool multiplies_bf16(const StepLinear& linear) const;
 
+  c10::ScalarType type() const { return type_; }
+
   /// A new vector, [1, 1, K] float32, which outlives the calls below.
   void set(const at::Tensor& x);
 

@@ -20,18 +20,18 @@ bool plain_float(const at::Tensor& tensor) {
          tensor.is_cpu() && quantized_impl(tensor) == nullptr;
 }
 
+bool autocast_enabled() { return at::autocast::is_autocast_enabled(at::kCPU); }
+
 StepLinear part(const LinearPtr& linear) {
   StepLinear out;
   out.module = linear.get();
+  out.mark.emplace(*linear);
   const QuantizedTensorImpl* impl = quantized_impl(linear->weight);
   if (impl == nullptr || impl->training()) return out;
   const WeightState& state = impl->state();
   if (state.packed == nullptr || state.transposed) return out;
   // Autocast narrows floats.
-  if (!takes_int8(state.packed_for) &&
-      at::autocast::is_autocast_enabled(at::kCPU)) {
-    return out;
-  }
+  if (!takes_int8(state.packed_for) && autocast_enabled()) return out;
   const at::Tensor& bias = linear->bias;
   if (bias.defined() && !plain_float(bias)) return out;
   // Others round each step of their results to their dtype, in their modules.
@@ -42,7 +42,7 @@ StepLinear part(const LinearPtr& linear) {
   out.rounding = state.rule->rounding();
   out.w = state.packed->view();
   out.values = decoded_type(*state.packed);
-  if (bias.defined()) out.bias = in_dtype(bias, at::kFloat);
+  if (bias.defined()) out.bias = StepVector(bias);
   return out;
 }
 
@@ -50,7 +50,7 @@ StepLinear part(const LinearPtr& linear) {
 bool take(const RmsNorm* norm, StepNorm& out) {
   if (norm == nullptr) return true;
   if (!plain_float(norm->weight())) return false;
-  out = {in_dtype(norm->weight(), at::kFloat), static_cast<float>(norm->eps())};
+  out = {StepVector(norm->weight()), static_cast<float>(norm->eps()), norm};
   return true;
 }
 
@@ -78,6 +78,53 @@ bool take(const DecoderLayer& layer, StepLayer& out) {
          take(layer.after_feed_forward(), out.after_feed_forward);
 }
 
+// Calls each(part) for the linears of a layer and each(norm) for its norms.
+template <class Layer, class Each>
+void each_of(Layer& parts, const Each& each) {
+  for (auto* one : {&parts.q,
+                    &parts.k,
+                    &parts.v,
+                    &parts.o,
+                    &parts.gate,
+                    &parts.up,
+                    &parts.down}) {
+    each(*one);
+  }
+  for (auto* one : {&parts.before_attention,
+                    &parts.q_norm,
+                    &parts.k_norm,
+                    &parts.after_attention,
+                    &parts.before_feed_forward,
+                    &parts.after_feed_forward}) {
+    each(*one);
+  }
+}
+
+struct Fetch {
+  void operator()(const StepLinear& linear) const {
+    if (linear.mark) linear.mark->fetch();
+  }
+  void operator()(const StepNorm& norm) const { norm.fetch(); }
+};
+
+struct AllKept {
+  bool& all;
+  void operator()(const StepLinear& linear) const {
+    all = all && (!linear.mark || linear.mark->kept());
+  }
+  void operator()(const StepNorm& norm) const { all = all && norm.kept(); }
+};
+
+struct Refresh {
+  void operator()(StepLinear& linear) const { linear.bias.refresh(); }
+  void operator()(StepNorm& norm) const { norm.weight.refresh(); }
+};
+
+template <class A, class B>
+bool same_owner(const A& a, const B& b) {
+  return !a.owner_before(b) && !b.owner_before(a);
+}
+
 }  // namespace
 
 bool takes_step(c10::ScalarType type) {
@@ -94,14 +141,79 @@ at::Tensor in_dtype(const at::Tensor& x, c10::ScalarType type) {
   return out;
 }
 
-bool step_layers(const DecoderStack& stack,
-                 std::vector<StepLayer>& layers,
-                 StepNorm& last) {
-  layers.resize(stack.layers().size());
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (!take(*stack.layers()[i], layers[i])) return false;
+StepVector::StepVector(const at::Tensor& source)
+    : source_(source), values_(in_dtype(source, at::kFloat)) {}
+
+void StepVector::refresh() {
+  if (source_.defined() && !values_.is_same(source_)) {
+    values_ = in_dtype(source_, at::kFloat);
   }
-  return take(&stack.norm(), last);
+}
+
+bool StepNorm::kept() const {
+  return norm == nullptr || weight.is(norm->weight());
+}
+
+void StepNorm::fetch() const { __builtin_prefetch(norm); }
+
+LinearMark::LinearMark(const torch::nn::LinearImpl& linear)
+    : linear_(&linear),
+      weight_(linear.weight.unsafeGetTensorImpl()),
+      bias_(linear.bias.unsafeGetTensorImpl()),
+      state_(nullptr),
+      weak_weight_(linear.weight.getIntrusivePtr()),
+      weak_bias_(linear.bias.getIntrusivePtr()) {
+  const QuantizedTensorImpl* impl = quantized_impl(linear.weight);
+  if (impl == nullptr) return;
+  state_ = &impl->state();
+  packed_ = state_->packed;
+  rule_ = state_->rule;
+}
+
+bool LinearMark::kept() const {
+  return linear_->weight.unsafeGetTensorImpl() == weight_ &&
+         linear_->bias.unsafeGetTensorImpl() == bias_ &&
+         (state_ == nullptr || (same_owner(packed_, state_->packed) &&
+                                same_owner(rule_, state_->rule)));
+}
+
+void LinearMark::fetch() const {
+  __builtin_prefetch(&linear_->weight);
+  __builtin_prefetch(&linear_->bias);
+  if (state_ == nullptr) return;
+  __builtin_prefetch(&state_->rule);
+  __builtin_prefetch(&state_->packed);
+}
+
+bool StepParts::take(const DecoderStack& stack) {
+  if (!kept(stack)) return take_anew(stack);
+  for (StepLayer& layer : layers_) each_of(layer, Refresh{});
+  last_.weight.refresh();
+  return true;
+}
+
+bool StepParts::kept(const DecoderStack& stack) const {
+  // One that no pointer owns could be another at the same place.
+  if (stack_.expired() || layers_.empty() || autocast_ != autocast_enabled() ||
+      !same_owner(stack_, stack.weak_from_this())) {
+    return false;
+  }
+  for (const StepLayer& layer : layers_) each_of(layer, Fetch{});
+  bool all = last_.kept();
+  for (const StepLayer& layer : layers_) each_of(layer, AllKept{all});
+  return all;
+}
+
+bool StepParts::take_anew(const DecoderStack& stack) {
+  stack_ = stack.weak_from_this();
+  autocast_ = autocast_enabled();
+  layers_.assign(stack.layers().size(), {});
+  bool all = mantissa::take(&stack.norm(), last_);
+  for (std::size_t i = 0; all && i < layers_.size(); ++i) {
+    all = mantissa::take(*stack.layers()[i], layers_[i]);
+  }
+  if (!all) layers_.clear();
+  return all;
 }
 
 }  // namespace mantissa

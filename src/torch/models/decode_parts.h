@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/UndefinedTensorImpl.h>
 
 #include <mantissa/torch/int8_compute.h>
 
@@ -14,8 +17,53 @@ namespace mantissa {
 
 class DecoderStack;
 class FeedForward;
+class LowbitWeight;
 class PackedInt8Rule;
+class ProductRule;
+class RmsNorm;
+struct WeightState;
 struct CompressedRounding;
+
+/// A vector of the model, on the CPU in float32; none where it is undefined.
+class StepVector {
+ public:
+  StepVector() = default;
+  explicit StepVector(const at::Tensor& source);
+
+  explicit operator bool() const { return source_.defined(); }
+  const at::Tensor& values() const { return values_; }
+  const float* data() const { return values_.const_data_ptr<float>(); }
+  bool is(const at::Tensor& source) const { return source_.is_same(source); }
+  /// Reads again what another dtype holds; float32 is read where it lies.
+  void refresh();
+
+ private:
+  at::Tensor source_;
+  at::Tensor values_;
+};
+
+/// Says whether a linear still has the weight and bias that it had; keeps none
+/// alive. The linear must live.
+class LinearMark {
+ public:
+  explicit LinearMark(const torch::nn::LinearImpl& linear);
+  bool kept() const;
+  /// What kept() reads was last read a token ago and lies in memory.
+  void fetch() const;
+
+ private:
+  using Weak =
+      c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>;
+
+  const torch::nn::LinearImpl* linear_;
+  const c10::TensorImpl* weight_;
+  const c10::TensorImpl* bias_;
+  const WeightState* state_;  // of the weight; null: a plain one
+  // No other is made where those lie.
+  Weak weak_weight_, weak_bias_;
+  std::weak_ptr<const LowbitWeight> packed_;
+  std::weak_ptr<const ProductRule> rule_;
+};
 
 /// A linear of a layer as decode_step() runs it: from the packed weight, or
 /// (neither int8 nor a compute) through its module.
@@ -28,23 +76,29 @@ struct StepLinear {
   const PackedInt8Rule* int8 = nullptr;
   kernels::LowbitWeightView w = {};
   kernels::LowbitScale values = kernels::LowbitScale::F32;  ///< decoded dtype
-  at::Tensor bias = {};  ///< float32, or undefined
+  StepVector bias = {};
+  std::optional<LinearMark> mark = {};
 
   bool packed() const {
     return compute != Int8Compute::None || int8 != nullptr;
   }
+  /// Of the packed weight; without one there are none.
   std::int64_t tiles() const {
-    return (w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile;
+    return packed() ? (w.n + kernels::kLowbitTile - 1) / kernels::kLowbitTile
+                    : 0;
   }
 };
 
 /// An RMSNorm; without a weight there is none.
 struct StepNorm {
-  at::Tensor weight = {};  ///< float32
+  StepVector weight = {};
   float eps = 0;
+  const RmsNorm* norm = nullptr;  ///< which lives
 
-  explicit operator bool() const { return weight.defined(); }
-  const float* values() const { return weight.const_data_ptr<float>(); }
+  explicit operator bool() const { return norm != nullptr; }
+  /// As LinearMark's.
+  bool kept() const;
+  void fetch() const;
 };
 
 /// The parts of one decoder layer. Norms behind a block stand where the model
@@ -68,10 +122,26 @@ bool takes_step(c10::ScalarType type);
 /// x, contiguous on the CPU, in another float dtype; itself where it has that.
 at::Tensor in_dtype(const at::Tensor& x, c10::ScalarType type);
 
-/// The layers of a stack and its last norm, valid while the stack is; false
-/// where a norm is not a plain float on the CPU.
-bool step_layers(const DecoderStack& stack,
-                 std::vector<StepLayer>& layers,
-                 StepNorm& last);
+/// The parts of a stack's layers and its last norm. Taking them apart costs a
+/// small model a twentieth of a token, so they are kept while the stack has the
+/// weights that it had.
+class StepParts {
+ public:
+  /// Looks at the stack, which must live while the parts are used; false where
+  /// a norm is not a plain float on the CPU.
+  bool take(const DecoderStack& stack);
+
+  const std::vector<StepLayer>& layers() const { return layers_; }
+  const StepNorm& last() const { return last_; }
+
+ private:
+  bool kept(const DecoderStack& stack) const;
+  bool take_anew(const DecoderStack& stack);
+
+  std::weak_ptr<const torch::nn::Module> stack_;
+  std::vector<StepLayer> layers_;
+  StepNorm last_;
+  bool autocast_ = false;
+};
 
 }  // namespace mantissa

@@ -26,8 +26,8 @@ Args make_args(const StepProduct& product, const Input& x) {
   Args args;
   args.w = product.linear->w;
   args.x = x;
-  const at::Tensor& bias = product.linear->bias;
-  if (bias.defined()) args.bias = bias.const_data_ptr<float>();
+  const StepVector& bias = product.linear->bias;
+  if (bias) args.bias = bias.data();
   args.y = product.y;
   args.y_stride = args.w.n;
   return args;
@@ -72,11 +72,12 @@ const std::uint8_t* first_codes(StepProducts::Next next,
 }  // namespace
 
 StepProducts::StepProducts(c10::ScalarType type)
-    : threads_(thread_count()),
-      int8_(kernels::select_linear_lowbit(kToken)),
+    : int8_(kernels::select_linear_lowbit(kToken)),
       float_(kernels::select_linear_lowbit_float(kFloatToken)),
       bf16_(kernels::select_linear_lowbit_bf16(kBf16Token)),
       input_(type) {}
+
+void StepProducts::begin() { threads_ = thread_count(); }
 
 void StepProducts::run(const StepProduct& product,
                        Share tiles,
@@ -88,7 +89,7 @@ void StepProducts::run(const StepProduct& product,
   if (form.int8_of != nullptr) {
     return form.int8.run_row(int8_,
                              product.linear->int8->weight(),
-                             product.linear->bias,
+                             product.linear->bias.values(),
                              part,
                              product.y);
   }

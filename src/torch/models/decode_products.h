@@ -36,6 +36,10 @@ class StepProducts {
   /// which modules give their results.
   explicit StepProducts(c10::ScalarType type);
 
+  c10::ScalarType type() const { return input_.type(); }
+  /// Of another token: takes the number of threads that is set now.
+  void begin();
+
   /// Each y = x * w^T + bias in float32; x [1, 1, K] float32.
   void multiply(const at::Tensor& x, Products products, Next next);
 
@@ -54,7 +58,7 @@ class StepProducts {
            Share tiles,
            const std::uint8_t* next) const;
 
-  std::int64_t threads_;
+  std::int64_t threads_ = 1;
   const kernels::LinearLowbitKernel& int8_;
   const kernels::LinearLowbitFloatKernel& float_;
   const kernels::LinearLowbitBf16Kernel& bf16_;

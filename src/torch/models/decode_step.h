@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <ATen/core/Tensor.h>
 
 #include <mantissa/torch/decoder.h>
@@ -7,6 +9,7 @@
 namespace mantissa {
 
 class DecoderStack;
+class StepMemory;
 
 /// One token of one sequence through all layers, five parallel regions a layer
 /// and nothing copied: q, k, v; attention; o; gate and up; down; norms,
@@ -25,10 +28,13 @@ class DecoderStack;
 ///
 /// Undefined, with nothing done, unless ids are one token, nothing is
 /// differentiable and the cache is float32, bfloat16 or int8 on the CPU.
+/// `memory`, null at first, is of this cache: buffers and the parts of the
+/// model, which are taken apart anew where its weights are others.
 at::Tensor decode_step(const DecoderConfig& config,
                        const DecoderStack& stack,
                        const at::Tensor& ids,
                        const KvCache* cache,
-                       std::int64_t past);
+                       std::int64_t past,
+                       std::shared_ptr<StepMemory>& memory);
 
 }  // namespace mantissa

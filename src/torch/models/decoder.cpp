@@ -1,15 +1,30 @@
 #include <mantissa/torch/decoder.h>
 
+#include <algorithm>
 #include <utility>
 
 #include <c10/util/Exception.h>
 
 #include "torch/models/decode_step.h"
 #include "torch/models/decoder_stack.h"
+#include "torch/models/linear_layers.h"
 #include "torch/ops/linear_plain.h"
 #include "torch/quantize/module_parameters.h"
+#include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
+namespace {
+
+// The least and the most. A token's id is looked at without an operator: once
+// in a token, each of those costs its code's way from memory.
+std::pair<std::int64_t, std::int64_t> range(const at::Tensor& ids) {
+  const at::Tensor here = ids.cpu().contiguous();
+  const auto* begin = here.const_data_ptr<std::int64_t>();
+  const auto [least, most] = std::minmax_element(begin, begin + here.numel());
+  return {*least, *most};
+}
+
+}  // namespace
 
 Decoder::Decoder(DecoderConfig config, c10::ScalarType dtype)
     : config_(std::move(config)), dtype_(dtype) {
@@ -26,18 +41,13 @@ Decoder::Decoder(DecoderConfig config, c10::ScalarType dtype)
   }
 }
 
-// Layers are written without another look at their sizes.
+// Layers, which are all alike, are written without another look at their sizes.
 void Decoder::check_cache(const KvCache& cache) const {
-  bool fits = cache.layers() == config_.layers.size();
-  for (std::size_t i = 0; fits && i < cache.layers(); ++i) {
-    for (const at::Tensor& tensor :
-         {cache.layer(i).keys, cache.layer(i).values}) {
-      fits = fits && tensor.dim() == 4 && tensor.size(0) == cache.batch() &&
-             tensor.size(1) == config_.kv_heads &&
-             tensor.size(2) == cache.capacity() &&
-             tensor.size(3) == config_.head_dim && tensor.is_contiguous();
-    }
-  }
+  const auto like_ours = [&](const at::Tensor& keys) {
+    return keys.size(1) == config_.kv_heads && keys.size(3) == config_.head_dim;
+  };
+  const bool fits = cache.layers() == config_.layers.size() &&
+                    (cache.layers() == 0 || like_ours(cache.layer(0).keys));
   TORCH_CHECK_VALUE(fits,
                     "Decoder: cache: expected ",
                     config_.layers.size(),
@@ -55,8 +65,7 @@ void Decoder::check_ids(const at::Tensor& ids, const KvCache* cache) const {
                     ids.sizes(),
                     " ",
                     ids.scalar_type());
-  const auto least = ids.min().item<std::int64_t>();
-  const auto most = ids.max().item<std::int64_t>();
+  const auto [least, most] = range(ids);
   TORCH_CHECK_VALUE(least >= 0 && most < config_.vocabulary,
                     "Decoder: ids: expected ids in [0, ",
                     config_.vocabulary,
@@ -82,14 +91,19 @@ void Decoder::check_ids(const at::Tensor& ids, const KvCache* cache) const {
 at::Tensor Decoder::hidden_states(const at::Tensor& ids, KvCache* cache) {
   check_ids(ids, cache);
   const std::int64_t past = cache == nullptr ? 0 : cache->length();
-  at::Tensor hidden = decode_step(config_, *stack_, ids, cache, past);
+  at::Tensor hidden;
+  if (cache != nullptr) {
+    hidden = decode_step(config_, *stack_, ids, cache, past, cache->step_);
+  }
   if (!hidden.defined()) hidden = stack_->forward(ids, cache, past);
   if (cache != nullptr) cache->length_ = past + ids.size(1);
   return hidden;
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) {
-  at::Tensor out = linear_plain(hidden, head_->weight);
+  at::Tensor out = is_wrapped(head_->weight)
+                       ? forward_each(hidden, {&head_}).front()
+                       : linear_plain(hidden, head_->weight);
   if (config_.final_cap > 0) {
     out = out.div(config_.final_cap).tanh().mul(config_.final_cap);
   }

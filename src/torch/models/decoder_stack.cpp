@@ -5,6 +5,8 @@
 
 #include <ATen/ops/scalar_tensor.h>
 
+#include "torch/tensor/packed_embedding.h"
+
 namespace mantissa {
 namespace {
 
@@ -86,8 +88,12 @@ std::vector<RopeAngles> DecoderStack::angles(std::int64_t past,
 }
 
 at::Tensor DecoderStack::embed(const at::Tensor& ids) const {
-  at::Tensor x =
-      embedding_->forward(ids.to(embedding_->weight.device())).to(dtype_);
+  // Each operator that is run once a token costs its code's way from memory.
+  at::Tensor x = packed_embedding(embedding_->weight, ids.cpu());
+  if (!x.defined()) {
+    x = embedding_->forward(ids.to(embedding_->weight.device()));
+  }
+  if (x.scalar_type() != dtype_) x = x.to(dtype_);
   if (embedding_scale_ != 1) {
     // Rounded to the dtype first, as the checkpoints were trained.
     x = x * at::scalar_tensor(embedding_scale_, x.options());

@@ -56,6 +56,7 @@ class DecoderStack : public torch::nn::Module {
   const std::vector<std::shared_ptr<DecoderLayer>>& layers() const {
     return layers_;
   }
+  const std::vector<Rope>& ropes() const { return ropes_; }
   std::size_t rope_of_layer(std::size_t layer) const {
     return rope_of_layer_[layer];
   }

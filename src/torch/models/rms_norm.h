@@ -15,9 +15,9 @@ class RmsNorm : public torch::nn::Module {
 
   at::Tensor forward(const at::Tensor& x);
 
-  /// The registry is the one place of the weight: quantize_() and loaders
-  /// replace it there.
-  const at::Tensor& weight() const { return parameters_["weight"]; }
+  /// The registry is the one place of the weight, its only parameter:
+  /// quantize_() and loaders replace it there.
+  const at::Tensor& weight() const { return parameters_.front().value(); }
   double eps() const { return eps_; }
 
  private:

@@ -19,10 +19,10 @@
 #include <mantissa/torch/quantized_tensor.h>
 
 #include "kernels/grouped_lowbit.h"
-#include "torch/ops/embedding_lowbit.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/linear_node.h"
 #include "torch/tensor/lowbit_rule.h"
+#include "torch/tensor/packed_embedding.h"
 #include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
@@ -174,16 +174,8 @@ Tensor rule_embedding(DispatchKeySet keys,
                                            scale_grad_by_freq,
                                            sparse);
   }
+  if (Tensor rows = packed_embedding(w, indices); rows.defined()) return rows;
   const WeightState& state = quantized_impl(w)->state();
-  if (state.packed != nullptr && !state.transposed) {
-    // Rounded to the stored dtype first, as dequantizing does; what is stored
-    // as float32 leaves in w's dtype at once.
-    const auto stored = scalar_type_of(state.encoding->dtype());
-    const bool half =
-        w.scalar_type() == at::kBFloat16 || w.scalar_type() == at::kHalf;
-    const auto type = stored == at::kFloat && half ? w.scalar_type() : stored;
-    return embedding_lowbit(*state.packed, indices, type).to(w.scalar_type());
-  }
   // Rows of a table are decoded one by one, unless most of it is asked for.
   if (!state.training() && !state.transposed && w.device().is_cpu() &&
       indices.numel() < w.size(0)) {

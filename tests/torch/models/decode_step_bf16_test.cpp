@@ -11,6 +11,7 @@
 #include "torch/models/decode_step_model.h"
 #include "torch/models/decoder_stack.h"
 #include "torch/models/row_ops.h"
+#include "torch/tensor/lowbit_rule.h"
 
 namespace mantissa {
 namespace {
@@ -61,6 +62,7 @@ Decoded decode_tokens(const DecoderConfig& config,
   const at::Tensor ids = torch::randint(0, 50, {1, prompt + kTokens});
   const auto options = at::TensorOptions(at::kFloat);
   const KvCache ours(config, 1, prompt + kTokens, options);
+  std::shared_ptr<StepMemory> memory;
   const KvCache theirs(config, 1, prompt + kTokens, options);
   for (const KvCache* cache : {&ours, &theirs}) {
     if (prompt > 0) stack.forward(ids.narrow(1, 0, prompt), cache, 0);
@@ -69,7 +71,7 @@ Decoded decode_tokens(const DecoderConfig& config,
   std::vector<at::Tensor> modules;
   for (std::int64_t past = prompt; past < prompt + kTokens; ++past) {
     const at::Tensor id = ids.narrow(1, past, 1);
-    step.push_back(decode_step(config, stack, id, &ours, past));
+    step.push_back(decode_step(config, stack, id, &ours, past, memory));
     EXPECT_TRUE(step.back().defined());
     if (!step.back().defined()) return {};
     EXPECT_EQ(step.back().scalar_type(), dtype);
@@ -149,7 +151,8 @@ TEST(DecodeStepBf16Test, RoundsWhatProductsTake) {
   for (std::int64_t i = 0; i < 8; ++i) {
     const at::Tensor id = torch::full({1, 1}, i);
     const KvCache cache(config, 1, 2, at::TensorOptions(at::kFloat));
-    ASSERT_TRUE(decode_step(config, stack, id, &cache, 0).defined());
+    std::shared_ptr<StepMemory> memory;
+    ASSERT_TRUE(decode_step(config, stack, id, &cache, 0, memory).defined());
     const at::Tensor x = stack.embed(id).to(at::kDouble).view({-1});
     const at::Tensor n =
         x / (x.square().mean() + config.norm_eps).sqrt() * g;  // [K]
@@ -183,6 +186,40 @@ TEST(DecodeStepBf16Test, WithModulesAndExperts) {
   expect_no_worse(decode_tokens(config, stack, wide, at::kBFloat16, 9));
 }
 
+// W8A8 of bfloat16 rounds each step of its results: its module multiplies it,
+// beside products of the step.
+TEST(DecodeStepBf16Test, AModuleStandsBesideProductsOfTheStep) {
+  const c10::InferenceMode inference;
+  const DecoderConfig config = small_decoder();
+  for (const char* part : {"q_proj", "v_proj", "gate_proj", "up_proj"}) {
+    DecoderStack stack(config, at::kBFloat16);
+    fill_decoder(stack, Int8Compute::Group32, StepWeights::Intx, at::kBFloat16);
+    for (const Parameter& parameter : parameters_of(stack)) {
+      if (parameter.places.front().name().find(part) == std::string::npos) {
+        continue;
+      }
+      const at::Tensor w =
+          plain_values(parameter.tensor).to(at::kFloat).to(at::kBFloat16);
+      const at::Tensor w8a8 = packed_weight(
+          to_quantized_tensor(
+              w,
+              make_int8_encoding(
+                  w.sizes().vec(),
+                  DType::BFloat16,
+                  {.act_quant_kwargs = QuantizeTensorToInt8Kwargs{}})),
+          Int8Compute::Float);
+      for (const ParameterPlace& place : parameter.places) place.put(w8a8);
+    }
+    DecoderStack wide(config, at::kDouble);
+    copy_values(stack, wide, at::kDouble);
+    // Codes of activations cost both sides alike.
+    const Decoded d = decode_tokens(config, stack, wide, at::kBFloat16, 9);
+    ASSERT_TRUE(d.step.defined());
+    EXPECT_LT(d.step_error(), 1.2 * d.modules_error()) << part;
+    EXPECT_LT(d.modules_error(), 0.05 * norm_of(d.truth)) << part;
+  }
+}
+
 // Products of every kind are those of the rounded vector: values of the first
 // layer, rounded, are what the module gives for it, codes of activations too.
 TEST(DecodeStepBf16Test, ProductsAreLinearsOfWhatIsRounded) {
@@ -203,7 +240,9 @@ TEST(DecodeStepBf16Test, ProductsAreLinearsOfWhatIsRounded) {
       for (std::int64_t i = 0; i < 8; ++i) {
         const at::Tensor id = torch::full({1, 1}, i);
         const KvCache cache(config, 1, 2, at::TensorOptions(at::kFloat));
-        ASSERT_TRUE(decode_step(config, stack, id, &cache, 0).defined());
+        std::shared_ptr<StepMemory> memory;
+        ASSERT_TRUE(
+            decode_step(config, stack, id, &cache, 0, memory).defined());
         const at::Tensor x = rms_norm_rows(
             stack.embed(id).to(at::kFloat), g, config.norm_eps, false);
         const at::Tensor v =
@@ -225,9 +264,10 @@ TEST(DecodeStepBf16Test, OneAndTwoThreadsGiveTheSameBytes) {
   for (const int count : {1, 2, 3}) {
     at::set_num_threads(count);
     const KvCache cache(config, 1, 8, at::TensorOptions(at::kBFloat16));
+    std::shared_ptr<StepMemory> memory;
     for (std::int64_t past = 0; past < 5; ++past) {
       results.push_back(decode_step(
-          config, stack, torch::full({1, 1}, 3 + past), &cache, past));
+          config, stack, torch::full({1, 1}, 3 + past), &cache, past, memory));
     }
   }
   at::set_num_threads(threads);

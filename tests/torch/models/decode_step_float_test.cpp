@@ -44,10 +44,9 @@ std::vector<const StepLinear*> linears_of(const StepLayer& layer) {
 }
 
 std::vector<StepLayer> parts_of(const DecoderStack& stack) {
-  std::vector<StepLayer> layers;
-  StepNorm last;
-  EXPECT_TRUE(step_layers(stack, layers, last));
-  return layers;
+  StepParts parts;
+  EXPECT_TRUE(parts.take(stack));
+  return parts.layers();
 }
 
 // Every product of a layer takes x in another way than its neighbour; `plain`:
@@ -81,9 +80,10 @@ FirstToken first_token(const DecoderConfig& config,
                        DecoderStack& stack,
                        bool by_step) {
   const KvCache cache(config, 1, 4, at::TensorOptions(at::kFloat));
+  std::shared_ptr<StepMemory> memory;
   const at::Tensor id = torch::full({1, 1}, 7);
   FirstToken out;
-  out.hidden = by_step ? decode_step(config, stack, id, &cache, 0)
+  out.hidden = by_step ? decode_step(config, stack, id, &cache, 0, memory)
                        : stack.forward(id, &cache, 0);
   for (std::size_t i = 0; i < cache.layers(); ++i) {
     out.cached.push_back(cache.layer(i).keys.narrow(2, 0, 1));
@@ -203,9 +203,14 @@ TEST(DecodeStepFloatTest, OneAndTwoThreadsGiveTheSameBytes) {
     for (const int count : {1, 2, 3}) {
       at::set_num_threads(count);
       KvCache cache(config, 1, 8, at::TensorOptions(at::kFloat));
+      std::shared_ptr<StepMemory> memory;
       for (std::int64_t past = 0; past < 5; ++past) {
-        results.push_back(decode_step(
-            config, stack, torch::full({1, 1}, 3 + past), &cache, past));
+        results.push_back(decode_step(config,
+                                      stack,
+                                      torch::full({1, 1}, 3 + past),
+                                      &cache,
+                                      past,
+                                      memory));
       }
     }
     at::set_num_threads(threads);

@@ -36,11 +36,13 @@ class DecodeStepTest : public ::testing::Test {
     DecoderStack stack(config, at::kFloat);
     fill_decoder(stack, compute, weights);
     KvCache ours(config, 1, prompt + 10, at::TensorOptions(type));
+    std::shared_ptr<StepMemory> memory;
     stack.forward(torch::randint(0, 50, {1, prompt}), &ours, 0);
     const KvCache theirs = copy(config, ours);
     for (std::int64_t past = prompt; past < prompt + 4; ++past) {
       const at::Tensor id = torch::randint(0, 50, {1, 1});
-      const at::Tensor step = decode_step(config, stack, id, &ours, past);
+      const at::Tensor step =
+          decode_step(config, stack, id, &ours, past, memory);
       ASSERT_TRUE(step.defined());
       const at::Tensor modules = stack.forward(id, &theirs, past);
       ASSERT_EQ(step.sizes(), modules.sizes());
@@ -184,10 +186,11 @@ TEST_F(DecodeStepTest, WithLinearsThatAreNotPacked) {
     }
   }
   KvCache ours(config, 1, 8, at::TensorOptions(at::kFloat));
+  std::shared_ptr<StepMemory> memory;
   KvCache theirs(config, 1, 8, at::TensorOptions(at::kFloat));
   for (std::int64_t past = 0; past < 4; ++past) {
     const at::Tensor id = torch::full({1, 1}, 3 + past);
-    const at::Tensor step = decode_step(config, stack, id, &ours, past);
+    const at::Tensor step = decode_step(config, stack, id, &ours, past, memory);
     ASSERT_TRUE(step.defined());
     const at::Tensor modules = stack.forward(id, &theirs, past);
     EXPECT_LT((step - modules).abs().max().item<double>(),
@@ -205,9 +208,10 @@ TEST_F(DecodeStepTest, OneAndTwoThreadsGiveTheSameBytes) {
   for (const int count : {1, 2}) {
     at::set_num_threads(count);
     KvCache cache(config, 1, 8, at::TensorOptions(at::kFloat));
+    std::shared_ptr<StepMemory> memory;
     for (std::int64_t past = 0; past < 5; ++past) {
       results.push_back(decode_step(
-          config, stack, torch::full({1, 1}, 3 + past), &cache, past));
+          config, stack, torch::full({1, 1}, 3 + past), &cache, past, memory));
     }
   }
   at::set_num_threads(threads);
@@ -243,20 +247,23 @@ TEST_F(DecodeStepTest, LeavesOthersToTheModules) {
   const DecoderConfig config = small();
   DecoderStack stack(config, at::kFloat);
   KvCache cache(config, 1, 8, at::TensorOptions(at::kFloat));
+  std::shared_ptr<StepMemory> memory;
   const at::Tensor id = torch::full({1, 1}, 3);
   fill_decoder(stack, Int8Compute::Group32);
   // Something may be differentiated.
-  EXPECT_FALSE(decode_step(config, stack, id, &cache, 0).defined());
+  EXPECT_FALSE(decode_step(config, stack, id, &cache, 0, memory).defined());
   const c10::InferenceMode inference;
-  EXPECT_TRUE(decode_step(config, stack, id, &cache, 0).defined());
-  EXPECT_FALSE(decode_step(config, stack, id, nullptr, 0).defined());
+  EXPECT_TRUE(decode_step(config, stack, id, &cache, 0, memory).defined());
+  EXPECT_FALSE(decode_step(config, stack, id, nullptr, 0, memory).defined());
   EXPECT_FALSE(
-      decode_step(config, stack, torch::full({1, 2}, 3), &cache, 0).defined());
+      decode_step(config, stack, torch::full({1, 2}, 3), &cache, 0, memory)
+          .defined());
   KvCache half(config, 1, 8, at::TensorOptions(at::kHalf));
-  EXPECT_FALSE(decode_step(config, stack, id, &half, 0).defined());
+  EXPECT_FALSE(decode_step(config, stack, id, &half, 0, memory).defined());
   KvCache two(config, 2, 8, at::TensorOptions(at::kFloat));
   EXPECT_FALSE(
-      decode_step(config, stack, torch::full({2, 1}, 3), &two, 0).defined());
+      decode_step(config, stack, torch::full({2, 1}, 3), &two, 0, memory)
+          .defined());
 }
 
 }  // namespace

@@ -69,8 +69,11 @@ TEST(KvCacheTest, OnePositionIsStoredAsManyAre) {
     const at::Tensor k = torch::randn({1, 3, 1, 20});
     const at::Tensor v = torch::randn({1, 3, 1, 20});
     append_positions(many.layer(0), 6, k, v);
-    append_position(
-        one.layer(0), 6, k.const_data_ptr<float>(), v.const_data_ptr<float>());
+    CacheRows(one.layer(0))
+        .append(kernels::select_decode_ops({20}),
+                6,
+                k.const_data_ptr<float>(),
+                v.const_data_ptr<float>());
     const auto same = [](const at::Tensor& a, const at::Tensor& b) {
       return torch::equal(a.narrow(2, 6, 1), b.narrow(2, 6, 1));
     };
