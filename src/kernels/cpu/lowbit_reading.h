@@ -70,7 +70,8 @@ class OneStream {
 };
 
 /// Codes fetched to the second cache and from there to the first: fastest where
-/// memory answers slowly, beside other work on the machine.
+/// memory answers slowly, beside other work on the machine, and for short
+/// ranges.
 template <int kBits>
 class TwoSteps {
  public:
@@ -164,7 +165,7 @@ template <int kBits, class Run>
   if constexpr (kBits == 8) {
     each_tiles<kBits, Streams<kBits>>(tiles, run);
   } else if (bytes < kMeasuredRange) {
-    each_tiles<kBits, OneStream<kBits>>(tiles, run);
+    each_tiles<kBits, TwoSteps<kBits>>(tiles, run);
   } else {
     const int way = pace.choose();
     const uint64_t start = __rdtsc();
