@@ -134,6 +134,8 @@ struct Plan {
   std::vector<Companion> companions;  ///< copied along
   std::vector<RuleHits> rule_hits;
   std::vector<std::string> warnings;
+  /// No other program loads these formats beside each other.
+  bool loads_here_alone = false;
   std::vector<Problem> problems;  ///< empty: the plan can run
   std::int64_t source_bytes = 0;
   std::int64_t output_bytes = 0;

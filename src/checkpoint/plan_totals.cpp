@@ -44,6 +44,10 @@ PlanTotals totals_of(const Plan& plan) {
 
 std::map<std::string, LoaderNote> loader_notes(const Plan& plan) {
   std::map<std::string, LoaderNote> notes;
+  if (plan.loads_here_alone) {
+    notes["this mix of formats"] = {.loads = "Mantissa alone", .runs = "CPU"};
+    return notes;
+  }
   std::set<const Encoding*> seen;
   for (const PlannedTensor& planned : plan.tensors) {
     if (!is_encoded(planned) || !seen.insert(planned.encoding.get()).second) {

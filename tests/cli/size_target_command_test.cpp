@@ -22,6 +22,7 @@ using support::directory_contents;
 using support::run_tool;
 using support::ToolResult;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class SizeTargetCommandTest : public ::testing::Test {
  protected:
@@ -83,6 +84,20 @@ TEST_F(SizeTargetCommandTest, ThePlanNamesWhatItChose) {
   EXPECT_THAT(plan.out, HasSubstr("--target-size 40.5KB (40,500 bytes): "));
   EXPECT_THAT(plan.out, HasSubstr("predicted divergence"));
   EXPECT_THAT(plan.out, HasSubstr(",observer=mse"));
+}
+
+TEST_F(SizeTargetCommandTest, AMixWithZeroPointsIsOursAlone) {
+  const ToolResult plan = run("plan",
+                              {"--scheme",
+                               "W4A16_ASYM:group_size=32",
+                               "--tensor-type",
+                               "q_proj=W5A16_ASYM:group_size=32",
+                               "--allow-unloadable"});
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_THAT(plan.out, HasSubstr("only Mantissa loads such a mix"));
+  EXPECT_THAT(plan.out,
+              HasSubstr("this mix of formats: loads in Mantissa alone"));
+  EXPECT_THAT(plan.out, Not(HasSubstr("vLLM")));
 }
 
 TEST_F(SizeTargetCommandTest, WordsThatDoNotFitAreRefused) {

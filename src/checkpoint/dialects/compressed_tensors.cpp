@@ -137,8 +137,10 @@ void CompressedTensorsDialect::check_plan(const PlanRequest& request,
   };
   const std::size_t groups = compressed_groups(plan);
   if (groups > 1 && asymmetric != nullptr) {
+    plan.loads_here_alone = true;
     refuse(*asymmetric,
-           fmt::format("packed zero points among {} schemes: Transformers "
+           fmt::format("packed zero points among {} schemes: only Mantissa "
+                       "loads such a mix; Transformers "
                        "loads neither by default (it fails on zero points) nor "
                        "with dequantize=True (it takes the first scheme for "
                        "all)",
