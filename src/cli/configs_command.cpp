@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/measured_quality.h"
+#include "cli/table.h"
 #include "cli/terminal.h"
 
 namespace mantissa::cli {
@@ -48,6 +49,16 @@ std::string configs_json() {
     }
     out["configs"].push_back(row);
   }
+  for (const MeasuredFile& file : measured_files()) {
+    out["files"].push_back(
+        {{"made_by", file.made_by},
+         {"megabytes", file.megabytes},
+         {"bits_per_weight", file.bits_per_weight},
+         {"perplexity", file.perplexity},
+         {"kl_divergence", file.kl_divergence},
+         {"decode_tok_s",
+          {{"1", file.decode_tok_s[0]}, {"2", file.decode_tok_s[1]}}}});
+  }
   return out.dump(2) + "\n";
 }
 
@@ -77,6 +88,21 @@ std::string entry_of(const ConfigInfo& info) {
                      info.fits_not);
 }
 
+std::string files_text() {
+  Table table({"file", "MB", "bits", "perplexity", "KL", "decode tok/s"},
+              {1, 2, 3, 4, 5});
+  for (const MeasuredFile& file : measured_files()) {
+    table.add(
+        {std::string(file.made_by),
+         fmt::format("{:.1f}", file.megabytes),
+         fmt::format("{:.2f}", file.bits_per_weight),
+         fmt::format("{:.2f}", file.perplexity),
+         fmt::format("{:.4f}", file.kl_divergence),
+         fmt::format("{} / {}", file.decode_tok_s[0], file.decode_tok_s[1])});
+  }
+  return table.text();
+}
+
 std::string configs_text(const ConfigsOptions& options) {
   std::string out;
   std::string later;
@@ -93,14 +119,15 @@ std::string configs_text(const ConfigsOptions& options) {
       "Perplexity, KL divergence from the unquantized model, MB, tok/s: {}, "
       "{}, "
       "computed in {}; {:.2f} unquantized; 1 / 2 threads on {}.\n"
-      "In place of a config, --target-size chooses the bits of each weight; "
-      "perplexity and divergence by size: docs/benchmarks/quality.md.\n",
+      "\nFiles of the same model by size: --target-size, in place of a config, "
+      "chooses the bits of each weight; beside llama.cpp's files\n\n{}\n",
       kMeasuredModel,
       kPerplexityText,
       kPerplexityModel,
       kPerplexityCompute,
       kUnquantizedPerplexity,
-      kDecodeMachine);
+      kDecodeMachine,
+      files_text());
   if (!options.all) out += "Read and written, not yet made: " + later + "\n";
   return out;
 }

@@ -79,7 +79,60 @@ constexpr MeasuredQuality kMeasured[] = {
      {8, 6}},
 };
 
+constexpr MeasuredFile kFiles[] = {
+    {"int8_weight_only, embedding too",
+     135.0,
+     8.02,
+     19.156,
+     0.0059,
+     {168, 190}},
+    {"W5A16_ASYM:group_size=64,observer=mse, embedding in groups of 32",
+     90.9,
+     5.40,
+     20.462,
+     0.0822,
+     {212, 235}},
+    {"W4A16_ASYM:group_size=32,observer=mse, int8 embedding",
+     90.0,
+     5.34,
+     22.628,
+     0.2235,
+     {225, 232}},
+    {"W4A16_ASYM:group_size=32, int8 embedding",
+     90.0,
+     5.34,
+     22.833,
+     0.2402,
+     {231, 264}},
+    {"W4A16:group_size=64,observer=mse (vLLM loads it)",
+     113.2,
+     4.25,
+     28.663,
+     0.4686,
+     {130, 181}},
+    {"--target-size 150MB", 147.4, 8.75, 19.056, 0.0032, {159, 169}},
+    {"llama.cpp Q8_0", 144.8, 8.51, 19.036, 0.0036, {76, 95}},
+    {"--target-size 120MB", 120.0, 7.12, 19.128, 0.0074, {180, 172}},
+    {"--target-size 112.1MB", 112.1, 6.65, 19.255, 0.0129, {186, 231}},
+    {"llama.cpp Q5_K_M", 112.1, 6.56, 19.822, 0.0401, {67, 87}},
+    {"--target-size 105.5MB", 105.5, 6.26, 19.330, 0.0204, {162, 221}},
+    {"llama.cpp Q4_K_M", 105.5, 6.17, 20.358, 0.0570, {71, 92}},
+    {"--target-size 102MB", 102.0, 6.05, 19.253, 0.0261, {197, 248}},
+    {"llama.cpp Q4_K_S", 102.0, 5.96, 21.208, 0.0976, {75, 98}},
+    {"--target-size 98.4MB", 98.4, 5.84, 19.503, 0.0383, {187, 265}},
+    {"llama.cpp Q4_1", 98.4, 5.74, 22.838, 0.2242, {64, 98}},
+    {"--target-size 91.7MB", 91.7, 5.44, 20.203, 0.0630, {220, 274}},
+    {"llama.cpp Q4_0", 91.7, 5.35, 23.445, 0.2678, {97, 120}},
+    {"--target-size 85MB", 85.0, 5.04, 22.277, 0.1077, {225, 276}},
+    {"--target-size 80MB", 80.0, 4.74, 22.031, 0.1549, {238, 299}},
+    {"--target-size 77.5MB", 77.5, 4.59, 22.908, 0.2116, {271, 334}},
+    {"--target-size 75MB", 75.0, 4.44, 23.988, 0.2542, {270, 351}},
+    {"--target-size 70MB", 70.0, 4.15, 27.574, 0.3758, {275, 303}},
+};
+
 }  // namespace
+
+std::span<const MeasuredFile> measured_files() { return kFiles; }
 
 std::span<const MeasuredQuality> measured_quality() { return kMeasured; }
 

@@ -20,6 +20,17 @@ struct MeasuredQuality {
   std::string_view on{};   ///< which tensors fit, where not all of them do
 };
 
+/// A file of kPerplexityModel that no config alone makes, or llama.cpp's of
+/// about its size; as docs/benchmarks/quality.md.
+struct MeasuredFile {
+  std::string_view made_by;  ///< words of `mantissa quantize`, or llama.cpp's
+  double megabytes;
+  double bits_per_weight;
+  double perplexity;
+  double kl_divergence;
+  int decode_tok_s[2];
+};
+
 inline constexpr std::string_view kMeasuredModel =
     "SmolLM2-135M-Instruct (bfloat16, from its Q4_1 GGUF)";
 
@@ -36,6 +47,8 @@ inline constexpr std::string_view kDecodeMachine =
 
 /// All rows.
 std::span<const MeasuredQuality> measured_quality();
+
+std::span<const MeasuredFile> measured_files();
 
 /// The row of a config, null where nothing was measured.
 const MeasuredQuality* find_measured(std::string_view short_name);

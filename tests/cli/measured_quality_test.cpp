@@ -80,6 +80,21 @@ std::map<std::string, std::map<std::string, std::string>> page_rows() {
   return out;
 }
 
+void expect_figures(std::map<std::string, std::string>& page, const Json& row) {
+  EXPECT_EQ(page["perplexity"],
+            fmt::format("{:.3f}", row.at("perplexity").get<double>()));
+  EXPECT_EQ(page["bits a weight"],
+            fmt::format("{:.2f}", row.at("bits_per_weight").get<double>()));
+  EXPECT_EQ(page["MB"],
+            fmt::format("{:.1f}", row.at("megabytes").get<double>()));
+  EXPECT_EQ(page["KL"],
+            fmt::format("{:.4f}", row.at("kl_divergence").get<double>()));
+  for (const std::string threads : {"1", "2"}) {
+    EXPECT_EQ(page["decode " + threads + "T"],
+              std::to_string(row.at("decode_tok_s").at(threads).get<int>()));
+  }
+}
+
 TEST(MeasuredQualityTest, FiguresAreThoseOfThePage) {
   auto page = page_rows();
   const Json listed = run_json({"configs"});
@@ -90,21 +105,21 @@ TEST(MeasuredQualityTest, FiguresAreThoseOfThePage) {
     SCOPED_TRACE(words);
     std::string name = "`" + words + "`";
     if (row.contains("measured_on")) name += ", the 30 down projections";
-    EXPECT_EQ(page[name]["perplexity"],
-              fmt::format("{:.3f}", row.at("perplexity").get<double>()));
-    EXPECT_EQ(page[name]["bits a weight"],
-              fmt::format("{:.2f}", row.at("bits_per_weight").get<double>()));
-    EXPECT_EQ(page[name]["MB"],
-              fmt::format("{:.1f}", row.at("megabytes").get<double>()));
-    EXPECT_EQ(page[name]["KL"],
-              fmt::format("{:.4f}", row.at("kl_divergence").get<double>()));
-    for (const std::string threads : {"1", "2"}) {
-      EXPECT_EQ(page[name]["decode " + threads + "T"],
-                std::to_string(row.at("decode_tok_s").at(threads).get<int>()));
-    }
+    expect_figures(page[name], row);
     ++rows;
   }
   EXPECT_EQ(rows, 9u);
+  for (const Json& row : listed.at("files")) {
+    auto name = row["made_by"].get<std::string>();
+    SCOPED_TRACE(name);
+    if (!name.starts_with("llama.cpp")) {
+      const std::size_t note = std::min(name.find(", "), name.find(" ("));
+      name = "`" + name.substr(0, note) + "`" +
+             (note < name.size() ? name.substr(note) : "");
+    }
+    expect_figures(page[name], row);
+  }
+  EXPECT_GE(listed.at("files").size(), 20u);
   EXPECT_EQ(
       page["unquantized, bf16"]["perplexity"],
       fmt::format("{:.3f}", listed.at("unquantized_perplexity").get<double>()));
