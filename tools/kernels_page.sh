@@ -6,7 +6,13 @@ cat <<'TEXT'
 
 Every operator has a table of kernels in order of preference. The first row that
 accepts the problem and the machine runs; the last one (`ref`) accepts
-everything and defines the result, and all others give the same bits.
+everything and defines the result, and all others give the same bits; those of
+bfloat16 activations (`linear_lowbit_bf16`, `attention_bf16`), whose instructions
+add in another order, are within a bound of it that comes from the inputs.
+
+Low-bit weights have a table for each kind of activations, in whose names `ixg` stands
+for codes of 1 to 8 bits and float8, with or without groups: the width is a field of the
+problem.
 
 `MANTISSA_KERNEL=op=name` has a row asked first. What the machine cannot run is an
 error before work begins; what the row does not take (a dtype, a size) goes to the

@@ -99,7 +99,7 @@ def main():
     parser.add_argument("--llama", required=True)
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--more-threads", default="3")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--windows", type=int, default=WHOLE)
     parser.add_argument("--only", default="")
     options = parser.parse_args()

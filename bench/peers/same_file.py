@@ -59,7 +59,7 @@ def main():
     parser.add_argument("--model")
     parser.add_argument("--kinds", default=KINDS)
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=2)
     options = parser.parse_args()
     if bool(options.files) == bool(options.model):
         parser.error("name files, or --model with --judge")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PROMPT, NEW = 512, 128
+RUNS = 3  # of a process: their median counts
 # The embedding (and head) in int8 beside layers of other bits.
 HEAD = "embed_tokens=int8_weight_only"
 
@@ -31,14 +32,14 @@ def our_speed(options, path, threads, depths=(0,), words=()):
     """Tokens a second of a prompt, and behind each of `depths` positions."""
     row = json.loads(
         run(options.mantissa, "bench", "model", path, "--json", "--threads", threads,
-            "--prompt-tokens", PROMPT, "--decode-tokens", NEW, "--repetitions", 1,
+            "--prompt-tokens", PROMPT, "--decode-tokens", NEW, "--repetitions", RUNS,
             "--depths", ",".join(map(str, depths)), *words))["results"][0]
     return (row["prompt_tok_s"], *(found["decode_tok_s"] for found in row["depths"]))
 
 
 def their_speed(options, path, threads, depths=(0,)):
     row = answer(options.llama, HERE / "llama_model.py", path, "--speed",
-                 f"{PROMPT},{NEW},1", "--depths", ",".join(map(str, depths)),
+                 f"{PROMPT},{NEW},{RUNS}", "--depths", ",".join(map(str, depths)),
                  "--threads", threads)
     return (row["prompt_tokens_per_second"], *row["decode_tokens_per_second"])
 
