@@ -75,7 +75,7 @@ class Place:
 
 
 class Turns:
-    """What was measured of ours ("") and of each peer, by name: (nanoseconds, bytes)."""
+    """Of ours ("") and of each peer, by name: (nanoseconds, bytes)."""
 
     def __init__(self):
         self.quiet, self.all = [], []

@@ -100,7 +100,8 @@ class Files:
     def quality(self, side):
         theirs = isinstance(side, Theirs)
         score = side.perplexity(
-            self.options.windows, self.options.eval_threads, "--reference", self.gguf if theirs else self.model)
+            self.options.windows, self.options.eval_threads,
+            "--reference", self.gguf if theirs else self.model)
         found = score if theirs else side.plan
         row = {"bytes": side.bytes, "windows": self.options.windows,
                "perplexity": score["perplexity"], "kl": score["kl_divergence"],
@@ -117,7 +118,8 @@ def measure_speeds(options, files, wanted, results):
     for _ in range(options.runs):
         for name, words in wanted:
             for threads in options.threads:
-                taken[name][threads].append(files.side(name, words).speed(threads)[1])
+                side = files.side(name, words)
+                taken[name][threads].append(side.speed(threads, runs=1)[1])
     for name, by_threads in taken.items():
         results[name]["decode"] = {
             str(n): statistics.median(rates) for n, rates in by_threads.items()}

@@ -28,18 +28,18 @@ def answer(*command):
     return json.loads(run(*command).strip().splitlines()[-1])
 
 
-def our_speed(options, path, threads, depths=(0,), words=()):
+def our_speed(options, path, threads, depths=(0,), runs=RUNS, words=()):
     """Tokens a second of a prompt, and behind each of `depths` positions."""
     row = json.loads(
         run(options.mantissa, "bench", "model", path, "--json", "--threads", threads,
-            "--prompt-tokens", PROMPT, "--decode-tokens", NEW, "--repetitions", RUNS,
+            "--prompt-tokens", PROMPT, "--decode-tokens", NEW, "--repetitions", runs,
             "--depths", ",".join(map(str, depths)), *words))["results"][0]
     return (row["prompt_tok_s"], *(found["decode_tok_s"] for found in row["depths"]))
 
 
-def their_speed(options, path, threads, depths=(0,)):
+def their_speed(options, path, threads, depths=(0,), runs=RUNS):
     row = answer(options.llama, HERE / "llama_model.py", path, "--speed",
-                 f"{PROMPT},{NEW},{RUNS}", "--depths", ",".join(map(str, depths)),
+                 f"{PROMPT},{NEW},{runs}", "--depths", ",".join(map(str, depths)),
                  "--threads", threads)
     return (row["prompt_tokens_per_second"], *row["decode_tokens_per_second"])
 
@@ -64,8 +64,8 @@ class Ours:
                 "--json", "--no-report"))
         self.bytes = (self.path / "model.safetensors").stat().st_size
 
-    def speed(self, threads, depths=(0,)):
-        return our_speed(self.options, self.path, threads, depths,
+    def speed(self, threads, depths=(0,), runs=RUNS):
+        return our_speed(self.options, self.path, threads, depths, runs,
                          ["--compute-dtype", self.compute])
 
     def perplexity(self, windows, threads, *words):
@@ -82,8 +82,8 @@ class Theirs:
         run(options.llama, HERE / "llama_quantize.py", model, self.path, kind, 2)
         self.bytes = self.path.stat().st_size
 
-    def speed(self, threads, depths=(0,)):
-        return their_speed(self.options, self.path, threads, depths)
+    def speed(self, threads, depths=(0,), runs=RUNS):
+        return their_speed(self.options, self.path, threads, depths, runs)
 
     def perplexity(self, windows, threads, *words):
         return answer(self.options.llama, HERE / "llama_model.py", self.path, "--text",

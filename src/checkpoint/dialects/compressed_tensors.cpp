@@ -106,6 +106,11 @@ ConfigPtr CompressedTensorsDialect::equivalent_config(const Encoding& encoding,
   return std::make_shared<CompressedScheme>(format, std::move(spec));
 }
 
+constexpr const char* kMixed =
+    "packed zero points among {} schemes: only Mantissa loads such a mix; "
+    "Transformers loads neither by default (it fails on zero points) nor with "
+    "dequantize=True (it takes the first scheme for all)";
+
 // Loading routes of compressed-tensors 0.20 in Transformers 5.23, as measured:
 // a mix loads only by default, packed zero points only with dequantize=True.
 void CompressedTensorsDialect::check_plan(const PlanRequest& request,
@@ -139,12 +144,7 @@ void CompressedTensorsDialect::check_plan(const PlanRequest& request,
   if (groups > 1 && asymmetric != nullptr) {
     plan.loads_here_alone = true;
     refuse(*asymmetric,
-           fmt::format("packed zero points among {} schemes: only Mantissa "
-                       "loads such a mix; Transformers "
-                       "loads neither by default (it fails on zero points) nor "
-                       "with dequantize=True (it takes the first scheme for "
-                       "all)",
-                       groups),
+           fmt::format(kMixed, groups),
            "use symmetric schemes, or one scheme for all");
   } else if (groups > 1) {
     plan.warnings.push_back(fmt::format(
