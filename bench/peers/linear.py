@@ -1,13 +1,13 @@
 """One linear, ours beside ggml's, torch's and torchao's: the same shapes, rows of
 activations and threads, call by call in turn.
 
-Each of ours stands with the peers that keep as many bits and treat activations alike;
-a ratio is a peer's time by ours, medians of TURNS. Quantizing the activations counts
-on every side, and weights rotate through 256 MB. Ours are kernels and threads alone
-(bench_linear_lowbit --serve), ggml's are graphs of products, torch's are modules
-through its dispatcher. Each turn stands between two probes of the machine and counts
-where they agree; the parts of the machine are those of the probes. A peer that is not
-there is left out with its reason.
+Each of ours stands with the peers that keep as many bits and treat activations alike,
+with bfloat16 activations beside torch's own linear too; a ratio is a peer's time by
+ours, medians of TURNS. Quantizing the activations counts on every side, and weights
+rotate through 256 MB. Ours are kernels and threads alone (bench_linear_lowbit --serve),
+ggml's are graphs of products, torch's are modules through its dispatcher. Each turn
+stands between two probes of the machine and counts where they agree; the parts of the
+machine are those of the probes. A peer that is not there is left out with its reason.
 
 usage: linear.py BENCH_LINEAR_LOWBIT [--judge PYTHON] [--llama PYTHON]
                  [--shapes NxK,..] [--rows 1,4,..] [--threads 1,2] [--turns N]
@@ -112,9 +112,11 @@ def compare(probes, ours, peers, case, place, options, reasons):
     peers = {name: peer for name, peer in peers.items()
              if (name, place.shape) not in reasons}
     turns = Turns()
-    while not turns.enough(options.turns):
+    while peers and not turns.enough(options.turns):
         before = probes.take(place.threads)
         mine = ask(f"ours {case}", ours, case)
+        if ours.gone:
+            raise SystemExit(ours.gone)
         if mine is None:
             return
         times = {"": mine}
@@ -125,6 +127,8 @@ def compare(probes, ours, peers, case, place, options, reasons):
             else:
                 times[name] = found
         turns.add(times, Probes.agreed(before, probes.take(place.threads)))
+    if not peers:
+        return
     mine, rates = turns.nanoseconds(""), turns.rates()
     size = turns.all[0][""][1]
     for name in peers:

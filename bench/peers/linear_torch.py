@@ -69,7 +69,8 @@ def int8_pack(weight, dtype):
 
 
 INT4 = {"weight_dtype": torch.int4}
-# The dtype of x and y in which each is fastest, how it is made, bytes a weight.
+# The dtype of x and y in which each is fastest, how it is made, bytes a
+# weight with those of its groups.
 KINDS = {
     "float32": (torch.float32, by_config(None), 4),
     "bfloat16": (torch.bfloat16, by_config(None), 2),
@@ -80,12 +81,12 @@ KINDS = {
     (torch.bfloat16, by_config(q.Int8WeightOnlyConfig(version=2)), 1),
     "Int8DynamicActivationIntxWeight int4 g32":
     (torch.bfloat16, by_config(q.Int8DynamicActivationIntxWeightConfig(
-        weight_granularity=q.PerGroup(GROUP), **INT4)), 1),
+        weight_granularity=q.PerGroup(GROUP), **INT4)), 1 + 3 / GROUP),
     "IntxWeightOnly int4 g32":
     (torch.bfloat16, by_config(q.IntxWeightOnlyConfig(
-        granularity=q.PerGroup(GROUP), **INT4)), 1),
+        granularity=q.PerGroup(GROUP), **INT4)), 1 + 3 / GROUP),
     "Float8WeightOnly": (torch.bfloat16, by_config(q.Float8WeightOnlyConfig()), 1),
-    "_weight_int4pack_mm_for_cpu g32": (torch.bfloat16, int4_pack, 0.5),
+    "_weight_int4pack_mm_for_cpu g32": (torch.bfloat16, int4_pack, 0.5 + 4 / GROUP),
     "_weight_int8pack_mm": (torch.bfloat16, int8_pack, 1),
 }
 
@@ -119,9 +120,9 @@ class Linear:
             if not self.checked:
                 check(self.calls[0](x).float().numpy(), rows, self.truth)
                 self.checked = True
+            return seconds_a_call(call, milliseconds), self.size
         except (RuntimeError, NotImplementedError) as error:
             raise Refused(str(error).splitlines()[0]) from error
-        return seconds_a_call(call, milliseconds), self.size
 
     def compile(self):
         """One function of x and the weight, compiled once for each number of rows and
@@ -130,5 +131,7 @@ class Linear:
         return [lambda x, w=module.weight: product(x, w) for module in self.modules]
 
 
-torch._dynamo.config.recompile_limit = 64
+# Behind the limit torch would run eagerly under the name of a compiled module.
+torch._dynamo.config.recompile_limit = 1024
+torch._dynamo.config.accumulated_recompile_limit = 4096
 serve(Linear)

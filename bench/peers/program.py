@@ -26,8 +26,8 @@ class Program:
         except BrokenPipeError:
             line = ""
         if not line:
-            self.gone = (f"{self.command[-1]} ended with {self.process.wait()}, asked "
-                         f"'{question}'")
+            self.gone = (f"{' '.join(self.command[:2])} ended with "
+                         f"{self.process.wait()}, asked '{question}'")
             return self.gone
         return line[2:] if line.startswith("- ") else tuple(map(int, line.split()))
 
@@ -43,7 +43,10 @@ class Probes:
         self.bench = bench
 
     def take(self, threads):
-        return self.bench.ask(f"probe {threads}T")
+        found = self.bench.ask(f"probe {threads}T")
+        if isinstance(found, str):
+            raise SystemExit(found)
+        return found
 
     @staticmethod
     def agreed(before, after):

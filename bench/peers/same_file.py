@@ -1,7 +1,7 @@
 """Speed of GGUF files as they are, ours beside llama.cpp's: prompts of 512 tokens,
 and 128 one by one behind nothing, random tokens, all in turns; medians, as Markdown.
-The files are those named, or llama.cpp's own of the values of --model with its channels permuted
-(offgrid.py), one of each of --kinds.
+The files are those named, or llama.cpp's own of the values of --model with its channels
+permuted (offgrid.py), one of each of --kinds.
 
 usage: same_file.py MANTISSA FILE.gguf... --llama PYTHON [--threads 1,2] [--runs N]
        same_file.py MANTISSA --model MODEL.gguf --judge PYTHON --llama PYTHON

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <iterator>
 #include <utility>
 
@@ -130,17 +131,22 @@ bool has_integer_zeros(const Encoding& encoding) {
   return affine != nullptr && affine->layout().zero_point_dtype.has_value();
 }
 
-// The row of scales of row `row` of all experts.
-std::int64_t scale_row(const Encoding& encoding, std::int64_t row) {
+// Gives the row of scales of each row of all experts.
+std::function<std::int64_t(std::int64_t)> scale_row_of(
+    const Encoding& encoding) {
   if (const Float8Parameters* float8 = float8_parameters(encoding)) {
-    return float8->grid.grid_row(row);
+    return [float8](std::int64_t row) { return float8->grid.grid_row(row); };
   }
   if (const auto* affine = dynamic_cast<const AffineEncoding*>(&encoding)) {
-    const RowBlocks blocks(encoding.shape(), affine->layout().block_size);
-    return blocks.first_block(0, row) / blocks.groups();
+    return [blocks = RowBlocks(encoding.shape(), affine->layout().block_size)](
+               std::int64_t row) {
+      return blocks.first_block(0, row) / blocks.groups();
+    };
   }
   const auto* compressed = dynamic_cast<const CompressedEncoding*>(&encoding);
-  return compressed == nullptr ? row : row / compressed->scale_rows();
+  const std::int64_t rows =
+      compressed == nullptr ? 1 : compressed->scale_rows();
+  return [rows](std::int64_t row) { return row / rows; };
 }
 
 // Codes of 8 bits, the sign bit of each flipped: float8 as int8 and back.
@@ -164,9 +170,10 @@ HostTensor scales_of_rows(const Encoding& encoding,
   if (stored.numel() == numel(shape)) return stored;
   HostTensor out(stored.dtype(), std::move(shape));
   const std::int64_t bytes = row_bytes(out);
+  const auto scale_row = scale_row_of(encoding);
   for (std::int64_t i = 0; i < out.shape()[0]; ++i) {
     std::memcpy(out.data() + i * bytes,
-                stored.data() + scale_row(encoding, i) * bytes,
+                stored.data() + scale_row(i) * bytes,
                 static_cast<std::size_t>(bytes));
   }
   return out;
@@ -179,8 +186,9 @@ HostTensor stored_scales(const Encoding& encoding,
   if (rows.shape() == shape) return rows;
   HostTensor out(rows.dtype(), std::move(shape));
   const std::int64_t bytes = row_bytes(rows);
+  const auto scale_row = scale_row_of(encoding);
   for (std::int64_t i = 0; i < numel(rows.shape()) / rows.shape().back(); ++i) {
-    std::memcpy(out.data() + scale_row(encoding, i) * bytes,
+    std::memcpy(out.data() + scale_row(i) * bytes,
                 rows.data() + i * bytes,
                 static_cast<std::size_t>(bytes));
   }

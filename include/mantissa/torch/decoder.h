@@ -25,7 +25,8 @@ class StepMemory;
 /// the newest position's own token too, sees what is stored.
 class MANTISSA_API KvCache {
  public:
-  /// Keys and values of one layer, [B, kv_heads, capacity, head_dim].
+  /// Keys and values of one layer, [B, kv_heads, capacity, head_dim]. A model
+  /// writes where they lie: they are not to be resized or set to others.
   struct Layer {
     at::Tensor keys;
     at::Tensor values;

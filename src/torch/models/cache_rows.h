@@ -2,8 +2,6 @@
 
 #include <cstdint>
 
-#include <cstdint>
-
 #include <mantissa/torch/decoder.h>
 
 #include "kernels/decode_ops.h"

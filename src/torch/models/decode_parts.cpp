@@ -142,7 +142,15 @@ at::Tensor in_dtype(const at::Tensor& x, c10::ScalarType type) {
 }
 
 StepVector::StepVector(const at::Tensor& source)
-    : source_(source), values_(in_dtype(source, at::kFloat)) {}
+    : source_(source),
+      values_(in_dtype(source, at::kFloat)),
+      type_(source.scalar_type()) {}
+
+bool StepVector::is(const at::Tensor& source) const {
+  return source_.is_same(source) &&
+         (!source.defined() ||
+          (source.scalar_type() == type_ && plain_float(source)));
+}
 
 void StepVector::refresh() {
   if (source_.defined() && !values_.is_same(source_)) {
@@ -161,11 +169,13 @@ LinearMark::LinearMark(const torch::nn::LinearImpl& linear)
       weight_(linear.weight.unsafeGetTensorImpl()),
       bias_(linear.bias.unsafeGetTensorImpl()),
       state_(nullptr),
+      type_(linear.weight.scalar_type()),
       weak_weight_(linear.weight.getIntrusivePtr()),
       weak_bias_(linear.bias.getIntrusivePtr()) {
   const QuantizedTensorImpl* impl = quantized_impl(linear.weight);
   if (impl == nullptr) return;
   state_ = &impl->state();
+  transposed_ = state_->transposed;
   packed_ = state_->packed;
   rule_ = state_->rule;
 }
@@ -173,8 +183,10 @@ LinearMark::LinearMark(const torch::nn::LinearImpl& linear)
 bool LinearMark::kept() const {
   return linear_->weight.unsafeGetTensorImpl() == weight_ &&
          linear_->bias.unsafeGetTensorImpl() == bias_ &&
+         linear_->weight.scalar_type() == type_ &&
          (state_ == nullptr || (same_owner(packed_, state_->packed) &&
-                                same_owner(rule_, state_->rule)));
+                                same_owner(rule_, state_->rule) &&
+                                state_->transposed == transposed_));
 }
 
 void LinearMark::fetch() const {
@@ -205,14 +217,14 @@ bool StepParts::kept(const DecoderStack& stack) const {
 }
 
 bool StepParts::take_anew(const DecoderStack& stack) {
-  stack_ = stack.weak_from_this();
+  stack_.reset();  // until all is taken
   autocast_ = autocast_enabled();
   layers_.assign(stack.layers().size(), {});
   bool all = mantissa::take(&stack.norm(), last_);
   for (std::size_t i = 0; all && i < layers_.size(); ++i) {
     all = mantissa::take(*stack.layers()[i], layers_[i]);
   }
-  if (!all) layers_.clear();
+  if (all) stack_ = stack.weak_from_this();
   return all;
 }
 

@@ -33,13 +33,16 @@ class StepVector {
   explicit operator bool() const { return source_.defined(); }
   const at::Tensor& values() const { return values_; }
   const float* data() const { return values_.const_data_ptr<float>(); }
-  bool is(const at::Tensor& source) const { return source_.is_same(source); }
+  /// Whether this is of that tensor, as it was: module->to() changes dtype and
+  /// device of a tensor that stays the same.
+  bool is(const at::Tensor& source) const;
   /// Reads again what another dtype holds; float32 is read where it lies.
   void refresh();
 
  private:
   at::Tensor source_;
   at::Tensor values_;
+  c10::ScalarType type_ = at::kFloat;  // of the source
 };
 
 /// Says whether a linear still has the weight and bias that it had; keeps none
@@ -59,6 +62,8 @@ class LinearMark {
   const c10::TensorImpl* weight_;
   const c10::TensorImpl* bias_;
   const WeightState* state_;  // of the weight; null: a plain one
+  c10::ScalarType type_;
+  bool transposed_ = false;
   // No other is made where those lie.
   Weak weak_weight_, weak_bias_;
   std::weak_ptr<const LowbitWeight> packed_;
@@ -89,7 +94,7 @@ struct StepLinear {
   }
 };
 
-/// An RMSNorm; without a weight there is none.
+/// An RMSNorm, or none.
 struct StepNorm {
   StepVector weight = {};
   float eps = 0;

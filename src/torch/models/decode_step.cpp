@@ -212,11 +212,12 @@ at::Tensor decode_step(const DecoderConfig& config,
                        std::int64_t past,
                        std::shared_ptr<StepMemory>& memory) {
   if (!fits(ids, cache)) return {};
+  if (memory == nullptr) memory = std::make_shared<StepMemory>(*cache);
+  if (!memory->parts.take(stack)) return {};
   const at::Tensor embedded = stack.embed(ids);
   const c10::ScalarType type = embedded.scalar_type();
   if (!takes_step(type) || !embedded.is_cpu()) return {};
-  if (memory == nullptr) memory = std::make_shared<StepMemory>(*cache);
-  if (!memory->take(config, stack, type)) return {};
+  memory->take(config, type);
   memory->angles.take(stack.ropes(), past);
   convert(host_view(embedded.contiguous()),
           {DType::Float32,

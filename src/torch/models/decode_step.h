@@ -27,7 +27,8 @@ class StepMemory;
 /// modules round each of their results.)
 ///
 /// Undefined, with nothing done, unless ids are one token, nothing is
-/// differentiable and the cache is float32, bfloat16 or int8 on the CPU.
+/// differentiable, norms are plain floats and they and the cache (float32,
+/// bfloat16 or int8) are on the CPU.
 /// `memory`, null at first, is of this cache: buffers and the parts of the
 /// model, which are taken apart anew where its weights are others.
 at::Tensor decode_step(const DecoderConfig& config,

@@ -6,6 +6,7 @@
 #include <ATen/ops/scalar_tensor.h>
 
 #include "torch/tensor/packed_embedding.h"
+#include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
 namespace {
@@ -89,7 +90,10 @@ std::vector<RopeAngles> DecoderStack::angles(std::int64_t past,
 
 at::Tensor DecoderStack::embed(const at::Tensor& ids) const {
   // Each operator that is run once a token costs its code's way from memory.
-  at::Tensor x = packed_embedding(embedding_->weight, ids.cpu());
+  at::Tensor x;
+  if (is_wrapped(embedding_->weight)) {
+    x = packed_embedding(embedding_->weight, ids.cpu());
+  }
   if (!x.defined()) {
     x = embedding_->forward(ids.to(embedding_->weight.device()));
   }

@@ -15,10 +15,8 @@
 #include "core/process_memory.h"
 #include "core/quoted.h"
 #include "formats/fused_tensor.h"
-#include "formats/int8_tensor.h"
 #include "torch/models/config_fields.h"
 #include "torch/quantize/module_parameters.h"
-#include "torch/tensor/compressed_tensor_rules.h"
 #include "torch/tensor/host_tensors.h"
 #include "torch/tensor/lowbit_rule.h"
 
@@ -135,9 +133,7 @@ std::string decoding_reason(const CheckpointWeight& weight,
                             c10::Device device) {
   if (weight.encoding == nullptr) return weight.decoded;
   const Encoding& matrix = one_matrix(*weight.encoding);
-  if (int8_activation(matrix) != nullptr || multiplies_int8(matrix)) {
-    return {};
-  }
+  if (names_int8_rows(matrix)) return {};
   if (!device.is_cpu()) return "it is not on the CPU";
   if (int8 == Int8Compute::None) return "its values were asked for";
   return packing_refusal(*weight.encoding, int8);

@@ -3,8 +3,6 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/InferenceMode.h>
 
-#include "torch/models/decoder_stack.h"
-
 namespace mantissa {
 namespace {
 
@@ -53,10 +51,7 @@ StepMemory::StepMemory(const KvCache& of) {
   }
 }
 
-bool StepMemory::take(const DecoderConfig& config,
-                      const DecoderStack& stack,
-                      c10::ScalarType type) {
-  if (!parts.take(stack)) return false;
+void StepMemory::take(const DecoderConfig& config, c10::ScalarType type) {
   if (!products || products->type() != type) products.emplace(type);
   products->begin();
   fit(x, config.hidden);
@@ -68,7 +63,6 @@ bool StepMemory::take(const DecoderConfig& config,
   fit(gate, config.intermediate);
   fit(up, config.intermediate);
   fit(added, config.hidden);
-  return true;
 }
 
 }  // namespace mantissa

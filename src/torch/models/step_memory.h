@@ -46,11 +46,9 @@ class StepMemory {
  public:
   explicit StepMemory(const KvCache& cache);
 
-  /// For the next token of a model; `type`: the dtype of its activations. False
-  /// where StepParts does not take the stack.
-  bool take(const DecoderConfig& config,
-            const DecoderStack& stack,
-            c10::ScalarType type);
+  /// Buffers for the next token of a model; `type`: the dtype of its
+  /// activations.
+  void take(const DecoderConfig& config, c10::ScalarType type);
 
   StepParts parts;
   std::vector<CacheRows> cache;  ///< of each layer

@@ -103,12 +103,11 @@ at::Tensor unpacked_weight(const at::Tensor& weight) {
   return wrap_weight(state.unpacked(), weight.scalar_type());
 }
 
-namespace {
-
-// Whether its config names int8 activations with a scale each row or one.
 bool names_int8_rows(const Encoding& matrix) {
   return int8_activation(matrix) != nullptr || multiplies_int8(matrix);
 }
+
+namespace {
 
 // `input`: what CompressedInput says of it.
 bool has_static_activations(const Encoding& matrix,

@@ -14,6 +14,10 @@ namespace mantissa {
 /// A packed weight with its stored fields; any other as it is.
 at::Tensor unpacked_weight(const at::Tensor& weight);
 
+/// Whether a matrix' config names int8 activations with a scale each row or
+/// one, so that codes multiply codes.
+bool names_int8_rows(const Encoding& matrix);
+
 /// What packing_refusal() says of a weight of this encoding.
 std::string packing_refusal(const Encoding& encoding, Int8Compute compute);
 

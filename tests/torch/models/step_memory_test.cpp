@@ -39,7 +39,8 @@ class StepMemoryTest : public ::testing::Test {
   // the first and without.
   static void expect_fresh(const DecoderConfig& config,
                            const Change& change,
-                           c10::ScalarType dtype = at::kFloat) {
+                           c10::ScalarType dtype = at::kFloat,
+                           bool changes = true) {
     const c10::InferenceMode inference;
     const auto stack = std::make_shared<DecoderStack>(config, dtype);
     fill_decoder(*stack, Int8Compute::Group32, tests::StepWeights::Intx, dtype);
@@ -55,7 +56,7 @@ class StepMemoryTest : public ::testing::Test {
     const at::Tensor found = token(config, *stack, kept, 1, memory);
     const at::Tensor truth = token(config, *stack, fresh, 1, none);
     EXPECT_TRUE(torch::equal(found, truth));
-    EXPECT_FALSE(torch::equal(found, unchanged));
+    EXPECT_EQ(torch::equal(found, unchanged), !changes);
   }
 
   static void each_named(DecoderStack& stack,
@@ -130,6 +131,27 @@ TEST_F(StepMemoryTest, OtherNormsAndBiasesAreSeen) {
         [&](DecoderStack& stack) { stack.norm().weight().mul_(3); },
         dtype);
   }
+}
+
+// The tensors stay, with another dtype.
+TEST_F(StepMemoryTest, AnotherDtypeIsSeen) {
+  DecoderConfig config = small_decoder();
+  config.qkv_bias = true;
+  expect_fresh(config, [](DecoderStack& stack) { stack.to(at::kBFloat16); });
+  expect_fresh(
+      config,
+      [](DecoderStack& stack) { stack.to(at::kFloat); },
+      at::kBFloat16,
+      /*changes=*/false);
+}
+
+TEST_F(StepMemoryTest, ATransposedWeightIsSeen) {
+  expect_fresh(small_decoder(), [](DecoderStack& stack) {
+    each_named(stack, "1.self_attn.q_proj", [](const at::Tensor& w) {
+      w.set_data(w.t());
+      return at::Tensor();
+    });
+  });
 }
 
 TEST_F(StepMemoryTest, AnotherModelIsSeen) {
