@@ -6,8 +6,8 @@ with bfloat16 activations beside torch's own linear too; a ratio is a peer's tim
 ours, medians of TURNS. Quantizing the activations counts on every side, and weights
 rotate through 256 MB. Ours are kernels and threads alone (bench_linear_lowbit --serve),
 ggml's are graphs of products, torch's are modules through its dispatcher. Each turn
-stands between two probes of the machine and counts where they agree; the parts of the
-machine are those of the probes. A peer that is not there is left out with its reason.
+stands between two probes of the machine and counts where they agree (all do where none
+agree, which the line says); the parts of the machine are those of the probes. A peer that is not there is left out with its reason.
 
 usage: linear.py BENCH_LINEAR_LOWBIT [--judge PYTHON] [--llama PYTHON]
                  [--shapes NxK,..] [--rows 1,4,..] [--threads 1,2] [--turns N]

@@ -32,8 +32,10 @@ class Program:
         return line[2:] if line.startswith("- ") else tuple(map(int, line.split()))
 
     def drop(self):
-        if not self.gone:
+        try:
             self.process.stdin.write("drop\n")
+        except BrokenPipeError:
+            pass  # ask() says so
 
 
 class Probes:

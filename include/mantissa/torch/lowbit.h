@@ -30,8 +30,8 @@ struct PackedWeight {
 /// act_pre_scale of an Int4Tensor, groups that are no power of two from 32 on,
 /// or experts whose rows are no multiple of 16 stay as they are, with the
 /// reason in the result; so do, with Int8Compute::Float, intx weights whose
-/// config names int8 activations. load_checkpoint() into a packed module leaves it
-/// unpacked. Int8Compute::None changes nothing.
+/// config names int8 activations. load_checkpoint() into a packed module leaves
+/// it unpacked. Int8Compute::None changes nothing.
 MANTISSA_API std::vector<PackedWeight> pack_lowbit_(torch::nn::Module& module,
                                                     Int8Compute compute);
 

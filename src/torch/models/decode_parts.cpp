@@ -110,7 +110,8 @@ struct Fetch {
 struct AllKept {
   bool& all;
   void operator()(const StepLinear& linear) const {
-    all = all && (!linear.mark || linear.mark->kept());
+    all = all && (!linear.mark || linear.mark->kept()) &&
+          (!linear.packed() || linear.bias.is(linear.module->bias));
   }
   void operator()(const StepNorm& norm) const { all = all && norm.kept(); }
 };
@@ -167,11 +168,9 @@ void StepNorm::fetch() const { __builtin_prefetch(norm); }
 LinearMark::LinearMark(const torch::nn::LinearImpl& linear)
     : linear_(&linear),
       weight_(linear.weight.unsafeGetTensorImpl()),
-      bias_(linear.bias.unsafeGetTensorImpl()),
       state_(nullptr),
       type_(linear.weight.scalar_type()),
-      weak_weight_(linear.weight.getIntrusivePtr()),
-      weak_bias_(linear.bias.getIntrusivePtr()) {
+      weak_weight_(linear.weight.getIntrusivePtr()) {
   const QuantizedTensorImpl* impl = quantized_impl(linear.weight);
   if (impl == nullptr) return;
   state_ = &impl->state();
@@ -182,7 +181,6 @@ LinearMark::LinearMark(const torch::nn::LinearImpl& linear)
 
 bool LinearMark::kept() const {
   return linear_->weight.unsafeGetTensorImpl() == weight_ &&
-         linear_->bias.unsafeGetTensorImpl() == bias_ &&
          linear_->weight.scalar_type() == type_ &&
          (state_ == nullptr || (same_owner(packed_, state_->packed) &&
                                 same_owner(rule_, state_->rule) &&
@@ -191,7 +189,6 @@ bool LinearMark::kept() const {
 
 void LinearMark::fetch() const {
   __builtin_prefetch(&linear_->weight);
-  __builtin_prefetch(&linear_->bias);
   if (state_ == nullptr) return;
   __builtin_prefetch(&state_->rule);
   __builtin_prefetch(&state_->packed);

@@ -45,8 +45,8 @@ class StepVector {
   c10::ScalarType type_ = at::kFloat;  // of the source
 };
 
-/// Says whether a linear still has the weight and bias that it had; keeps none
-/// alive. The linear must live.
+/// Says whether a linear still has the weight that it had; keeps none alive.
+/// The linear must live.
 class LinearMark {
  public:
   explicit LinearMark(const torch::nn::LinearImpl& linear);
@@ -60,12 +60,10 @@ class LinearMark {
 
   const torch::nn::LinearImpl* linear_;
   const c10::TensorImpl* weight_;
-  const c10::TensorImpl* bias_;
   const WeightState* state_;  // of the weight; null: a plain one
   c10::ScalarType type_;
   bool transposed_ = false;
-  // No other is made where those lie.
-  Weak weak_weight_, weak_bias_;
+  Weak weak_weight_;  // no other is made where it lies
   std::weak_ptr<const LowbitWeight> packed_;
   std::weak_ptr<const ProductRule> rule_;
 };

@@ -11,7 +11,6 @@
 
 #include "kernels/decode_ops.h"
 #include "torch/ops/on_threads.h"
-#include "torch/tensor/quantized_tensor_impl.h"
 
 namespace mantissa {
 namespace {
@@ -44,7 +43,7 @@ at::Tensor in_blocks(const at::Tensor& x, const at::Tensor& weight) {
 }  // namespace
 
 at::Tensor linear_plain(const at::Tensor& x, const at::Tensor& weight) {
-  if (is_wrapped(weight) || x.scalar_type() == weight.scalar_type()) {
+  if (x.scalar_type() == weight.scalar_type()) {
     return at::linear(x, weight);
   }
   if (!as_it_lies(x, weight)) return in_blocks(x, weight);

@@ -137,6 +137,12 @@ TEST_F(StepMemoryTest, OtherNormsAndBiasesAreSeen) {
 TEST_F(StepMemoryTest, AnotherDtypeIsSeen) {
   DecoderConfig config = small_decoder();
   config.qkv_bias = true;
+  expect_fresh(config, [](DecoderStack& stack) {
+    each_named(stack, "1.self_attn.v_proj.bias", [](const at::Tensor& v) {
+      v.set_data(v.to(at::kBFloat16));
+      return at::Tensor();
+    });
+  });
   expect_fresh(config, [](DecoderStack& stack) { stack.to(at::kBFloat16); });
   expect_fresh(
       config,
