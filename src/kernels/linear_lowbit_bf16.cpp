@@ -46,6 +46,13 @@ std::int64_t amx_workspace(const LinearLowbitBf16Problem& problem,
                        (rows + kTileSide - 1) / kTileSide);
 }
 
+std::int64_t avx512bf16_workspace(const LinearLowbitBf16Problem& problem,
+                                  std::int64_t threads) {
+  if (!stages_codes(problem.m, problem.bits, problem.group)) return 0;
+  return threads * workspace_size<StagedPairs, StagedSums>(
+                       std::min((problem.m + 7) / 8, kStagedPanels));
+}
+
 std::int32_t tile_panel(std::int64_t) { return kLowbitBf16Tile; }
 
 constexpr LinearLowbitBf16Kernel kCpu[] = {
@@ -57,7 +64,7 @@ constexpr LinearLowbitBf16Kernel kCpu[] = {
     {"linear_bf16_ixg_avx512bf16",
      refuses_avx512bf16,
      run_linear_lowbit_bf16_avx512bf16,
-     no_workspace<LinearLowbitBf16Problem>,
+     avx512bf16_workspace,
      LowbitActivationBuffer::panel_of},
     {"linear_bf16_ixg_ref",
      accepts_any<LinearLowbitBf16Problem>,

@@ -4,6 +4,7 @@
 // this.
 #include "kernels/attention_bf16_args.h"
 #include "kernels/cpu/tile_shapes.h"
+#include "kernels/linear_lowbit_bf16_args.h"
 
 namespace mantissa::kernels {
 
@@ -27,5 +28,9 @@ void attend_bf16_emulated(const AttentionBf16Args& args,
                           int64_t begin,
                           int64_t end,
                           const void* packed);
+
+/// The loops of linear_bf16_ixg_amx on them; its codes need AVX-512 BF16.
+void run_linear_lowbit_bf16_emulated(const LinearLowbitBf16Args& args,
+                                     const LinearLowbitTiles& tiles);
 
 }  // namespace mantissa::kernels

@@ -11,6 +11,7 @@
 
 #include <mantissa/primitives/float_casts.h>
 
+#include "kernels/emulated_bf16_tiles.h"
 #include "kernels/lowbit_cases.h"
 #include "kernels/workspace_cases.h"
 
@@ -185,7 +186,7 @@ class Problem {
 
 std::vector<Case> cases() {
   std::vector<Case> out;
-  const std::int64_t rows[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33};
+  const std::int64_t rows[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 70};
   const std::pair<std::int64_t, std::int64_t> depths[] = {{64, 32},
                                                           {576, 64},
                                                           {576, 576},
@@ -249,6 +250,8 @@ TEST(LinearLowbitBf16Test, VectorsAndTilesTakeGroupsOf32AndMore) {
   EXPECT_EQ(rows.back().refuses(narrow, kEveryCap), nullptr);
 }
 
+// The rows that this machine has, and the loops of the AMX row on tiles that
+// plain C++ plays.
 template <class Check>
 void for_each_kernel(const Check& check) {
   for (const auto& kernel : linear_lowbit_bf16_kernels()) {
@@ -260,6 +263,15 @@ void for_each_kernel(const Check& check) {
     }
     check(kernel);
   }
+  if (!host_caps().avx512bf16) {
+    std::printf("emulated tiles: needs AVX-512 BF16\n");
+    return;
+  }
+  LinearLowbitBf16Kernel emulated = linear_lowbit_bf16_kernels().front();
+  emulated.name = "emulated tiles";
+  emulated.run = run_linear_lowbit_bf16_emulated;
+  check(emulated);
+  check_bf16_tiles_released();
 }
 
 TEST(LinearLowbitBf16Test, EveryKernelIsTheFormulaWithinItsRounding) {
@@ -290,6 +302,8 @@ TEST(LinearLowbitBf16Test, ManyRowsAndTilesAreTheFormulaToo) {
              {4, 530, 70, 544, 32, true, true, f16},
              {6, 530, 17, 1056, 1056, false, false, LowbitScale::F32},
              {8, 70, 134, 1280, 256, true, true, f16},
+             {5, 70, 100, 2112, 64, true, false, f16},
+             {8, 66, 40, 5120, 5120, false, false, LowbitScale::F32},
              {8, 33, 180, 768, 128, false, false, f16, E4m3},
              {3,
               40,
@@ -310,6 +324,33 @@ TEST(LinearLowbitBf16Test, ManyRowsAndTilesAreTheFormulaToo) {
           problem.oracle(i, j, expected, bound);
           ASSERT_NEAR(y[static_cast<std::size_t>(i * c.n + j)], expected, bound)
               << kernel.name << ": " << name(c) << " at " << i << ", " << j;
+        }
+      }
+    }
+  });
+}
+
+// The instructions of bfloat16 take subnormal numbers as 0.
+TEST(LinearLowbitBf16Test, SubnormalsAreThemselvesOrZero) {
+  for_each_kernel([](const LinearLowbitBf16Kernel& kernel) {
+    for (const std::int64_t m : {1, 4, 9}) {
+      const Case c = {4, m, 48, 192, 64, true, false, LowbitScale::F32};
+      Problem problem(c);
+      for (std::int64_t k = 0; k < c.k; ++k) {
+        problem.set_x(0, k, k % 2 == 0 ? 0x1p-130f : -0x1.8p-127f);
+        if (k % 3 == 0) problem.set_x(m - 1, k, 0x1p-127f);
+      }
+      const auto y = problem.result(kernel);
+      for (std::int64_t i = 0; i < m; ++i) {
+        for (std::int64_t j = 0; j < c.n; ++j) {
+          double expected = 0;
+          double bound = 0;
+          problem.oracle(i, j, expected, bound);
+          // Less than the least normal number each, by less than 32 steps.
+          const double lost = static_cast<double>(c.k) * 32 * 0x1p-126;
+          ASSERT_NEAR(
+              y[static_cast<std::size_t>(i * c.n + j)], expected, bound + lost)
+              << kernel.name << ": " << m << " rows, at " << i << ", " << j;
         }
       }
     }
@@ -459,17 +500,18 @@ TEST(LinearLowbitBf16Test, NarrowResultsAreTheRoundedOnes) {
   });
 }
 
-// Within a way of computing: panels of 8 rows, or of 1, 2 and 4.
+// Within a way of computing: 5 to 64 rows and more; 1, 2 and 4.
 TEST(LinearLowbitBf16Test, RowsDoNotDependOnTheirCompany) {
   for_each_kernel([](const LinearLowbitBf16Kernel& kernel) {
     for (const int bits : {3, 4, 8}) {
-      const Case c = {bits, 40, 48, 384, 64, true, true, LowbitScale::Bf16};
+      const Case c = {bits, 120, 48, 384, 64, true, true, LowbitScale::Bf16};
       Problem problem(c);
+      const auto few = problem.result(kernel, 20, 40);
       const auto all = problem.result(kernel);
-      for (const std::int64_t m : {5, 6, 7, 8, 9, 13, 16}) {
+      for (const std::int64_t m : {5, 6, 7, 8, 9, 13, 16, 33, 65, 72, 100}) {
         const auto some = problem.result(kernel, 20, m);
-        ASSERT_TRUE(
-            std::equal(some.begin(), some.end(), all.begin() + 20 * c.n))
+        const auto from = m <= 40 ? few.begin() : all.begin() + 20 * c.n;
+        ASSERT_TRUE(std::equal(some.begin(), some.end(), from))
             << kernel.name << " bits " << bits << " m " << m;
       }
     }
@@ -478,7 +520,7 @@ TEST(LinearLowbitBf16Test, RowsDoNotDependOnTheirCompany) {
 
 TEST(LinearLowbitBf16Test, NonFiniteRowsSpoilNoOther) {
   for_each_kernel([](const LinearLowbitBf16Kernel& kernel) {
-    for (const std::int64_t m : {3, 4, 9, 20}) {
+    for (const std::int64_t m : {3, 4, 9, 20, 70}) {
       for (const int bits : {4, 8}) {
         const Case c = {bits, m, 48, 100, 100, true, true, LowbitScale::Bf16};
         Problem clean(c);

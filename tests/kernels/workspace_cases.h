@@ -23,7 +23,7 @@ class GuardedWorkspace {
 };
 
 /// Of any thread, however many rows, beside rows that it keeps whole.
-inline constexpr std::int64_t kMostWorkspace = 320 << 10;
+inline constexpr std::int64_t kMostWorkspace = 384 << 10;
 
 /// A row of a table says for any number of rows of x what LinearLowbitTiles
 /// asks for, `most` bytes at most.

@@ -1,74 +1,12 @@
 #include <immintrin.h>
 
-#include "kernels/cpu/lowbit_pairs_avx512bf16.h"
+#include "kernels/cpu/lowbit_groups_avx512bf16.h"
 #include "kernels/cpu/lowbit_reading.h"
+#include "kernels/cpu/lowbit_staged_avx512bf16.h"
 #include "kernels/linear_lowbit_bf16_args.h"
 
 namespace mantissa::kernels {
 namespace {
-
-inline void pin(__m512& sum) { __asm__("" : "+v"(sum)); }
-
-inline __m512bh broadcast(const uint16_t* two) {
-  return reinterpret_cast<__m512bh>(_mm512_set1_epi32(load_i32(two)));
-}
-
-inline void add_products(__m512& sum, __m512i codes, __m512bh x) {
-  sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(codes), x);
-  pin(sum);
-}
-
-// The same with two values of x from memory, in one instruction: GCC would load
-// them in another.
-inline void add_products(__m512& sum, __m512i codes, const uint16_t* two) {
-  __asm__("vdpbf16ps %2%{1to16%}, %1, %0"
-          : "+v"(sum)
-          : "v"(codes), "m"(*reinterpret_cast<const uint16_t(*)[2]>(two)));
-}
-
-/// Groups of K: powers of two, or all of it.
-struct Groups {
-  int64_t count;
-  int64_t chunks;  // of a group
-  int64_t supers;  // of two levels of scales
-  int shift;       // of a group to its super-block
-
-  explicit Groups(const LowbitWeightView& w)
-      : count(w.k / w.group),
-        chunks(w.group / kLowbitChunk),
-        supers(w.super == 0 ? count : w.k / w.super),
-        shift(w.super == 0 ? 0 : shift_of(w.super / w.group)) {}
-};
-
-// Scales or offsets of a group; of two levels where kOffsets allows it.
-template <bool kOffsets>
-inline __m512 group_level(const LowbitWeightView& w,
-                          const Groups& groups,
-                          const void* values,
-                          const int8_t* factors,
-                          int64_t tile,
-                          int64_t group) {
-  const int64_t at = (tile * groups.count + group) * kLowbitTile;
-  if (!kOffsets || factors == nullptr) {
-    return metadata_of(w.scale_type, values, at);
-  }
-  const int64_t super =
-      (tile * groups.supers + (group >> groups.shift)) * kLowbitTile;
-  return leveled(w.scale_type, values, super, factors, at);
-}
-
-// Minus the sum of a row of a panel over chunks [begin, begin + count).
-template <int kRows>
-inline float minus_sum(const float* sums,
-                       int row,
-                       int64_t begin,
-                       int64_t count) {
-  float out = 0.0f;
-  for (int64_t c = begin; c < begin + count; ++c) {
-    out -= sums[c * kRows + row];
-  }
-  return out;
-}
 
 // The tiles of a way to read codes, `apart` tiles from one to the next, against
 // a panel of 1, 2 or 4 rows.
@@ -198,15 +136,6 @@ void few_rows(const LinearLowbitBf16Args& args,
   }
 }
 
-// Minus the sums of 8 rows over the chunks of a group.
-inline __m256 minus_sums(const float* sums, int64_t chunks) {
-  __m256 total = _mm256_setzero_ps();
-  for (int64_t c = 0; c < chunks; ++c) {
-    total = _mm256_sub_ps(total, _mm256_loadu_ps(sums + c * 8));
-  }
-  return total;
-}
-
 // What the sums of a group of 8 rows begin with, for each of kTiles tiles, at
 // `at`.
 template <LowbitCode kCode, int kBits, Way kWay, int kTiles>
@@ -243,8 +172,8 @@ inline void start_panel(const LowbitWeightView& w,
 
 // kTiles tiles against kPanels panels of 8 rows, from `panel` on: 16 sums of 16
 // columns. A Zen 4 loads one vector a cycle and multiplies one: two tiles share
-// each value of x that is loaded, two panels each code. Codes are unpacked anew
-// for each call, a unit ahead of its products: longer than the scheduler of a
+// each value of x that is loaded, two panels each code. Codes are unpacked in
+// the call, a unit ahead of its products: longer than the scheduler of a
 // Zen 4 looks (int8, 16 rows: 0.70 -> 0.89 of the peak).
 template <LowbitCode kCode, int kBits, int kTiles, int kPanels, bool kOffsets>
 [[gnu::noinline]] void panels_by_tiles(const LinearLowbitBf16Args& args,
@@ -311,22 +240,7 @@ template <LowbitCode kCode, int kBits, int kTiles, int kPanels, bool kOffsets>
         for (int p = 0; p < kPanels; ++p) {
           // GCC would keep a pointer for each row.
           __asm__("" : "+r"(x[p]));
-#pragma GCC unroll 8
-          for (int r = 0; r < 8; ++r) {
-            const __m512bh two = broadcast(x[p] + r * 4);
-#pragma GCC unroll 2
-            for (int t = 0; t < kTiles; ++t) {
-              add_products(sum[p][t][r], codes[t].even, two);
-            }
-          }
-#pragma GCC unroll 8
-          for (int r = 0; r < 8; ++r) {
-            const __m512bh two = broadcast(x[p] + r * 4 + 2);
-#pragma GCC unroll 2
-            for (int t = 0; t < kTiles; ++t) {
-              add_products(sum[p][t][r], codes[t].odd, two);
-            }
-          }
+          add_unit(codes, x[p], sum[p]);
           x[p] += 4 * 8;
         }
 #pragma GCC unroll 2
@@ -334,41 +248,14 @@ template <LowbitCode kCode, int kBits, int kTiles, int kPanels, bool kOffsets>
       }
       chunk += kBits * kUnitBytes;
     }
-    __m512 scale[kTiles];
-    __m512 offsets[kTiles];
-#pragma GCC unroll 2
-    for (int t = 0; t < kTiles; ++t) {
-      scale[t] =
-          group_level<kOffsets>(w, groups, w.scales, w.factors, tile + t, g);
-      if constexpr (kOffsets) {
-        offsets[t] = group_level<kOffsets>(
-            w, groups, w.offsets, w.offset_factors, tile + t, g);
-      }
-    }
-    float* to = acc[0][0][0];
-    __asm__("" : "+r"(to));  // GCC would keep a pointer for each row
-#pragma GCC unroll 2
-    for (int p = 0; p < kPanels; ++p) {
-      alignas(32) float less[8];
-      if constexpr (kOffsets) {
-        const float* of_group = sums + (p * chunks + g * groups.chunks) * 8;
-        _mm256_store_ps(less, minus_sums(of_group, groups.chunks));
-      }
-#pragma GCC unroll 8
-      for (int r = 0; r < 8; ++r) {
-#pragma GCC unroll 2
-        for (int t = 0; t < kTiles; ++t) {
-          float* row = to + ((p * kTiles + t) * 8 + r) * kLowbitTile;
-          __m512 added =
-              _mm512_fmadd_ps(sum[p][t][r], scale[t], _mm512_load_ps(row));
-          if constexpr (kOffsets) {
-            added =
-                _mm512_fnmadd_ps(_mm512_set1_ps(less[r]), offsets[t], added);
-          }
-          _mm512_store_ps(row, added);
-        }
-      }
-    }
+    end_group<kTiles, kPanels, kOffsets>(w,
+                                         groups,
+                                         tile,
+                                         g,
+                                         sums + g * groups.chunks * 8,
+                                         chunks,
+                                         sum,
+                                         acc[0][0][0]);
   }
   for (int p = 0; p < kPanels; ++p) {
     for (int t = 0; t < kTiles; ++t) {
@@ -427,6 +314,10 @@ void run(const LinearLowbitBf16Args& args, const LinearLowbitTiles& tiles) {
       return few_rows<kCode, kBits, 4, kOffsets>(args, groups, tables, tiles);
     default:
       break;
+  }
+  if (stages_codes(args.x.m, kBits, args.w.group)) {
+    staged_panels<kCode, kBits, kOffsets>(args, groups, tables, tiles);
+    return;
   }
   for (int64_t tile = tiles.begin; tile < tiles.end;) {
     const int64_t end = least(tile + kTilesAtOnce, tiles.end);

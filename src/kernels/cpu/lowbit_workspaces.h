@@ -52,7 +52,8 @@ static_assert(sizeof(Avx2Sums) == sizeof(Avx2Carried));
 
 // linear_lowbit, AMX: codes without their offset as tiles of columns, and sums;
 // behind it the sums of rows and, as tiles, the rows with all their values of
-// K, which all columns of a call share: as many as a second cache holds, and 16.
+// K, which all columns of a call share: as many as a second cache holds,
+// and 16.
 constexpr int64_t kAmxBlock = 512;         // values of K unpacked at a time
 constexpr int64_t kAmxRows = 512;          // rows with partial sums, at most
 constexpr int64_t kAmxRowBytes = 2 << 20;  // of rows as tiles
@@ -89,6 +90,36 @@ struct alignas(64) AmxSlot {
 };
 
 typedef int8_t AmxRowTile[kTileSide][kTileDepth];  // 16 rows, a step of K
+
+// linear_lowbit_bf16, AVX-512 BF16, many rows: codes of some tiles and a block
+// of K as pairs, and behind them the sums of panels of 8 rows.
+constexpr int64_t kStagedRows = 65;         // from which on that is faster
+constexpr int64_t kStagedGroup = 64;        // whose sums stay in registers
+constexpr int64_t kStagedBlock = 1024;      // values of K, of shorter groups
+constexpr int64_t kStagedMostBlock = 4096;  // of a longer group
+constexpr int64_t kStagedTiles = 4;
+constexpr int64_t kStagedPanels = 64;  // with partial sums
+
+// Codes of 8 bits, which cost most to unpack, and short groups.
+constexpr bool stages_codes(int64_t m, int bits, int64_t group) {
+  return m >= kStagedRows && group <= kStagedMostBlock &&
+         (bits == 8 || group <= kStagedGroup);
+}
+constexpr int64_t staged_block(int64_t group) {
+  return group > kStagedBlock ? group : kStagedBlock / group * group;
+}
+// Two of long blocks.
+constexpr int64_t staged_tiles_at_once(int64_t group) {
+  return staged_block(group) > kStagedMostBlock / 2 ? kStagedTiles / 2
+                                                    : kStagedTiles;
+}
+
+struct alignas(64) StagedPairs {
+  uint16_t codes[kStagedTiles / 2 * kStagedMostBlock * kLowbitTile];
+};
+struct alignas(64) StagedSums {
+  float acc[kStagedTiles][8][kLowbitTile];
+};
 
 // linear_lowbit_bf16, AMX: codes as tiles of pairs, 32 KiB, so that rows after
 // the first find them in the first cache.
