@@ -1,6 +1,8 @@
 #include <mantissa/torch/checkpoint.h>
 
 #include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,6 +12,7 @@
 #include <mantissa/configs/compressed_scheme.h>
 #include <mantissa/configs/registry.h>
 #include <mantissa/torch/fake_quantize.h>
+#include <mantissa/torch/lowbit.h>
 #include <mantissa/torch/quantize.h>
 
 #include "support/exchange.h"
@@ -111,6 +114,33 @@ TEST_P(CheckpointFormatTest, RoundTripIsExact) {
   expect_same(*net, *quantized);
   EXPECT_EQ(quantized->named_parameters()["0.weight"].unsafeGetTensorImpl(),
             impl);
+}
+
+std::string bytes_in(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+TEST_P(CheckpointFormatTest, PackedWeightsAreWrittenAsTheyWereStored) {
+  torch::manual_seed(4);
+  const TempDir dir;
+  auto net = make_net();
+  const QuantizeReport report = quantize_(*net, config_of(GetParam()));
+  SaveOptions options;
+  if (is_scheme(GetParam())) options.format = "compressed-tensors";
+  save_checkpoint(*net, dir.path() / "stored", options);
+  std::int64_t packed = 0;
+  for (const PackedWeight& each : pack_lowbit_(*net, Int8Compute::Group32)) {
+    packed += each.refusal.empty() ? 1 : 0;
+  }
+  // torchao's activations in float8 keep a weight as it is.
+  const bool stays =
+      std::string(GetParam()).starts_with("float8_dynamic_activation");
+  EXPECT_EQ(packed, stays ? 0 : report.count(ParameterAction::Quantized));
+  save_checkpoint(*net, dir.path() / "packed", options);
+  const std::string stored = bytes_in(dir.path() / "stored/model.safetensors");
+  EXPECT_FALSE(stored.empty());
+  EXPECT_EQ(bytes_in(dir.path() / "packed/model.safetensors"), stored);
 }
 
 INSTANTIATE_TEST_SUITE_P(

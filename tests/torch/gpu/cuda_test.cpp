@@ -12,6 +12,7 @@
 #include <mantissa/configs.h>
 #include <mantissa/configs/registry.h>
 #include <mantissa/torch/fake_quantize.h>
+#include <mantissa/torch/lowbit.h>
 #include <mantissa/torch/quantize.h>
 
 #include "torch/ops/linear_int8.h"
@@ -160,6 +161,27 @@ TEST_F(CudaTest, ModulesMoveThereAndBack) {
   }
   EXPECT_EQ(linear->weight.unsafeGetTensorImpl(), impl)
       << "an optimizer's or user's handle stays the module's weight";
+}
+
+// A runtime layout of the CPU's kernels stays there.
+TEST_F(CudaTest, PackedWeightsMoveAsTheyWereStored) {
+  for (const char* words : kWeightOnly) {
+    torch::nn::Linear linear(128, 64);
+    linear->to(at::kBFloat16);
+    quantize_(*linear, parse_config_words(words));
+    const auto before = fields_of(linear->weight);
+    const auto report = pack_lowbit_(*linear, Int8Compute::Float);
+    ASSERT_EQ(report.at(0).refusal, "") << words;
+    linear->to(kCuda);
+    const auto after = fields_of(linear->weight);
+    ASSERT_EQ(after.size(), before.size()) << words;
+    for (std::size_t i = 0; i < after.size(); ++i) {
+      EXPECT_TRUE(after[i].is_cuda()) << words;
+      EXPECT_TRUE(torch::equal(after[i].cpu().view(at::kByte),
+                               before[i].view(at::kByte)))
+          << words << ", field " << i;
+    }
+  }
 }
 
 TEST_F(CudaTest, AutocastGivesItsDtype) {

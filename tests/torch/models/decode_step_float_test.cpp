@@ -1,4 +1,4 @@
-// The decode step with float activations of packed weights, to the bit.
+// The decode step to the bit, mostly with float activations of packed weights.
 #include <string>
 #include <vector>
 
@@ -130,9 +130,20 @@ TEST(DecodeStepFloatTest, TheFirstTokenIsTheModulesToTheBit) {
     config.qkv_bias = config.output_bias = config.mlp_bias = bias;
     config.qk_norm = bias;
     for (const StepWeights weights : kAllWeights) {
-      DecoderStack stack(config, at::kFloat);
-      fill_decoder(stack, Int8Compute::Float, weights);
-      expect_equal(config, stack);
+      for (const Int8Compute compute : {Int8Compute::Float,
+                                        Int8Compute::Token,
+                                        Int8Compute::Group32,
+                                        Int8Compute::Group64}) {
+        // The product adds a bias to scaled sums in one rounding, libtorch's
+        // Linear behind the product.
+        if (bias && compute == Int8Compute::Token) continue;
+        DecoderStack stack(config, at::kFloat);
+        fill_decoder(stack, compute, weights);
+        SCOPED_TRACE(testing::Message()
+                     << "weights " << static_cast<int>(weights) << " compute "
+                     << static_cast<int>(compute) << " bias " << bias);
+        expect_equal(config, stack);
+      }
     }
   }
 }

@@ -20,6 +20,7 @@
 
 #include "formats/lowbit_weight.h"
 #include "torch/models/linear_layers.h"
+#include "torch/quantize/linear_of.h"
 #include "torch/quantize/lowbit_encodings.h"
 #include "torch/quantize/module_parameters.h"
 #include "torch/tensor/host_tensors.h"
@@ -31,6 +32,7 @@ using ::testing::HasSubstr;
 using tests::all_encodings;
 using tests::encodings;
 using tests::float8_encodings;
+using tests::linear_of;
 using tests::NamedEncoding;
 
 bool has_offsets(const at::Tensor& w) {
@@ -63,18 +65,6 @@ at::Tensor with_act_pre_scale(const std::shared_ptr<const Encoding>& encoding) {
       find_format(encoding->format_name())
           ->parse(encoding->attributes_json(), layouts),
       fields);
-}
-
-std::shared_ptr<torch::nn::LinearImpl> linear_of(const at::Tensor& weight) {
-  auto linear = std::make_shared<torch::nn::LinearImpl>(
-      torch::nn::LinearOptions(weight.size(1), weight.size(0)));
-  linear->to(weight.scalar_type());
-  for (const Parameter& parameter : parameters_of(*linear)) {
-    if (parameter.places.front().key == "weight") {
-      parameter.places.front().put(weight);
-    }
-  }
-  return linear;
 }
 
 TEST(PackLowbitTest, StoredFieldsComeBackBitForBit) {
