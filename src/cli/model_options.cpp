@@ -66,7 +66,7 @@ void add_cache_word(CLI::App& command,
                     ModelWords& words,
                     const std::string& meaning) {
   command.add_option("--kv-cache-dtype", words.kv_cache_dtype, meaning)
-      ->check(CLI::IsMember({"float32", "bfloat16", "int8"}));
+      ->check(CLI::IsMember({"float32", "bfloat16", "float16", "int8"}));
 }
 
 constexpr const char* kCacheDtype =

@@ -56,6 +56,15 @@ void check_tables(const PackedLinear& w) {
   }
 }
 
+// The largest group of at most `group` columns, or the least, that k takes.
+std::int64_t nearest_group(std::int64_t k, std::int64_t group) {
+  std::int64_t out =
+      std::clamp<std::int64_t>(group, 16, std::min<std::int64_t>(k, 4096)) /
+      16 * 16;
+  while (k % out != 0) out -= 16;
+  return out;
+}
+
 void check(const PackedLinear& w) {
   const int most = w.luts > 0 ? kMaxTableBits : 8;
   if (w.bits < 1 || w.bits > most) {
@@ -65,12 +74,19 @@ void check(const PackedLinear& w) {
     throw_usage(fmt::format(
         "expected at least one row and column, got [{}, {}]", w.n, w.k));
   }
+  if (w.k % 16 != 0) {
+    throw_usage(fmt::format(
+        "k: expected a multiple of 16, got {}; columns of zeros make it one",
+        w.k));
+  }
   const std::int64_t group = w.group_size;
   if (group < 16 || group % 16 != 0 || w.k % group != 0) {
-    throw_usage(fmt::format(
-        "group_size: expected a multiple of 16 that divides k = {}, got {}",
-        w.k,
-        group));
+    throw_usage(
+        fmt::format("group_size: expected a multiple of 16 that divides k = {} "
+                    "({} does), got {}",
+                    w.k,
+                    nearest_group(w.k, group),
+                    group));
   }
   check_tables(w);
 }

@@ -210,7 +210,11 @@ TEST(PackedLinearTest, SizesThatDoNotFitAreRefused) {
     return refused_usage([&] { packed_bytes(w); });
   };
   EXPECT_THAT(size({8, 576, 128, 4}),
-              HasSubstr("a multiple of 16 that divides k = 576, got 128"));
+              HasSubstr("a multiple of 16 that divides k = 576 (96 does), got "
+                        "128"));
+  EXPECT_THAT(size({8, 64, 48, 4}), HasSubstr("(32 does), got 48"));
+  EXPECT_THAT(size({8, 1 << 20, 5000, 4}), HasSubstr("(4096 does), got 5000"));
+  EXPECT_THAT(size({8, 100, 32, 4}), HasSubstr("k: expected a multiple of 16"));
   EXPECT_THAT(size({8, 64, 8, 4}), HasSubstr("group_size"));
   EXPECT_THAT(size({8, 64, 0, 4}), HasSubstr("group_size"));
   EXPECT_THAT(size({8, 64, -16, 4}), HasSubstr("group_size"));

@@ -72,10 +72,15 @@ struct QuantizedWeight {
   /// "": its codes are multiplied; else why it is decoded, while it is loaded
   /// (GGUF blocks) or for each product.
   std::string decoded;
+  /// With which its codes are multiplied, in the words of --compute-dtype
+  /// ("int8-g32", "float32"), or "config": as its config says; "" if decoded.
+  std::string activations;
 };
 
 /// "209 weights multiply as stored (Q4_0 180, Q8_0 29), 1 is decoded (Q6_K 1:
-/// groups of 16 are below the 32 of the kernels)"; "" for no weights.
+/// groups of 16 are below the 32 of the kernels)"; "30 weights multiply as
+/// stored (Int8Tensor 30), with activations as their config says"; "" for no
+/// weights.
 MANTISSA_API std::string products_text(
     const std::vector<QuantizedWeight>& weights);
 

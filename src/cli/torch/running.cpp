@@ -26,6 +26,7 @@ ModelOptions model_options(const ModelWords& words) {
   if (!cache.empty()) {
     options.cache_dtype = cache == "int8"       ? at::kChar
                           : cache == "bfloat16" ? at::kBFloat16
+                          : cache == "float16"  ? at::kHalf
                                                 : at::kFloat;
   }
   if (!words.max_memory.empty()) {
@@ -53,10 +54,12 @@ std::string weights_line(const DecoderCheckpoint& checkpoint) {
 
 nlohmann::ordered_json weights_json(const DecoderCheckpoint& checkpoint) {
   std::map<std::string, std::int64_t> multiplied;
+  std::map<std::string, std::int64_t> activations;
   std::map<std::pair<std::string, std::string>, std::int64_t> decoded;
   for (const QuantizedWeight& weight : checkpoint.quantized_weights()) {
     ++(weight.decoded.empty() ? multiplied[weight.stored]
                               : decoded[{weight.stored, weight.decoded}]);
+    if (weight.decoded.empty()) ++activations[weight.activations];
   }
   auto list = nlohmann::ordered_json::array();
   for (const auto& [key, count] : decoded) {
@@ -64,6 +67,7 @@ nlohmann::ordered_json weights_json(const DecoderCheckpoint& checkpoint) {
         {{"stored", key.first}, {"count", count}, {"reason", key.second}});
   }
   return {{"multiplied", nlohmann::ordered_json(multiplied)},
+          {"activations", nlohmann::ordered_json(activations)},
           {"decoded", list}};
 }
 

@@ -45,17 +45,15 @@ void each_part(const All& all,
                std::int64_t t,
                std::int64_t threads,
                const Each& each) {
+  const auto tiles = [&](std::size_t i) {
+    return linear_of(all.begin()[i]).tiles();
+  };
   std::int64_t total = 0;
-  for (const auto& one : all) total += linear_of(one).tiles();
-  const Share mine = share_of(total, t, threads);
-  std::int64_t first = 0;
-  for (const auto& one : all) {
-    const std::int64_t count = linear_of(one).tiles();
-    const Share part = {std::clamp<std::int64_t>(mine.begin - first, 0, count),
-                        std::clamp<std::int64_t>(mine.end - first, 0, count)};
-    if (part.begin < part.end) each(one, part);
-    first += count;
-  }
+  for (std::size_t i = 0; i < all.size(); ++i) total += tiles(i);
+  for_overlaps(all.size(),
+               share_of(total, t, threads),
+               tiles,
+               [&](std::size_t i, Share part) { each(all.begin()[i], part); });
 }
 
 // What thread t reads first of those; null: nothing that is packed.

@@ -11,6 +11,7 @@
 #include "torch/models/companion_files.h"
 #include "torch/models/memory_plan.h"
 #include "torch/models/model_weights.h"
+#include "torch/tensor/lowbit_rule.h"
 
 namespace mantissa {
 
@@ -71,7 +72,13 @@ std::vector<QuantizedWeight> DecoderCheckpoint::quantized_weights() const {
     const std::string reason =
         decoding_reason(weight, options_.int8_compute, options_.device);
     if (weight.tied || (weight.encoding == nullptr && reason.empty())) continue;
-    out.push_back({weight.name, weight.stored, reason});
+    out.push_back({weight.name,
+                   weight.stored,
+                   reason,
+                   reason.empty() ? activations_of(*weight.encoding,
+                                                   options_.int8_compute,
+                                                   options_.compute_dtype)
+                                  : std::string()});
   }
   return out;
 }
@@ -79,7 +86,9 @@ std::vector<QuantizedWeight> DecoderCheckpoint::quantized_weights() const {
 std::string products_text(const std::vector<QuantizedWeight>& weights) {
   Counts codes;
   std::map<std::string, Counts> decoded;  // by reason
+  std::int64_t configured = 0;
   for (const QuantizedWeight& weight : weights) {
+    configured += weight.activations == "config" ? 1 : 0;
     ++(weight.decoded.empty() ? codes : decoded[weight.decoded])[weight.stored];
   }
   std::string out;
@@ -89,6 +98,12 @@ std::string products_text(const std::vector<QuantizedWeight>& weights) {
                       count,
                       count == 1 ? "weight multiplies" : "weights multiply",
                       counts_text(codes));
+    if (configured > 0) {
+      out += fmt::format(
+          ", {}with activations as {} config says",
+          configured == count ? "" : fmt::format("{} of them ", configured),
+          configured == 1 ? "its" : "their");
+    }
   }
   for (const auto& [reason, counts] : decoded) {
     const std::int64_t count = total_of(counts);

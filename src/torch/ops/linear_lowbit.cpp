@@ -13,6 +13,7 @@
 #include "kernels/grouped_lowbit.h"
 #include "torch/ops/checks.h"
 #include "torch/ops/lowbit_rows.h"
+#include "torch/ops/on_threads.h"
 #include "torch/tensor/host_tensors.h"
 
 namespace mantissa {
@@ -64,14 +65,18 @@ void arrange(const Value* values,
   });
   at::parallel_for(
       0, panels, kGrainPanels, [&](std::int64_t begin, std::int64_t end) {
-        std::int64_t first = 0;
-        for_experts(ends, [&](std::size_t e, std::int64_t row, std::int64_t) {
-          const std::int64_t count = out[e].panels();
-          const auto from = std::clamp<std::int64_t>(begin - first, 0, count);
-          const auto to = std::clamp<std::int64_t>(end - first, 0, count);
-          first += count;
-          if (from < to) out[e].fill(values + row * k, k, from, to);
-        });
+        const auto row = [&](std::size_t e) {
+          return e == 0 ? 0 : ends[e - 1];
+        };
+        for_overlaps(
+            ends.size(),
+            {begin, end},
+            [&](std::size_t e) {
+              return ends[e] > row(e) ? out[e].panels() : 0;
+            },
+            [&](std::size_t e, Share part) {
+              out[e].fill(values + row(e) * k, k, part.begin, part.end);
+            });
       });
 }
 

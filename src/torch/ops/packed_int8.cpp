@@ -1,6 +1,5 @@
 #include "torch/ops/packed_int8.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "kernels/grouped_lowbit.h"
 #include "torch/ops/linear_lowbit.h"
 #include "torch/ops/lowbit_rows.h"
+#include "torch/ops/on_threads.h"
 #include "torch/tensor/host_tensors.h"
 
 namespace mantissa {
@@ -107,20 +107,19 @@ void Int8Input::arrange() {
   for (std::size_t i = 0; i < used_; ++i) panels += parts_[i].panels.panels();
   at::parallel_for(
       0, panels, kGrainPanels, [&](std::int64_t from, std::int64_t to) {
-        std::int64_t first = 0;
-        for (std::size_t i = 0; i < used_; ++i) {
-          Part& part = parts_[i];
-          const std::int64_t count = part.panels.panels();
-          const auto a = std::clamp<std::int64_t>(from - first, 0, count);
-          const auto b = std::clamp<std::int64_t>(to - first, 0, count);
-          first += count;
-          if (a == b) continue;
-          part.panels.take_rows(rows_.codes() + part.begin * rows_.columns(),
-                                /*scales=*/nullptr,
-                                /*zeros=*/nullptr,
-                                a,
-                                b);
-        }
+        for_overlaps(
+            used_,
+            {from, to},
+            [&](std::size_t i) { return parts_[i].panels.panels(); },
+            [&](std::size_t i, Share mine) {
+              Part& part = parts_[i];
+              part.panels.take_rows(
+                  rows_.codes() + part.begin * rows_.columns(),
+                  /*scales=*/nullptr,
+                  /*zeros=*/nullptr,
+                  mine.begin,
+                  mine.end);
+            });
       });
 }
 

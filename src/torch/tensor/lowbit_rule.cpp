@@ -11,6 +11,7 @@
 #include "formats/fused_tensor.h"
 #include "formats/int8_tensor.h"
 #include "formats/intx_unpacked_to_int8_tensor.h"
+#include "formats/lowbit_grid.h"
 #include "torch/ops/compressed_activations.h"
 #include "torch/ops/grouped_linear_lowbit.h"
 #include "torch/ops/linear_lowbit.h"
@@ -146,6 +147,43 @@ std::string packing_refusal(const Encoding& encoding, Int8Compute compute) {
   return LowbitWeight::refusal(encoding);
 }
 
+namespace {
+
+// Of a weight whose config names no activations but those of intx; int8 codes
+// do not multiply float8.
+Int8Compute compute_of(const Encoding& encoding, Int8Compute asked) {
+  if (is_intx_with_activations(one_matrix(encoding))) return Int8Compute::Token;
+  return lowbit_code_of(encoding) == kernels::LowbitCode::Integer
+             ? asked
+             : Int8Compute::Float;
+}
+
+}  // namespace
+
+std::string activations_of(const Encoding& encoding,
+                           Int8Compute compute,
+                           c10::ScalarType dtype) {
+  const Encoding& matrix = one_matrix(encoding);
+  if (names_int8_rows(matrix) || is_intx_with_activations(matrix) ||
+      CompressedInput::of(matrix)) {
+    return "config";
+  }
+  switch (compute_of(encoding, compute)) {
+    case Int8Compute::Token:
+      return "int8-token";
+    case Int8Compute::Group32:
+      return "int8-g32";
+    case Int8Compute::Group64:
+      return "int8-g64";
+    case Int8Compute::None:
+    case Int8Compute::Float:
+      break;
+  }
+  return dtype == at::kFloat      ? "float32"
+         : dtype == at::kBFloat16 ? "bfloat16"
+                                  : "float16";
+}
+
 std::string packing_refusal(const at::Tensor& weight, Int8Compute compute) {
   const QuantizedTensorImpl* impl = quantized_impl(weight);
   if (impl == nullptr) return "it is not quantized";
@@ -177,12 +215,7 @@ at::Tensor packed_weight(const at::Tensor& weight, Int8Compute compute) {
     state.rule =
         std::make_shared<FakeQuantizedLowbitRule>(state, *input, state.fields);
   } else {
-    // int8 codes do not multiply float8.
-    const bool integer =
-        state.packed->view().code == kernels::LowbitCode::Integer;
-    state.packed_for = is_intx_with_activations(matrix) ? Int8Compute::Token
-                       : integer                        ? compute
-                                                        : Int8Compute::Float;
+    state.packed_for = compute_of(*state.encoding, compute);
     state.rule = std::make_shared<LowbitRule>(
         *state.encoding, state.packed, state.packed_for);
   }

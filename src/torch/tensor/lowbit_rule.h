@@ -1,8 +1,10 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
 
 #include <mantissa/torch/int8_compute.h>
 
@@ -20,6 +22,12 @@ bool names_int8_rows(const Encoding& matrix);
 
 /// What packing_refusal() says of a weight of this encoding.
 std::string packing_refusal(const Encoding& encoding, Int8Compute compute);
+
+/// QuantizedWeight::activations of a matrix that is packed, in a model whose
+/// other activations are of `dtype`.
+std::string activations_of(const Encoding& encoding,
+                           Int8Compute compute,
+                           c10::ScalarType dtype);
 
 /// Why a weight does not become a packed one: it is no quantized inference
 /// weight on the CPU, has no runtime layout, or its config names activations

@@ -242,6 +242,8 @@ TEST_F(CacheTest, NarrowCachesCostLittle) {
   };
   EXPECT_LT(divergence("float32"), 1e-7);
   const double half = divergence("bfloat16");
+  const double finer = divergence("float16");
+  EXPECT_GT(half, finer);
   const double narrow = divergence("int8");
   EXPECT_GT(half, 1e-7);
   EXPECT_LT(half, 2e-4);
@@ -332,6 +334,8 @@ TEST_F(LowBitModelTest, BenchModelHasARowForEachThreadCount) {
                                      "--json"});
   ASSERT_EQ(bench.exit_code, 0) << bench.err;
   const Json json = Json::parse(bench.out);
+  EXPECT_EQ(json["quantized_weights"]["activations"],
+            Json({{"int8-g32", 211}}));
   ASSERT_EQ(json["results"].size(), 2U);
   for (const Json& row : json["results"]) {
     EXPECT_GT(row["prompt_tok_s"].get<double>(), 1);

@@ -212,7 +212,8 @@ class ExpertsProductsTest : public ::testing::Test {
                                 path, options(Int8Compute::Float, at::kFloat))
                                 .quantized_weights()),
               std::to_string(weights) + " weights multiply as stored (" +
-                  format + " " + std::to_string(weights) + ")");
+                  format + " " + std::to_string(weights) +
+                  "), with activations as their config says");
     for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
       const auto [packed, other] = packed_and_not(path, dtype);
       EXPECT_TRUE(torch::equal(packed, other)) << format << " " << dtype;
@@ -289,7 +290,8 @@ TEST_F(ExpertsProductsTest, ActivationsOfASchemeAreRounded) {
   EXPECT_EQ(products_text(
                 DecoderCheckpoint(path, options(Int8Compute::Float, at::kFloat))
                     .quantized_weights()),
-            "12 weights multiply as stored (float-quantized 12)");
+            "12 weights multiply as stored (float-quantized 12), with "
+            "activations as their config says");
   const at::Tensor ids = torch::tensor({{2, 3, 4, 5, 6, 7, 2, 9}});
   const torch::NoGradGuard no_grad;
   const auto [packed, one_by_one] = packed_and_not(path, at::kFloat);
@@ -320,7 +322,8 @@ TEST_F(ExpertsProductsTest, ScalesOfATensorAreRoundedToo) {
     EXPECT_EQ(products_text(DecoderCheckpoint(
                                 path, options(Int8Compute::Float, at::kFloat))
                                 .quantized_weights()),
-              "12 weights multiply as stored (float-quantized 12)");
+              "12 weights multiply as stored (float-quantized 12), with "
+              "activations as their config says");
     const auto [packed, one_by_one] = packed_and_not(path, at::kFloat);
     EXPECT_LT(((packed - one_by_one).norm() / packed.norm()).item<double>(),
               2e-3)
