@@ -53,7 +53,7 @@ struct LinearLowbitBf16Args {
 };
 
 /// Tiles as in linear_lowbit. x in panels of up to 8 rows for `avx512bf16`, of
-/// kLowbitBf16Tile for `amx`, which alone uses the workspace.
+/// kLowbitBf16Tile for `amx`.
 void run_linear_lowbit_bf16_ref(const LinearLowbitBf16Args& args,
                                 const LinearLowbitTiles& tiles);
 void run_linear_lowbit_bf16_avx512bf16(const LinearLowbitBf16Args& args,

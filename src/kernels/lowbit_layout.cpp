@@ -158,10 +158,10 @@ const char* lowbit_layout_error(const LowbitLayout& layout) {
       !std::has_single_bit(static_cast<std::uint64_t>(layout.group))) {
     return "group_size must be 32, 64, 128, 256 or another power of two above";
   }
-  return layout.k % layout.group == 0
-             ? nullptr
-             : "group_size must divide in_features: 32 or 64 may, and a scale "
-               "for each row does";
+  return layout.k % layout.group == 0 ? nullptr
+                                      : "group_size must divide in_features; a "
+                                        "scale for each row always "
+                                        "does";
 }
 
 void pack_lowbit(const LowbitLayout& layout,

@@ -168,8 +168,11 @@ std::vector<Case> cases() {
           {6, 32, 256, 16, f16, false, false, LowbitCode::Integer, 256}};
 }
 
-const std::vector<std::vector<std::int64_t>> kEnds = {
-    {0, 1, 1, 9}, {3, 3, 5, 6}, {0, 0, 0, 0}, {17, 18, 20, 24}};
+const std::vector<std::vector<std::int64_t>> kEnds = {{0, 1, 1, 9},
+                                                      {3, 3, 5, 6},
+                                                      {0, 0, 0, 0},
+                                                      {17, 18, 20, 24},
+                                                      {2, 69, 70, 84}};
 
 // The operators: their tables, and rows [begin, begin + m) of x as a row of the
 // table takes them.

@@ -166,6 +166,9 @@ void few_rows(const LinearLowbitArgs& args,
   if constexpr (kRowsOf == 1) {
     static Pace pace;
     in_the_fastest_way<kBits>(pace, tiles, tile_bytes, run);
+  } else if constexpr (kRowsOf == 2 && kBits == 8) {
+    // As one row: 1.2 to 1.4 times as fast with one thread; 4 rows are not.
+    each_tiles<kBits, Streams<kBits>>(tiles, run);
   } else {
     each_tiles<kBits, SecondCache<kBits>>(tiles, run);
   }

@@ -17,7 +17,7 @@ namespace {
 // which costs few rows the least; for many, codes of up to 5 bits are looked
 // up. A code of 8 bits is looked up by its magnitude: integers as u - 127.5,
 // float8 as they are. What is too much, `base` and the zero points, is taken
-// away again times the sum of x.
+// away again times the sum of x, or before codes of many rows are multiplied.
 
 constexpr int kMagic = 0x4300;  // 128
 

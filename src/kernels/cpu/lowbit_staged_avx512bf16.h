@@ -1,7 +1,7 @@
 #pragma once
 
 // linear_lowbit_bf16 for many rows, whose codes are unpacked before, a block of
-// K at a time, once for all panels of 8 rows. Only C headers here:
+// K at a time, once for up to 64 panels of 8 rows. Only C headers here:
 // instruction-set files include this.
 #include <immintrin.h>
 #include <string.h>

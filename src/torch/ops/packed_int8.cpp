@@ -1,5 +1,6 @@
 #include "torch/ops/packed_int8.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 #include <vector>

@@ -481,7 +481,7 @@ TEST_F(RunModelTest, RefusesWhatCannotWork) {
          "9000 is more than the 8192 positions");
   expect({"generate", kGguf, "--prompt", "a", "--kv-cache-dtype", "int4"},
          2,
-         "--kv-cache-dtype: int4 not in {float32,bfloat16,int8}");
+         "--kv-cache-dtype: int4 not in {float32,bfloat16,float16,int8}");
   // Before the weights are read.
   std::string words;
   for (int i = 0; i < 100; ++i) words += "word ";
