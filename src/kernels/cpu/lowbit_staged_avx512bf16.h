@@ -67,6 +67,34 @@ void stage_codes(const LowbitWeightView& w,
   }
 }
 
+// x of a panel of 8 rows, and its sums, from a group on.
+struct PanelFrom {
+  const uint16_t* x;
+  const float* sums;
+
+  PanelFrom(const LowbitBf16s& all,
+            const Groups& groups,
+            int64_t panel,
+            int64_t group)
+      : x(all.values +
+          (panel * all.k + group * groups.chunks * kLowbitChunk) * 8),
+        sums(all.sums +
+             (panel * (all.k / kLowbitChunk) + group * groups.chunks) * 8) {}
+};
+
+// A unit of each tile, and x of the next panel asked for.
+template <int kTiles>
+[[gnu::always_inline]] inline void read_unit(const uint16_t*& codes,
+                                             const uint16_t* next_x,
+                                             Pairs (&unit)[kTiles]) {
+#pragma GCC unroll 2
+  for (int t = 0; t < kTiles; ++t) {
+    unit[t] = {load(codes), load(codes + 32)};
+    codes += 64;
+  }
+  fetch_line<Fetch::Second>(reinterpret_cast<const uint8_t*>(next_x));
+}
+
 // What stage_codes() made of groups [begin, end) against a panel of 8 rows.
 template <int kTiles, bool kOffsets>
 [[gnu::noinline]] void panel_by_staged(const LinearLowbitBf16Args& args,
@@ -80,11 +108,10 @@ template <int kTiles, bool kOffsets>
   // Copies: the stores below could change what a reference names.
   const Groups groups = shared_groups;
   const LowbitWeightView w = args.w;
-  const int64_t chunks = args.x.k / kLowbitChunk;
-  const uint16_t* x = args.x.values + panel * args.x.k * 8 +
-                      begin * groups.chunks * kLowbitChunk * 8;
-  const float* sums =
-      args.x.sums + (panel * chunks + begin * groups.chunks) * 8;
+  const int64_t next = args.x.k * 8;  // panel
+  const PanelFrom from(args.x, groups, panel, begin);
+  const uint16_t* x = from.x;
+  const float* sums = from.sums;
   for (int64_t g = begin; g < end; ++g) {
     __m512 sum[1][kTiles][8];
 #pragma GCC unroll 2
@@ -94,17 +121,12 @@ template <int kTiles, bool kOffsets>
     }
     for (int64_t u = groups.chunks * kUnits; u > 0; --u) {
       Pairs unit[kTiles];
-#pragma GCC unroll 2
-      for (int t = 0; t < kTiles; ++t) {
-        unit[t] = {load(codes), load(codes + 32)};
-        codes += 64;
-      }
-      fetch_line<Fetch::Second>(
-          reinterpret_cast<const uint8_t*>(x + args.x.k * 8));
+      read_unit(codes, x + next, unit);
       add_unit(unit, x, sum[0]);
       x += 4 * 8;
     }
-    end_group<kTiles, 1, kOffsets>(w, groups, tile, g, sums, chunks, sum, acc);
+    end_group<kTiles, 1, kOffsets>(
+        w, groups, tile, g, sums, /*chunks=*/0, sum, acc);
     sums += groups.chunks * 8;
   }
 }
@@ -123,15 +145,12 @@ template <int kTiles, bool kOffsets>
   constexpr int kRows = 4;
   const Groups groups = shared_groups;
   const LowbitWeightView w = args.w;
-  const int64_t chunks = args.x.k / kLowbitChunk;
+  const int64_t next = args.x.k * 8;  // panel
+  const PanelFrom from(args.x, groups, panel, begin);
   for (int half = 0; half < 2; ++half) {
     const uint16_t* codes = shared_codes;
-    const uint16_t* x = args.x.values + panel * args.x.k * 8 +
-                        begin * groups.chunks * kLowbitChunk * 8 +
-                        half * kRows * 4;
-    const float* sums = args.x.sums +
-                        (panel * chunks + begin * groups.chunks) * 8 +
-                        half * kRows;
+    const uint16_t* x = from.x + half * kRows * 4;
+    const float* sums = from.sums + half * kRows;
     float* to = shared_acc + half * kRows * kLowbitTile;
     __m512 acc[kTiles][kRows];
 #pragma GCC unroll 2
@@ -152,13 +171,7 @@ template <int kTiles, bool kOffsets>
 #pragma GCC unroll 8
         for (int u = 0; u < kUnits; ++u) {
           Pairs unit[kTiles];
-#pragma GCC unroll 2
-          for (int t = 0; t < kTiles; ++t) {
-            unit[t] = {load(codes), load(codes + 32)};
-            codes += 64;
-          }
-          fetch_line<Fetch::Second>(
-              reinterpret_cast<const uint8_t*>(x + args.x.k * 8));
+          read_unit(codes, x + next, unit);
           add_unit(unit, x, sum);
           x += 4 * 8;
         }

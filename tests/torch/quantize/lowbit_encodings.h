@@ -15,6 +15,16 @@
 
 namespace mantissa::tests {
 
+/// By bits less 1.
+inline constexpr DType kIntWidths[] = {DType::Int1,
+                                       DType::Int2,
+                                       DType::Int3,
+                                       DType::Int4,
+                                       DType::Int5,
+                                       DType::Int6,
+                                       DType::Int7,
+                                       DType::Int8};
+
 /// An encoding of a [48, 192] weight that has a runtime layout.
 struct NamedEncoding {
   std::string name;
@@ -52,19 +62,11 @@ inline std::vector<NamedEncoding> encodings_of_rows(DType dtype) {
 /// Every width and layout of integers.
 inline std::vector<NamedEncoding> encodings(DType dtype) {
   const Shape shape = {48, 192};
-  const DType widths[] = {DType::Int1,
-                          DType::Int2,
-                          DType::Int3,
-                          DType::Int4,
-                          DType::Int5,
-                          DType::Int6,
-                          DType::Int7,
-                          DType::Int8};
   std::vector<NamedEncoding> out;
   for (int bits = 1; bits <= 8; ++bits) {
     for (const bool symmetric : {true, false}) {
       IntxSpec intx;
-      intx.target_dtype = widths[bits - 1];
+      intx.target_dtype = kIntWidths[bits - 1];
       intx.mapping_type =
           symmetric ? MappingType::Symmetric : MappingType::Asymmetric;
       if (bits % 2 == 0) {

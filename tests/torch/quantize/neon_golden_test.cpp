@@ -14,6 +14,7 @@
 
 #include "torch/ops/quantize_rows.h"
 #include "torch/quantize/linear_of.h"
+#include "torch/quantize/lowbit_encodings.h"
 
 namespace mantissa {
 namespace {
@@ -72,14 +73,6 @@ at::Tensor input(std::int64_t rows, std::int64_t columns) {
 }
 
 at::Tensor weight(int bits, bool zeros) {
-  constexpr DType kWidths[] = {DType::Int1,
-                               DType::Int2,
-                               DType::Int3,
-                               DType::Int4,
-                               DType::Int5,
-                               DType::Int6,
-                               DType::Int7,
-                               DType::Int8};
   const at::Tensor i = torch::arange(kN * kK);
   const at::Tensor g = torch::arange(kN * kK / kGroup);
   const at::Tensor codes =
@@ -91,7 +84,7 @@ at::Tensor weight(int bits, bool zeros) {
       make_intx_encoding(
           {kN, kK},
           DType::Float32,
-          {.target_dtype = kWidths[bits - 1],
+          {.target_dtype = tests::kIntWidths[bits - 1],
            .granularity = PerGroup{kGroup},
            // One bit has no symmetric grid.
            .mapping_type = zeros || bits == 1 ? MappingType::Asymmetric
