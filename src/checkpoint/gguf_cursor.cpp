@@ -25,7 +25,7 @@ void GgufCursor::read(std::byte* out, std::size_t bytes) {
   if (static_cast<std::int64_t>(bytes) > remaining()) {
     fail(
         fmt::format("truncated: {} bytes expected at byte {}, {} left in the "
-                    "file",
+                    "file; fetch it again",
                     bytes,
                     position_,
                     remaining()));

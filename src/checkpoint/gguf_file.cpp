@@ -216,7 +216,7 @@ void place_tensors(GgufCursor& in,
     if (end > file_bytes) {
       in.fail(
           fmt::format("truncated: the tensor ends at byte {}, the file has "
-                      "{} bytes",
+                      "{} bytes; fetch it again",
                       end,
                       file_bytes));
     }

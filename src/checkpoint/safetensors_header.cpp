@@ -238,7 +238,9 @@ void check_layout(std::string_view label,
                      "{}: {}",
                      end,
                      data,
-                     end > data ? "it is truncated" : "bytes are left over"));
+                     end > data ? "it is truncated; fetch it again"
+                                : "bytes are left over; it was appended to or "
+                                  "is damaged"));
   }
 }
 
@@ -267,7 +269,7 @@ std::int64_t header_extent(std::span<const std::byte> first_bytes,
   if (extent > file_size) {
     fail(label,
          fmt::format("header of {} bytes in a file of {} bytes: it is "
-                     "truncated",
+                     "truncated; fetch it again",
                      size,
                      file_size));
   }

@@ -1,6 +1,7 @@
 #include "checkpoint/verify.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -84,6 +85,10 @@ std::int64_t first_nonfinite(const LogicalCheckpoint& checkpoint,
   return found;
 }
 
+bool may_be_nonfinite(const LogicalTensor& tensor, NonfinitePolicy policy) {
+  return policy == NonfinitePolicy::Allowed && !tensor.quantized;
+}
+
 // What is wrong with the values of one tensor, "" if nothing is.
 std::string check_values(const LogicalCheckpoint& checkpoint,
                          const LogicalTensor& tensor,
@@ -92,15 +97,19 @@ std::string check_values(const LogicalCheckpoint& checkpoint,
     const EncodedTensor loaded = checkpoint.quantized()->load(tensor.name);
     return loaded.encoding->check_values(loaded.views());
   }
-  if (policy == NonfinitePolicy::Allowed || tensor.dtype == DType::Complex64) {
+  if (may_be_nonfinite(tensor, policy) || tensor.dtype == DType::Complex64) {
     return {};
   }
   const std::int64_t index = first_nonfinite(checkpoint, tensor);
   if (index < 0) return {};
-  return fmt::format(
-      "value {} is NaN or infinite; --allow-nonfinite accepts "
-      "that in tensors that are not quantized",
-      index);
+  return fmt::format("value {} is NaN or infinite", index);
+}
+
+// A quantized tensor whose metadata is malformed: told elsewhere.
+bool unreadable(const LogicalCheckpoint& checkpoint,
+                const LogicalTensor& tensor) {
+  return checkpoint.quantized() != nullptr && tensor.quantized &&
+         tensor.encoding == nullptr;
 }
 
 void check_all_values(const LogicalCheckpoint& checkpoint,
@@ -112,10 +121,7 @@ void check_all_values(const LogicalCheckpoint& checkpoint,
   pool.run(static_cast<std::int64_t>(tensors.size()),
            [&](std::int64_t index, int) {
              const auto i = static_cast<std::size_t>(index);
-             const bool unreadable = checkpoint.quantized() != nullptr &&
-                                     tensors[i].quantized &&
-                                     tensors[i].encoding == nullptr;
-             if (unreadable) return;
+             if (unreadable(checkpoint, tensors[i])) return;
              wrong[i] = check_values(checkpoint, tensors[i], options.nonfinite);
            });
   for (std::size_t i = 0; i < tensors.size(); ++i) {
@@ -123,6 +129,8 @@ void check_all_values(const LogicalCheckpoint& checkpoint,
     report.quantized += tensors[i].quantized ? 1 : 0;
     report.bytes += tensors[i].bytes;
     if (wrong[i].empty()) continue;
+    report.nonfinite +=
+        may_be_nonfinite(tensors[i], NonfinitePolicy::Allowed) ? 1 : 0;
     report.findings.push_back(
         {Severity::Wrong, tensors[i].name, std::move(wrong[i])});
   }
@@ -156,6 +164,27 @@ VerifyReport verify(const CheckpointSource& source,
   check_all_values(checkpoint, options, report);
   std::ranges::stable_sort(report.findings, natural_less, &Finding::tensor);
   return report;
+}
+
+std::optional<Finding> first_wrong_value(const CheckpointSource& source,
+                                         int workers) {
+  const LogicalCheckpoint checkpoint(source, TensorNames::Stored);
+  const auto& tensors = checkpoint.tensors();
+  std::vector<std::string> wrong(tensors.size());
+  std::atomic<std::int64_t> first = std::ssize(tensors);
+  WorkerPool pool(workers);
+  pool.run(std::ssize(tensors), [&](std::int64_t index, int) {
+    const auto i = static_cast<std::size_t>(index);
+    if (index > first || unreadable(checkpoint, tensors[i])) return;
+    wrong[i] = check_values(checkpoint, tensors[i], NonfinitePolicy::Wrong);
+    std::int64_t before = first;
+    while (!wrong[i].empty() && index < before &&
+           !first.compare_exchange_weak(before, index)) {
+    }
+  });
+  if (first == std::ssize(tensors)) return std::nullopt;
+  const auto i = static_cast<std::size_t>(first.load());
+  return mantissa::wrong(tensors[i].name, std::move(wrong[i]));
 }
 
 }  // namespace mantissa

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,7 @@ struct VerifyReport {
   std::int64_t quantized = 0;  ///< of these
   std::int64_t bytes = 0;
   std::int64_t hashed_bytes = 0;  ///< compared with mantissa_manifest.json
+  std::int64_t nonfinite = 0;  ///< findings that NonfinitePolicy::Allowed drops
   std::vector<Finding> findings;  ///< the whole checkpoint first, then by name
 
   /// The worst severity; Note when nothing was found.
@@ -53,5 +55,11 @@ struct VerifyReport {
 /// config.json against what is stored.
 VerifyReport verify(const CheckpointSource& source,
                     const VerifyOptions& options);
+
+/// The first tensor in natural order whose values are wrong (NaN or infinity, a
+/// code or zero point out of range), as verify() finds it. Reads values alone,
+/// and few behind that tensor.
+std::optional<Finding> first_wrong_value(const CheckpointSource& source,
+                                         int workers);
 
 }  // namespace mantissa

@@ -39,7 +39,8 @@ void add_loading_words(CLI::App& command, ModelWords& words) {
                   "Dtype of the activations, with which the codes of quantized "
                   "weights are multiplied, or to which they decode; int8-...: "
                   "codes are multiplied by int8 activations, a scale each "
-                  "token or each 32 or 64 values, all else is float32")
+                  "token or each 32 or 64 values, all else is float32. Weights "
+                  "whose config names quantized activations take those")
       ->check(CLI::IsMember({"float32",
                              "bfloat16",
                              "float16",

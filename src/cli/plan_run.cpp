@@ -173,12 +173,21 @@ std::optional<report::Earlier> published_already(const Prepared& prepared,
   const auto directory = report_directory(options);
   if (!directory) return {};
   const auto earlier = report::read_earlier(*directory);
+  if (!earlier || earlier->run_xxh3.empty()) return {};
+  if (earlier->run_xxh3 !=
+      run_identity(prepared.plan, *prepared.source, recorded)) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("{} is complete, and the report in {} is of a run "
+                            "with another input, other options or another "
+                            "version: whether {} is of this one is not known. "
+                            "--force replaces both",
+                            options.out.string(),
+                            directory->string(),
+                            options.out.string()));
+  }
   const auto hashes = published_hashes(prepared.plan, options.out);
-  const bool same =
-      earlier && hashes &&
-      earlier->run_xxh3 ==
-          run_identity(prepared.plan, *prepared.source, recorded) &&
-      earlier->outputs_xxh3 == report::hash_outputs(prepared.plan, *hashes);
+  const bool same = hashes && earlier->outputs_xxh3 ==
+                                  report::hash_outputs(prepared.plan, *hashes);
   return same ? earlier : std::nullopt;
 }
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
+#include <limits>
+#include <string_view>
 
 #include <mantissa/core/error.h>
 
@@ -9,7 +12,7 @@ namespace mantissa::cli {
 
 std::int64_t parse_size(const std::string& flag, const std::string& text) {
   struct Unit {
-    const char* name;
+    std::string_view name;
     std::int64_t bytes;
   };
   constexpr Unit kUnits[] = {
@@ -19,9 +22,11 @@ std::int64_t parse_size(const std::string& flag, const std::string& text) {
       {"kB", 1000},
       {"MB", 1000000},
       {"GB", 1000000000},
+      {"TB", 1000000000000},
       {"KiB", 1 << 10},
       {"MiB", 1 << 20},
       {"GiB", 1 << 30},
+      {"TiB", std::int64_t{1} << 40},
   };
   // Digits and at most nine after a point, read as one integer: exact.
   constexpr std::size_t kMostDecimals = 9;
@@ -41,11 +46,17 @@ std::int64_t parse_size(const std::string& flag, const std::string& text) {
   const auto [end, error] =
       std::from_chars(digits.data(), digits.data() + digits.size(), count);
   const bool whole = end == digits.data() + digits.size();
-  for (const Unit& known : kUnits) {
-    std::int64_t bytes = 0;
-    if (error == std::errc() && whole && count > 0 && unit == known.name &&
-        !__builtin_mul_overflow(count, known.bytes, &bytes) && bytes >= parts) {
-      return bytes / parts;
+  const auto known = std::ranges::find(kUnits, unit, &Unit::name);
+  if (known != std::end(kUnits) && whole) {
+    const auto bytes = static_cast<__int128>(count) * known->bytes / parts;
+    if (error == std::errc::result_out_of_range ||
+        bytes > std::numeric_limits<std::int64_t>::max()) {
+      throw Error(ErrorKind::Usage,
+                  flag + ": more bytes than any file or memory has, got '" +
+                      text + "'");
+    }
+    if (error == std::errc() && bytes > 0) {
+      return static_cast<std::int64_t>(bytes);
     }
   }
   throw Error(ErrorKind::Usage,

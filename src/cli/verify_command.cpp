@@ -84,6 +84,13 @@ std::string as_text(const VerifyReport& report) {
   if (shown > kShown) {
     text += fmt::format("... and {} more (--json lists all)\n", shown - kShown);
   }
+  if (report.nonfinite > 0) {
+    text += fmt::format(
+        "--allow-nonfinite accepts NaN and infinity where nothing is "
+        "quantized: "
+        "{} of these findings\n",
+        report.nonfinite);
+  }
   const std::string checked = fmt::format("{} tensors ({} quantized), {}",
                                           format_count(report.tensors),
                                           format_count(report.quantized),

@@ -284,6 +284,25 @@ TEST(HostileOptions, AreRefusedWithWords) {
   }
 }
 
+TEST(HostileNumbers, SizesEndWhereBytesDo) {
+  const TempDir dir;
+  const std::string path = model(dir, "m").string();
+  for (const char* value :
+       {"99999999999GB", "9223373TB", "99999999999999999999"}) {
+    const ToolResult result = plan_int8(path, {"--shard-size", value});
+    EXPECT_EQ(result.exit_code, 2) << value;
+    EXPECT_THAT(result.err,
+                HasSubstr("--shard-size: more bytes than any file or memory "
+                          "has, got '" +
+                          std::string(value) + "'"));
+  }
+  // Decimals make no size larger.
+  for (const char* value :
+       {"9223372TB", "8388607TiB", "10.123456789GB", "1.1234567TiB"}) {
+    EXPECT_EQ(plan_int8(path, {"--shard-size", value}).exit_code, 0) << value;
+  }
+}
+
 TEST(HostileNumbers, AreRefusedWithWhatIsExpected) {
   const TempDir dir;
   const std::string path = model(dir, "m").string();
@@ -323,15 +342,8 @@ TEST(HostileNumbers, AreRefusedWithWhatIsExpected) {
     check({"plan", path, "-c", "int4_weight_only", "--group-size", value},
           "--group-size: expected a whole number from 1 to ");
   }
-  for (const char* value : {"0",
-                            "-1",
-                            "5XB",
-                            "",
-                            ".",
-                            "1.5.0GB",
-                            "1.0123456789GB",
-                            "0.5B",
-                            "99999999999GB"}) {
+  for (const char* value :
+       {"0", "-1", "5XB", "", ".", "1.5.0GB", "1.0123456789GB", "0.5B"}) {
     check({"plan", path, "-c", "int8_weight_only", "--shard-size", value},
           "--shard-size: expected a size such as 5GB");
   }

@@ -175,15 +175,19 @@ TEST_F(ResumeTest, WhatIsCompleteIsSaidToBeSo) {
 }
 
 TEST_F(ResumeTest, WhatAnotherRunPublishedIsRefused) {
-  const auto refused = [&](std::vector<std::string> more) {
+  const auto refused = [&](std::vector<std::string> more,
+                           const char* why =
+                               "is of a run with another input, "
+                               "other options") {
     more.push_back("--resume");
     const ToolResult result = run(std::move(more));
     EXPECT_EQ(result.exit_code, 2) << result.err;
     EXPECT_THAT(result.err, HasSubstr("is complete"));
+    EXPECT_THAT(result.err, HasSubstr(why));
     EXPECT_THAT(result.err, HasSubstr("--force"));
   };
   ASSERT_EQ(run().exit_code, 0);
-  refused({"--no-report"});
+  refused({"--no-report"}, "whether that was this one is not known");
   refused({"--ignore", "re:.*layers.1.*"});
   refused({"--dtype", "float16"});
   const auto time = fs::last_write_time(model() / "model.safetensors");
@@ -195,8 +199,9 @@ TEST_F(ResumeTest, WhatAnotherRunPublishedIsRefused) {
   // A report of this run, and beside it files of another.
   config_ = "int8_weight_only";
   ASSERT_EQ(run({"--force", "--no-report"}).exit_code, 0);
+  refused({});  // its own files, and beside them the report of another
   config_ = "int4_weight_only:group_size=32";
-  refused({});
+  refused({}, "whether that was this one is not known");
 }
 
 TEST_F(ResumeTest, FinishedTensorsAreNotMadeAgain) {

@@ -1,13 +1,16 @@
+#include <cstdint>
 #include <fstream>
 #include <limits>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "support/exchange.h"
+#include "support/raw_gguf.h"
 #include "support/run_tool.h"
 #include "support/temp_dir.h"
 
@@ -15,6 +18,7 @@ namespace mantissa {
 namespace {
 
 using support::run_tool;
+using support::TempDir;
 using support::ToolResult;
 using testing::AllOf;
 using testing::HasSubstr;
@@ -41,7 +45,7 @@ class TwoCheckpoints : public testing::Test {
   std::string a() const { return (dir_.path() / "a.safetensors").string(); }
   std::string b() const { return (dir_.path() / "b.safetensors").string(); }
 
-  support::TempDir dir_;
+  TempDir dir_;
 };
 
 TEST_F(TwoCheckpoints, DiffShowsTheWorst) {
@@ -112,14 +116,36 @@ TEST_F(TwoCheckpoints, VerifyWrongIsFive) {
   support::save_tensors(a(), {{"w", w}});
   const ToolResult result = run_tool({"verify", a()});
   EXPECT_EQ(result.exit_code, 5);
-  EXPECT_THAT(result.out,
-              AllOf(HasSubstr("wrong: \"w\": value 2 is NaN"),
-                    HasSubstr("not sound: 1 findings")));
+  EXPECT_THAT(
+      result.out,
+      AllOf(HasSubstr("wrong: \"w\": value 2 is NaN or infinite\n"),
+            HasSubstr("--allow-nonfinite accepts NaN and infinity "
+                      "where nothing is quantized: 1 of these findings"),
+            HasSubstr("not sound: 1 findings")));
   EXPECT_EQ(run_tool({"verify", a(), "--allow-nonfinite"}).exit_code, 0);
   const auto json =
       nlohmann::json::parse(run_tool({"verify", a(), "--json"}).out);
   EXPECT_EQ(json["sound"], false);
   EXPECT_EQ(json["findings"][0]["severity"], "wrong");
+}
+
+// Blocks are quantized, whatever the file.
+TEST(VerifyGguf, NanInAScaleOfBlocksIsNeverAllowed) {
+  constexpr std::uint32_t kQ8 = 8;
+  std::string blocks(std::size_t{2} * 96 * 34, '\x10');
+  blocks.replace(0, 2, "\xff\x7f");  // the first scale, float16
+  support::RawGguf file = support::RawGguf::tiny_llama();
+  file.set_tensor("blk.0.ffn_up.weight", kQ8, {64, 96}, blocks);
+  const TempDir dir;
+  const std::string path = dir.write("model.gguf", file.bytes()).string();
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"verify", path},
+        {"verify", path, "--allow-nonfinite"}}) {
+    const ToolResult result = run_tool(words);
+    EXPECT_EQ(result.exit_code, 5);
+    EXPECT_THAT(result.out, HasSubstr("value 0 is NaN or infinite"));
+    EXPECT_THAT(result.out, Not(HasSubstr("--allow-nonfinite")));
+  }
 }
 
 TEST_F(TwoCheckpoints, VerifyMalformedIsFour) {

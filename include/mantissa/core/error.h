@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace mantissa {
 
@@ -29,6 +30,24 @@ class Error : public std::runtime_error {
 
  private:
   ErrorKind kind_;
+};
+
+/// A model computes NaN or infinity where numbers are needed: Error(Input).
+class NonfiniteError : public Error {
+ public:
+  /// `symptom`: "sampling: no logit is finite"; what() adds the two causes.
+  explicit NonfiniteError(std::string symptom)
+      : Error(ErrorKind::Input,
+              symptom +
+                  ": weights are NaN or infinite, or what is computed from "
+                  "them passes the range of its dtype (that of bfloat16 and "
+                  "float32 is wider than float16's)"),
+        symptom_(std::move(symptom)) {}
+
+  const std::string& symptom() const { return symptom_; }
+
+ private:
+  std::string symptom_;
 };
 
 /// The process exit code of an error kind.

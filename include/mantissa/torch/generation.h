@@ -53,7 +53,7 @@ struct Generation {
 /// Continues a prompt, which follows what the cache (batch 1) holds; prompt and
 /// answer stay in the cache, ready for a next turn. Throws Error(Usage) for an
 /// empty prompt, one that the cache does not hold with one token more, and
-/// sampling options outside their range.
+/// sampling options outside their range; NonfiniteError as Sampler does.
 MANTISSA_API Generation generate(Decoder& model,
                                  KvCache& cache,
                                  std::span<const std::int64_t> prompt,

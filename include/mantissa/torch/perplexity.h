@@ -65,7 +65,9 @@ MANTISSA_API void check_perplexity(const DecoderConfig& model,
 /// Perplexity of token ids in windows of `context` tokens without overlap; what
 /// is left behind the last whole window is not used. Log likelihoods and sums
 /// are float64. Throws Error(Usage) for fewer tokens than one window, a window
-/// beyond the model's positions, and a reference with another vocabulary.
+/// beyond the model's positions, and a reference with another vocabulary;
+/// NonfiniteError, after the pass that shows it, where the model's chances or
+/// the reference's are no finite numbers.
 MANTISSA_API PerplexityResult perplexity(Decoder& model,
                                          std::span<const std::int64_t> tokens,
                                          const PerplexityOptions& options = {},

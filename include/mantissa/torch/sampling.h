@@ -29,7 +29,7 @@ class MANTISSA_API Sampler {
 
   /// Probabilities of all tokens [vocabulary] after `seen` (prompt and output).
   /// With temperature 0 the best token, the first of equals, has 1. Throws
-  /// Error(Input) where no logit is finite.
+  /// NonfiniteError where no logit is finite.
   std::vector<double> probabilities(std::span<const float> logits,
                                     std::span<const std::int64_t> seen) const;
   /// Draws the next token.

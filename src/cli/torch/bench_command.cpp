@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
@@ -76,7 +77,9 @@ class Bench {
   double first_token_seconds() {
     at::set_num_threads(options_.threads.front());
     const c10::InferenceMode inference;
-    return read(options_.prompt_tokens);
+    const double seconds = read(options_.prompt_tokens);
+    require_finite();
+    return seconds;
   }
 
   Row run(int threads) {
@@ -134,7 +137,16 @@ class Bench {
     for (std::int64_t i = 0; i < tokens; ++i) ids.push_back(any(random_));
     const at::Tensor hidden = model_->hidden_states(
         at::tensor(ids, at::kLong).unsqueeze(0), cache_.get());
-    model_->logits(hidden.select(1, tokens - 1));
+    logits_ = model_->logits(hidden.select(1, tokens - 1));
+  }
+
+  // Speeds of a model that computes NaN are of no use. Refuses what a Sampler
+  // does.
+  void require_finite() const {
+    if (at::isfinite(logits_).any().item<bool>()) return;
+    throw_nonfinite(NonfiniteError("bench model: no logit is finite"),
+                    options_.model,
+                    {&options_.model.model, 1});
   }
 
   double read(std::int64_t tokens) {
@@ -149,6 +161,7 @@ class Bench {
   DecoderCheckpoint checkpoint_;
   std::shared_ptr<Decoder> model_;
   std::unique_ptr<KvCache> cache_;
+  at::Tensor logits_;  // of the last token
   double load_seconds_ = 0;
   std::mt19937_64 random_;
 };

@@ -97,11 +97,11 @@ int run_embed(const EmbedOptions& options) {
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const std::span<const float> row(values + i * width, width);
     if (!std::ranges::all_of(row, [](float v) { return std::isfinite(v); })) {
-      throw Error(ErrorKind::Input,
-                  fmt::format("embed: the vector of sentence {} is not finite: "
-                              "the model's weights hold NaN or infinity, or "
-                              "--compute-dtype is too narrow for it",
-                              i + 1));
+      throw_nonfinite(
+          NonfiniteError(fmt::format(
+              "embed: the vector of sentence {} is not finite", i + 1)),
+          options.model,
+          {&options.model.model, 1});
     }
     print_json(fmt::format("[{}]\n", fmt::join(row, ", ")));
   }

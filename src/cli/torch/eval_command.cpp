@@ -2,6 +2,8 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -148,8 +150,12 @@ int run_eval(const EvalOptions& options) {
                     seconds_since(start) * static_cast<double>(all - done) /
                         static_cast<double>(done)));
   };
+  std::vector<std::string> models{options.model.model};
+  if (beside) models.push_back(options.reference);
   const PerplexityResult result =
-      perplexity(*model, tokens, how, reference.get());
+      with_finite_weights(options.model, models, [&] {
+        return perplexity(*model, tokens, how, reference.get());
+      });
   const double seconds = seconds_since(start);
   options.json ? print_json(result_json(options, checkpoint, result, seconds))
                : print_text(result_text(options, result, seconds));

@@ -140,7 +140,11 @@ class Session {
       show(stream.push(static_cast<TokenId>(token)));
       return true;
     };
-    last_ = generate(*model_, *cache_, std::span(begin, tokens.end()), how);
+    last_ =
+        with_finite_weights(options_.model, {&options_.model.model, 1}, [&] {
+          return generate(
+              *model_, *cache_, std::span(begin, tokens.end()), how);
+        });
     show(stream.finish());
     held_ = tokens;
     held_.insert(held_.end(), last_.tokens.begin(), last_.tokens.end());

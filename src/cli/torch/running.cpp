@@ -1,13 +1,22 @@
 #include "cli/torch/running.h"
 
 #include <cstdint>
+#include <exception>
 #include <map>
+#include <string_view>
 #include <utility>
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 
+#include <mantissa/checkpoint/source.h>
+#include <mantissa/core/worker_pool.h>
+
+#include "checkpoint/verify.h"
 #include "cli/signals.h"
 #include "cli/sizes.h"
+#include "cli/terminal.h"
+#include "core/quoted.h"
 
 namespace mantissa::cli {
 
@@ -69,6 +78,57 @@ nlohmann::ordered_json weights_json(const DecoderCheckpoint& checkpoint) {
   return {{"multiplied", nlohmann::ordered_json(multiplied)},
           {"activations", nlohmann::ordered_json(activations)},
           {"decoded", list}};
+}
+
+namespace {
+
+// "MODEL: "TENSOR": what is wrong", or "": of the values as they are stored,
+// not in the dtype that is computed in.
+std::string wrong_weight(const std::string& model, int threads) {
+  try {
+    const auto source = open_checkpoint(model, {.any_gguf = true});
+    const auto wrong = first_wrong_value(*source, threads);
+    return wrong ? fmt::format("{}: {}: {}",
+                               model,
+                               quoted_name(wrong->tensor),
+                               wrong->what)
+                 : "";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+std::string_view remedy(const ModelWords& words) {
+  if (words.compute_dtype == "float16") {
+    return "float16 ends at 65504: use --compute-dtype bfloat16 or float32";
+  }
+  if (words.kv_cache_dtype == "float16") {
+    return "float16 ends at 65504: use --kv-cache-dtype bfloat16 or float32";
+  }
+  return "compare the model with its original (`mantissa diff`)";
+}
+
+}  // namespace
+
+void throw_nonfinite(const NonfiniteError& error,
+                     const ModelWords& words,
+                     std::span<const std::string> models) {
+  release_signals();  // Ctrl-C ends the reading
+  print_note("reading the weights again for the first that is wrong\n");
+  const int threads = words.threads > 0 ? words.threads : default_workers();
+  for (const std::string& model : models) {
+    const std::string wrong = wrong_weight(model, threads);
+    if (wrong.empty()) continue;
+    throw Error(error.kind(),
+                fmt::format("{}. {}. Fetch or quantize it again; `mantissa "
+                            "verify` lists all such weights",
+                            error.symptom(),
+                            wrong));
+  }
+  throw Error(
+      error.kind(),
+      fmt::format(
+          "{}. All weights are finite; {}", error.symptom(), remedy(words)));
 }
 
 bool interrupted() { return stop_signal() != 0; }

@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <new>
+#include <span>
 #include <string>
 
 #include <c10/util/Exception.h>
@@ -32,6 +33,25 @@ std::string weights_line(const DecoderCheckpoint& checkpoint);
 /// The same: {"multiplied": {"Q4_0": 180}, "decoded": [{"stored": "Q6_K",
 /// "count": 1, "reason": ".."}]}.
 nlohmann::ordered_json weights_json(const DecoderCheckpoint& checkpoint);
+
+/// A NonfiniteError as the tool tells it, Error(Input): with the first weight
+/// whose values are wrong in the files of these models, which are read for it,
+/// or with what to compute in instead.
+[[noreturn]] void throw_nonfinite(const NonfiniteError& error,
+                                  const ModelWords& words,
+                                  std::span<const std::string> models);
+
+/// Runs `compute`, which may throw NonfiniteError because of these models.
+template <class Compute>
+auto with_finite_weights(const ModelWords& words,
+                         std::span<const std::string> models,
+                         const Compute& compute) {
+  try {
+    return compute();
+  } catch (const NonfiniteError& error) {
+    throw_nonfinite(error, words, models);
+  }
+}
 
 /// Asked between steps: Ctrl-C.
 bool interrupted();

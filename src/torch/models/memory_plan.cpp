@@ -22,6 +22,7 @@ constexpr double kFloat = 4;
 constexpr double kLogitBytes = 2 * (kFloat + 8) + 2 * 8;
 
 std::string megabytes(std::int64_t bytes) {
+  if (bytes < 100'000) return fmt::format("{} bytes", bytes);
   return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -97,6 +98,10 @@ class Meter {
       }
     }
     windows_ += windows.size(0);
+    // The model's own NaN would have reached sum_; an infinite divergence is
+    // one.
+    if (!std::isfinite(sum_)) refuse_nonfinite("the model");
+    if (std::isnan(divergence_)) refuse_nonfinite("the reference");
   }
 
   PerplexityResult result() const {
@@ -119,6 +124,12 @@ class Meter {
   }
 
  private:
+  [[noreturn]] static void refuse_nonfinite(std::string_view whose) {
+    throw NonfiniteError(fmt::format(
+        "eval: the chances that {} gives to tokens are no finite numbers",
+        whose));
+  }
+
   // Hidden states of the positions that are judged.
   at::Tensor scored(Decoder& model,
                     const at::Tensor& windows,
@@ -207,11 +218,6 @@ PerplexityResult perplexity(Decoder& model,
     }
   }
   PerplexityResult result = meter.result();
-  if (!std::isfinite(result.nll)) {
-    throw Error(ErrorKind::Input,
-                "eval: the chances of tokens are no finite numbers: weights or "
-                "what is computed from them are NaN or infinite");
-  }
   result.asked_windows = windows;
   result.interrupted = stopped;
   return result;

@@ -112,9 +112,7 @@ std::vector<double> Sampler::probabilities(
   penalize(values, seen, options_.repetition_penalty);
   const auto best = std::ranges::max_element(values);
   if (best == values.end() || !std::isfinite(*best)) {
-    throw Error(ErrorKind::Input,
-                "sampling: no logit is finite: the weights or the compute "
-                "dtype overflow; float32 may help");
+    throw NonfiniteError("sampling: no logit is finite");
   }
   if (options_.temperature == 0) {
     std::vector<double> out(values.size(), 0.0);

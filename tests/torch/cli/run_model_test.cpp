@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -465,9 +466,9 @@ TEST_F(RunModelTest, RefusesWhatCannotWork) {
       };
   expect({"eval", kGguf, "--text", few}, 2, "tokens");
   expect({"eval", kMiniLm, "--text", kText}, 2, "llama");
-  expect({"eval", kGguf, "--text", kText, "--max-memory", "1MB"},
+  expect({"eval", kGguf, "--text", kText, "--max-memory", "1KB"},
          7,
-         "are allowed");
+         "1000 bytes are allowed");
   expect(
       {"generate", kGguf, "--prompt", "a", "--system", "b"}, 2, "add --chat");
   expect({"generate", kGguf, "--prompt", "a", "--temperature", "-1"},
@@ -499,6 +500,84 @@ TEST_F(RunModelTest, RefusesWhatCannotWork) {
          4,
          "the user message is not UTF-8");
   expect({"embed", kGguf, "a"}, 2, "supported: BertModel");
+}
+
+// The first values of a tensor become NaN, in a file of one shard.
+void poison(const fs::path& file, const std::string& tensor) {
+  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+  std::uint64_t size = 0;
+  bytes.read(reinterpret_cast<char*>(&size), sizeof(size));
+  std::string header(size, ' ');
+  bytes.read(header.data(), std::ssize(header));
+  const Json tensors = Json::parse(header);
+  ASSERT_TRUE(tensors.contains(tensor)) << header;
+  const auto begin = tensors[tensor]["data_offsets"][0].get<std::uint64_t>();
+  bytes.seekp(static_cast<std::streamoff>(sizeof(size) + size + begin));
+  bytes.write("\xff\xff\xff\xff", 4);  // one float32, or two bfloat16
+}
+
+TEST_F(LowBitModelTest, NamesTheWeightThatIsNotFinite) {
+  const std::string name = "model.layers.7.mlp.down_proj.weight";
+  poison(fs::path(model_) / "model.safetensors", name + "_scale");
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"generate", model_, "--prompt", "a"},
+        {"eval", model_, "--text", kText, "--context", "64"},
+        {"eval",
+         kGguf,
+         "--reference",
+         model_,
+         "--text",
+         kText,
+         "--context",
+         "64",
+         "--windows",
+         "1"},
+        {"bench", "model", model_}}) {
+    const ToolResult result = run_tool(words);
+    EXPECT_EQ(result.exit_code, 4) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(model_ + ": \"" + name)) << words[0];
+    EXPECT_THAT(result.err, HasSubstr("NaN or infinite")) << words[0];
+    EXPECT_THAT(result.err, HasSubstr("`mantissa verify`")) << words[0];
+  }
+}
+
+TEST_F(RunModelTest, EmbedNamesTheWeightThatIsNotFinite) {
+  const TempDir dir;
+  fs::copy(kMiniLm, dir.path() / "model", fs::copy_options::recursive);
+  const std::string name = "encoder.layer.2.output.LayerNorm.weight";
+  poison(dir.path() / "model" / "model.safetensors", name);
+  const ToolResult result =
+      run_tool({"embed", (dir.path() / "model").string(), "a cat"});
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_THAT(result.err, HasSubstr("the vector of sentence 1 is not finite"));
+  EXPECT_THAT(result.err, HasSubstr(name + "\": value 0 is NaN or infinite"));
+}
+
+// Its weights are finite, what it computes is not.
+TEST(RunGgufTest, SaysWhatToComputeIn) {
+  support::RawGguf file = support::RawGguf::tiny_llama();
+  file.set_f32_tensor("output_norm.weight", {64}, std::vector(64, 3e38f));
+  const TempDir dir;
+  const std::string path = dir.write("model.gguf", file.bytes()).string();
+  for (const auto& [dtype, says] :
+       {std::pair{"float16",
+                  "float16 ends at 65504: use --compute-dtype bfloat16 or "
+                  "float32"},
+        {"float32", "compare the model with its original"}}) {
+    const ToolResult result = run_tool({"bench",
+                                        "model",
+                                        path,
+                                        "--prompt-tokens",
+                                        "4",
+                                        "--decode-tokens",
+                                        "1",
+                                        "--compute-dtype",
+                                        dtype});
+    EXPECT_EQ(result.exit_code, 4) << result.err;
+    EXPECT_THAT(result.err,
+                HasSubstr("no logit is finite. All weights are finite; " +
+                          std::string(says)));
+  }
 }
 
 TEST_F(RunModelTest, SaysThatThereIsNoConfig) {

@@ -183,7 +183,11 @@ TEST_F(ModelLoadingTest, PerplexityOfNothingIsRefused) {
       std::numeric_limits<float>::quiet_NaN());
   EXPECT_THAT(
       thrown(ErrorKind::Input, [&] { perplexity(*model, tokens, options); }),
-      HasSubstr("no finite numbers"));
+      HasSubstr("the model gives to tokens are no finite numbers"));
+  const auto sound = load_decoder(save(), {});
+  EXPECT_THAT(thrown(ErrorKind::Input,
+                     [&] { perplexity(*sound, tokens, options, &*model); }),
+              HasSubstr("the reference gives to tokens"));
 }
 
 TEST_F(ModelLoadingTest, PlansTheWidestPassAndAModelBeside) {
