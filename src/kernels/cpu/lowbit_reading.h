@@ -115,6 +115,17 @@ class Streams {
   }
 };
 
+/// Four streams of 8 bits, which share each value of x too: fastest for 4 rows
+/// with long ranges (1.15 to 1.3 times as the second cache; with two streams
+/// no faster).
+template <int kBits>
+class FourStreams : public Streams<kBits> {
+ public:
+  static constexpr int kTiles = 4;
+
+  using Streams<kBits>::Streams;
+};
+
 /// For 2 rows and more (int4 g128, 4 rows: 0.60 -> 0.78 of the vpdpbusd peak;
 /// int8, 16 rows: 0.78 -> 0.91).
 template <int kBits>
