@@ -285,6 +285,35 @@ TEST(CompressedTensors, ListsWhatIsMalformed) {
   EXPECT_THROW(checkpoint.load("m.a.weight"), Error);
 }
 
+// Codes without their scale are no weights, whatever has lost it.
+TEST(CompressedTensors, NamesCodesWhoseScaleIsLost) {
+  const HostTensor w = weight({8, 64});
+  Json int8 = group({.format = CompressedFormat::IntQuantized,
+                     .num_bits = 8,
+                     .strategy = CompressedStrategy::Channel},
+                    {"m.b"});
+  MemorySource source(
+      config({{"group_0", group(kW4, {"m.a"})}, {"group_1", int8}}));
+  MemorySource whole(config({{"group_0", group(kW4, {"m.a"})}}));
+  add_fields(whole, "m.a", kW4, w);
+  for (const SourceTensor& tensor : whole.tensors()) {
+    if (tensor.name == "m.a.weight_scale") continue;
+    HostTensor values(tensor.dtype, tensor.shape);
+    source.add(tensor.name, values);
+  }
+  source.add("m.b.weight", HostTensor(DType::Int8, {8, 64}));
+  source.add("m.c.weight", HostTensor(DType::Int8, {8, 64}));  // no group's
+  const CompressedCheckpoint checkpoint(source);
+  EXPECT_EQ(checkpoint.problems().size(), 2U);
+  EXPECT_THAT(checkpoint.problems(),
+              Contains(HasSubstr("\"m.a.weight\": pack-quantized: field "
+                                 "'weight_scale'")));
+  EXPECT_THAT(checkpoint.problems(),
+              Contains(HasSubstr("\"m.b.weight\": int-quantized: field "
+                                 "'weight_scale'")));
+  EXPECT_TRUE(checkpoint.find("m.c.weight")->plain());
+}
+
 TEST(CompressedTensors, VerifiesItsConfig) {
   const HostTensor w = weight({8, 64});
   MemorySource source(

@@ -1,3 +1,4 @@
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
@@ -14,6 +15,8 @@ namespace mantissa {
 namespace {
 
 constexpr std::string_view kScale = ".weight_scale";
+constexpr std::string_view kPacked = ".weight_packed";
+constexpr std::string_view kWeight = ".weight";
 
 // Everything that a scheme may put beside a module's weight.
 constexpr std::string_view kFields[] = {"weight_packed",
@@ -40,6 +43,23 @@ CodeLayout layout_of(std::int64_t columns,
                                               : CodeLayout::Dense;
 }
 
+// The module whose codes these are; nothing for what holds no codes.
+std::optional<std::string> module_of_codes(const SourceTensor& tensor,
+                                           const CompressedGroups& groups) {
+  const std::string& name = tensor.name;
+  if (name.ends_with(kPacked)) {
+    return name.substr(0, name.size() - kPacked.size());
+  }
+  const bool codes =
+      tensor.dtype == DType::Int8 || tensor.dtype == DType::Float8E4M3FN;
+  if (!codes || !name.ends_with(kWeight)) return std::nullopt;
+  std::string module = name.substr(0, name.size() - kWeight.size());
+  if (groups.ignores(module) || groups.find(module) == nullptr) {
+    return std::nullopt;
+  }
+  return module;
+}
+
 }  // namespace
 
 CompressedCheckpoint::CompressedCheckpoint(const CheckpointSource& source)
@@ -51,6 +71,10 @@ CompressedCheckpoint::CompressedCheckpoint(const CheckpointSource& source)
     const std::string module =
         tensor.name.substr(0, tensor.name.size() - kScale.size());
     if (modules.insert(module).second) read_module(module, groups);
+  }
+  for (const SourceTensor& tensor : source.tensors()) {  // the scale is lost
+    const auto module = module_of_codes(tensor, groups);
+    if (module && modules.insert(*module).second) read_module(*module, groups);
   }
   // What is left of a quantized module belongs to nothing; input scales, the
   // key-value cache's scales and kept weights are tensors of their own.
